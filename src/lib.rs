@@ -1,0 +1,1 @@
+//! Oubliette: effects around `oubliette-core`.

@@ -1,0 +1,2 @@
+//! The `oubliette` program: dispatch only.
+fn main() {}
