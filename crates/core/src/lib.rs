@@ -1,1 +1,15 @@
-//! Oubliette decisions.
+//! Oubliette's decisions: what is written in a manifest, what a database's catalog says, which
+//! rows a promise reaches, which statements carry it out and what is reported of it.
+//!
+//! No I/O, no clock, no randomness: whoever calls passes facts and `now` as arguments.
+
+pub mod api;
+pub mod catalog;
+pub mod digest;
+pub mod name;
+pub mod period;
+pub mod policy;
+pub mod report;
+pub mod sql;
+pub mod strategy;
+pub mod value;

@@ -1,0 +1,3 @@
+//! The custom resources as people write them, and the reasons they read.
+
+pub mod reason;
