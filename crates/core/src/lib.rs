@@ -13,3 +13,4 @@ pub mod report;
 pub mod sql;
 pub mod strategy;
 pub mod value;
+pub mod zone;
