@@ -6,6 +6,7 @@
 pub mod api;
 pub mod catalog;
 pub mod digest;
+pub mod hmac;
 pub mod name;
 pub mod period;
 pub mod policy;
