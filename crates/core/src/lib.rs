@@ -11,6 +11,7 @@ pub mod name;
 pub mod period;
 pub mod policy;
 pub mod report;
+pub mod schedule;
 pub mod sql;
 pub mod strategy;
 pub mod value;
