@@ -1,1 +1,6 @@
 //! Oubliette: effects around `oubliette-core`.
+
+pub mod metrics;
+pub mod serve;
+pub mod shutdown;
+pub mod telemetry;
