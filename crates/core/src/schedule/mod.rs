@@ -239,4 +239,6 @@ fn to_civil(found: chrono::DateTime<Utc>) -> Option<DateTime> {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
