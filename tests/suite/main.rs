@@ -1,0 +1,120 @@
+//! The suite: every case that needs a real server, in one binary, on one bed.
+//!
+//! `cargo test --test suite -- FILTER` runs the cases whose names contain FILTER and starts only
+//! what these need; `-- --list` starts nothing. `make test` runs all of it.
+
+#![expect(dead_code, reason = "the harness stands before all of its cases do")]
+
+mod case;
+mod cluster;
+mod expect;
+mod grants;
+mod operator;
+mod scenario;
+mod servers;
+mod sql;
+mod wait;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, anyhow};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::case::{Case, Needs};
+use crate::world::{World, repository};
+
+/// Every file of cases. Add a line here for a new one.
+fn cases() -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    cases.extend(scenario::cases()?);
+    Ok(cases)
+}
+
+/// Cases that look at what the others left behind, after the operator has ended.
+fn last_cases() -> Vec<Case> {
+    Vec::new()
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    // Cases mostly wait for servers; four of them keep two processors busy.
+    arguments.test_threads.get_or_insert(4);
+
+    let world: Arc<OnceLock<World>> = Arc::default();
+    let (first, first_needs) = trials(cases()?, &arguments, &world);
+    let (last, last_needs) = trials(last_cases(), &arguments, &world);
+    if arguments.list {
+        let all = first.into_iter().chain(last).collect();
+        return Ok(libtest_mimic::run(&arguments, all).exit_code());
+    }
+
+    let mut needs = first_needs;
+    needs.merge(&last_needs);
+    // The bed is started here, by the main thread: the servers end when this thread does.
+    let mut bed = servers::start(&needs).context(
+        "failed to start the test bed (`make setup` installs what it needs, and says what is missing)",
+    )?;
+    let mut ready = World::new(repository().join("target/suite"))?;
+    bed.populate(&mut ready, &needs)?;
+    world
+        .set(ready)
+        .map_err(|_| anyhow!("the world was made twice"))?;
+
+    let conclusion = libtest_mimic::run(&arguments, first);
+    let mut failed = conclusion.has_failed();
+    if !last.is_empty() {
+        if let Some(world) = world.get() {
+            world.stop_operator()?;
+        }
+        failed |= libtest_mimic::run(&arguments, last).has_failed();
+    }
+    // The world's clients go before the servers.
+    drop(world);
+    drop(bed);
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The cases as trials, and what the selected ones need together.
+fn trials(
+    cases: Vec<Case>,
+    arguments: &Arguments,
+    world: &Arc<OnceLock<World>>,
+) -> (Vec<Trial>, Needs) {
+    let mut needs = Needs::nothing();
+    let mut trials = Vec::new();
+    for case in cases {
+        let Case {
+            name,
+            needs: own,
+            body,
+        } = case;
+        let world = Arc::clone(world);
+        let trial = Trial::test(name, move || {
+            let world = world
+                .get()
+                .ok_or_else(|| Failed::from("no servers were started"))?;
+            body(world).map_err(|error| Failed::from(format!("{error:#}")))
+        });
+        if !arguments.is_filtered_out(&trial) {
+            needs.merge(&own);
+        }
+        trials.push(trial);
+    }
+    (trials, needs)
+}

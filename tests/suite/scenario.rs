@@ -1,0 +1,310 @@
+//! `tests/scenarios/*`: the same manifests on every engine. A folder is a case on each server.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json};
+
+use crate::case::{Case, Needs, Server};
+use crate::cluster::{self, API_VERSION, Namespace, brief_status, documents};
+use crate::expect::{Expect, Grants, Refusal, Rows, Step};
+use crate::grants;
+use crate::sql::{Database, next_number};
+use crate::wait::PATIENCE;
+use crate::world::{World, repository};
+
+/// The name that scenarios' policies give in `databaseRef`.
+pub(crate) const TARGET: &str = "target";
+
+/// One case per folder and server.
+pub(crate) fn cases() -> Result<Vec<Case>> {
+    in_folder("scenario", &repository().join("tests/scenarios"))
+}
+
+/// The scenarios of a folder, named `PREFIX::FOLDER::SERVER`.
+pub(crate) fn in_folder(prefix: &str, root: &Path) -> Result<Vec<Case>> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
+        .with_context(|| format!("failed to read {}", root.display()))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<std::io::Result<_>>()?;
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    let mut cases = Vec::new();
+    for folder in folders {
+        let expect = Expect::read(&folder.join("expect.yaml"))?;
+        let name = folder
+            .file_name()
+            .and_then(|n| n.to_str())
+            .ok_or_else(|| anyhow!("a scenario's name is not text"))?
+            .to_owned();
+        for server in expect.servers()? {
+            let folder = folder.clone();
+            let case = name.clone();
+            cases.push(Case::new(
+                format!("{prefix}::{name}::{}", server.slug()),
+                Needs::operator().with(server),
+                move |world| run(world, server, &case, &folder),
+            ));
+        }
+    }
+    Ok(cases)
+}
+
+fn run(world: &World, server: Server, case: &str, folder: &Path) -> Result<()> {
+    let expect = Expect::read(&folder.join("expect.yaml"))?;
+    let database = world.database(server, case)?;
+    world.block_on(database.admin.execute(&schema(&database, folder)?))?;
+    let mut stage = Stage::set(world, case, database, &manifests(folder)?, expect.grants)
+        .with_context(|| expect.about.clone())?;
+    let outcome = play(&mut stage, &expect);
+    // What the API holds is searched at the end of the suite, whatever became of the case.
+    let finished = stage.namespace.finish();
+    outcome.with_context(|| {
+        format!(
+            "{} ({}, namespace {}, database {})",
+            expect.about,
+            server.slug(),
+            stage.namespace.name,
+            stage.database.name
+        )
+    })?;
+    finished
+}
+
+fn play(stage: &mut Stage<'_>, expect: &Expect) -> Result<()> {
+    match (&expect.steps, &expect.refusal) {
+        (Some(steps), _) => {
+            for (i, step) in steps.iter().enumerate() {
+                stage
+                    .take(step)
+                    .with_context(|| format!("step {} ({step:?})", i + 1))?;
+            }
+        }
+        (None, None) => stage.take(&Step::Run)?,
+        (None, Some(_)) => {}
+    }
+    if let Some(refusal) = &expect.refusal {
+        stage.wait_refused(refusal)?;
+    }
+    stage.rows(&expect.rows)?;
+    if let Some(status) = &expect.status {
+        stage.wait_status(status)?;
+    }
+    Ok(())
+}
+
+/// The scenario's schema: one for all engines, or the engine's own.
+fn schema(database: &Database, folder: &Path) -> Result<String> {
+    let own = folder.join(format!("schema.{}.sql", database.server.slug()));
+    let family = folder.join(format!("schema.{}.sql", database.server.family()));
+    let common = folder.join("schema.sql");
+    let path = [own, family, common]
+        .into_iter()
+        .find(|path| path.exists())
+        .ok_or_else(|| anyhow!("{} has no schema.sql", folder.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("failed to read {}", path.display()))?;
+    Ok(database.fill(&text))
+}
+
+fn manifests(folder: &Path) -> Result<String> {
+    let path = folder.join("manifests.yaml");
+    std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// A database, a namespace and a policy between them.
+pub(crate) struct Stage<'w> {
+    world: &'w World,
+    /// The case's database.
+    pub(crate) database: Database,
+    /// The case's namespace.
+    pub(crate) namespace: Namespace<'w>,
+    /// The policy's name.
+    pub(crate) policy: String,
+    /// The operator's database user.
+    pub(crate) user: String,
+    manifests: String,
+}
+
+impl<'w> Stage<'w> {
+    /// Creates namespace, database user, Secret and TargetDatabase (unless the manifests bring
+    /// their own), then applies the manifests.
+    pub(crate) fn set(
+        world: &'w World,
+        case: &str,
+        database: Database,
+        manifests: &str,
+        given: Grants,
+    ) -> Result<Self> {
+        let manifests = database.fill(manifests);
+        let objects = documents(&manifests)?;
+        let policy = objects
+            .iter()
+            .find(|o| o["kind"] == "RetentionPolicy")
+            .and_then(|o| o.pointer("/metadata/name"))
+            .and_then(Value::as_str)
+            .ok_or_else(|| anyhow!("the manifests name no RetentionPolicy"))?
+            .to_owned();
+        let user = format!("oubliette_{}", next_number());
+        let password = format!("pw-{}", next_number());
+        world.block_on(database.create_user(&user, &password))?;
+        let namespace = world.namespace(case)?;
+        let stage = Self {
+            world,
+            database,
+            namespace,
+            policy,
+            user,
+            manifests,
+        };
+        stage.grant(given)?;
+        stage.apply_secrets(&password)?;
+        let has = |kind: &str| objects.iter().any(|o| o["kind"] == kind);
+        if !has("TargetDatabase") {
+            stage.namespace.apply_value(&stage.target_database())?;
+        }
+        for object in &objects {
+            stage.namespace.apply_value(object)?;
+        }
+        Ok(stage)
+    }
+
+    fn apply_secrets(&self, password: &str) -> Result<()> {
+        let ca = std::fs::read_to_string(&self.database.endpoint.ca)
+            .context("failed to read the bed's certificate authority")?;
+        self.namespace.apply_value(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-credentials"},
+            "stringData": {"username": self.user, "password": password},
+        }))?;
+        self.namespace.apply_value(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "target-ca"},
+            "data": {"ca.crt": ca},
+        }))?;
+        self.namespace.apply_value(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-pseudonyms"},
+            "stringData": {"key": PSEUDONYM_KEY},
+        }))?;
+        Ok(())
+    }
+
+    /// The TargetDatabase of the case's database.
+    pub(crate) fn target_database(&self) -> Value {
+        json!({
+            "apiVersion": API_VERSION, "kind": "TargetDatabase", "metadata": {"name": TARGET},
+            "spec": {
+                "engine": self.database.server.engine(),
+                "connection": {
+                    "host": self.database.endpoint.host,
+                    "port": self.database.endpoint.port,
+                    "database": self.database.name,
+                    "credentials": {"secretRef": {"name": "target-credentials"}},
+                    "tls": {"mode": "VerifyFull", "ca": {"configMapRef": {"name": "target-ca", "key": "ca.crt"}}},
+                },
+            },
+        })
+    }
+
+    fn grant(&self, given: Grants) -> Result<()> {
+        let Some(sql) = grants::printed(&self.database, &self.user, &self.manifests, given)? else {
+            return Ok(());
+        };
+        self.world
+            .block_on(self.database.admin.execute(&sql))
+            .map(|_| ())
+            .context("the printed GRANT statements do not run")
+    }
+
+    /// Does one step.
+    pub(crate) fn take(&self, step: &Step) -> Result<()> {
+        match step {
+            Step::Run => self.run_to_end(),
+            Step::RunNow => self
+                .namespace
+                .run_now(&self.policy, &format!("token-{}", next_number())),
+            Step::Sql(sql) => self
+                .world
+                .block_on(self.database.admin.execute(&self.database.fill(sql)))
+                .map(|_| ()),
+            Step::Patch(patch) => self.namespace.patch("RetentionPolicy", &self.policy, patch),
+            Step::PatchDatabase(patch) => self.namespace.patch("TargetDatabase", TARGET, patch),
+            Step::Reason(reason) => self
+                .namespace
+                .wait_reason("RetentionPolicy", &self.policy, reason)
+                .map(|_| ()),
+            Step::Refused(refusal) => self.wait_refused(refusal),
+            Step::Status(status) => self.wait_status(status),
+            Step::Rows(rows) => self.rows(rows),
+            Step::Grant => self.grant(Grants::Printed),
+        }
+    }
+
+    /// Runs the policy out of schedule and waits until the run has ended.
+    pub(crate) fn run_to_end(&self) -> Result<()> {
+        let token = format!("token-{}", next_number());
+        self.namespace.run_now(&self.policy, &token)?;
+        self.namespace.wait_until(
+            "RetentionPolicy",
+            &self.policy,
+            "has done the run that was asked for",
+            PATIENCE,
+            |object| {
+                if object.pointer("/status/handledRunNow") != Some(&json!(token)) {
+                    return Err("the token is not handled".to_owned());
+                }
+                match object.pointer("/status/lastRun/finishedAt") {
+                    Some(Value::String(_)) => Ok(()),
+                    _ => Err("the run has not ended".to_owned()),
+                }
+            },
+        )?;
+        Ok(())
+    }
+
+    fn wait_refused(&self, refusal: &Refusal) -> Result<()> {
+        let object =
+            self.namespace
+                .wait_reason("RetentionPolicy", &self.policy, &refusal.reason)?;
+        let message = cluster::ready(&object)
+            .and_then(|c| c["message"].as_str())
+            .unwrap_or_default();
+        for part in &refusal.contains {
+            let part = self.database.fill(part).replace("${user}", &self.user);
+            if !message.contains(&part) {
+                bail!("the message lacks {part:?}: {message}");
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_status(&self, expected: &Value) -> Result<()> {
+        let expected: Value = serde_json::from_str(&self.database.fill(&expected.to_string()))?;
+        self.namespace.wait_until(
+            "RetentionPolicy",
+            &self.policy,
+            "has the expected status",
+            PATIENCE,
+            |object| cluster::matches(&expected, &object["status"], "status"),
+        )?;
+        Ok(())
+    }
+
+    fn rows(&self, expected: &[Rows]) -> Result<()> {
+        for rows in expected {
+            let query = self.database.fill(&rows.query);
+            let seen = self.world.block_on(self.database.admin.rows(&query))?;
+            let wanted = rows.expected();
+            if seen != wanted {
+                let status = self
+                    .namespace
+                    .get("RetentionPolicy", &self.policy)
+                    .map(|object| brief_status(&object))
+                    .unwrap_or_default();
+                bail!("{query}\n  gives    {seen:?}\n  expected {wanted:?}\n  status: {status}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key of every scenario's `target-pseudonyms` Secret.
+pub(crate) const PSEUDONYM_KEY: &str = "a key of the scenarios, 32 bytes+";
