@@ -52,10 +52,6 @@ pub(crate) struct Link {
 
 /// Statements of tests are their own; the program's come from `oubliette_core::sql`.
 fn raw(sql: &str) -> sqlx::RawSql {
-    #[expect(
-        clippy::disallowed_types,
-        reason = "a test's statements are written in the repository, not built from input"
-    )]
     let safe = sqlx::AssertSqlSafe(sql.to_owned());
     sqlx::raw_sql(safe)
 }
