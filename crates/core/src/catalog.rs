@@ -1,7 +1,7 @@
 //! What a database says of its tables: the facts a plan is drafted from. Filled by
 //! `src/database/catalog/*`; nothing here reads a database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -58,6 +58,26 @@ pub struct Catalog {
     pub database: String,
     /// The connected user as grants name it (`oubliette`, `'oubliette'@'%'`).
     pub user: String,
+}
+
+impl Catalog {
+    /// The table a policy names, whether or not it wrote the schema.
+    pub fn table(&self, name: &TableName) -> Option<&Table> {
+        self.tables.get(name).or_else(|| {
+            self.tables
+                .values()
+                .find(|table| self.is(name, &table.name))
+        })
+    }
+
+    /// Whether `written` (in a policy) names `table` (as the server spells it).
+    pub fn is(&self, written: &TableName, table: &TableName) -> bool {
+        written.table == table.table
+            && match (&written.schema, &table.schema) {
+                (None, Some(schema)) => schema.as_str() == self.database,
+                (written, schema) => written == schema,
+            }
+    }
 }
 
 /// One table.
@@ -269,18 +289,12 @@ pub enum OnDelete {
 }
 
 /// What the connected user may do with one table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is one privilege of the database's own list"
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Privileges {
-    /// SELECT on the table (all needed columns).
+    /// SELECT on the whole table.
     pub select: bool,
     /// DELETE.
     pub delete: bool,
-    /// UPDATE on at least one column (PostgreSQL: needed for FOR UPDATE), and
-    pub update_any: bool,
-    /// UPDATE on the whole table.
-    pub update: bool,
+    /// The columns the user may UPDATE: every column where the privilege is the table's.
+    pub update: BTreeSet<Ident>,
 }

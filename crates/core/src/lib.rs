@@ -6,9 +6,12 @@
 pub mod api;
 pub mod catalog;
 pub mod digest;
+pub mod grants;
 pub mod hmac;
+pub mod ledger;
 pub mod name;
 pub mod period;
+pub mod plan;
 pub mod policy;
 pub mod report;
 pub mod schedule;

@@ -82,6 +82,16 @@ impl Period {
         self.civil_cutoff(now, zone).map(DateTime::date)
     }
 
+    /// The instant at which what began at `began` has lasted this period, for reports. Never decide
+    /// by it: it is not the inverse of `cutoff`.
+    pub fn due(&self, began: Timestamp, zone: &TimeZone) -> Result<Timestamp, PeriodError> {
+        zone.to_datetime(began)
+            .checked_add(self.span())
+            .ok()
+            .and_then(|civil| first_reached(zone, civil))
+            .ok_or_else(|| self.out_of_calendar(began))
+    }
+
     fn civil_cutoff(&self, now: Timestamp, zone: &TimeZone) -> Result<DateTime, PeriodError> {
         zone.to_datetime(now)
             .checked_sub(self.span())

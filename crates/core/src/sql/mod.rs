@@ -1,7 +1,26 @@
 //! SQL text and what is bound to it. Statements are built here and nowhere else.
 //!
-//! Identifiers are parsed types quoted by the dialect, values are always bound.
+//! Identifiers are parsed types quoted by the dialect, values are always bound: the writer has no
+//! way to put a value into a statement's text.
 
+mod change;
+mod count;
+mod dialect;
+mod eligible;
+mod mysql;
+mod postgres;
+mod transform;
+mod window;
+
+pub use change::{ChangeSql, Depth, Effect, KeyRow};
+pub use count::{CountSql, Counted};
+pub use dialect::{Dialect, dialect};
+pub use eligible::{Eligible, TypedCondition, TypedTest};
+pub(crate) use transform::fits;
+pub use transform::{Transform, pads};
+pub use window::{KeyColumn, Window, WindowSql};
+
+use crate::name::{Ident, TableName};
 use crate::value::Value;
 
 /// A statement's text, made by this module's writer only, so that the one place that asserts SQL
@@ -36,6 +55,94 @@ impl Bound {
         Self {
             sql: Sql::fixed(text),
             values,
+        }
+    }
+}
+
+/// Writes one statement: literal pieces of the program, quoted identifiers, bound values.
+pub struct Writer<'d> {
+    dialect: &'d dyn Dialect,
+    text: String,
+    values: Vec<Value>,
+}
+
+impl<'d> Writer<'d> {
+    /// An empty statement.
+    pub fn new(dialect: &'d dyn Dialect) -> Self {
+        Self {
+            dialect,
+            text: String::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// The dialect the statement is written in.
+    pub fn dialect(&self) -> &'d dyn Dialect {
+        self.dialect
+    }
+
+    /// A literal piece of the program.
+    pub fn sql(&mut self, piece: &'static str) -> &mut Self {
+        self.text.push_str(piece);
+        self
+    }
+
+    /// A non-negative number of the program's own (a limit, a width), never one read from a table.
+    pub fn number(&mut self, n: u32) -> &mut Self {
+        self.text.push_str(&n.to_string());
+        self
+    }
+
+    /// A quoted identifier.
+    pub fn ident(&mut self, name: &Ident) -> &mut Self {
+        self.dialect.quote(&mut self.text, name.as_str());
+        self
+    }
+
+    /// A quoted, qualified table name.
+    pub fn table(&mut self, name: &TableName) -> &mut Self {
+        if let Some(schema) = &name.schema {
+            self.ident(schema);
+            self.text.push('.');
+        }
+        self.ident(&name.table)
+    }
+
+    /// A bare placeholder for a value, without a cast.
+    pub fn bind(&mut self, value: Value) -> &mut Self {
+        self.values.push(value);
+        let index = self.values.len();
+        self.dialect.placeholder(&mut self.text, index);
+        self
+    }
+
+    /// A type name as the catalog spells it (the server quotes it itself).
+    fn type_name(&mut self, name: &str) -> &mut Self {
+        self.text.push_str(name);
+        self
+    }
+
+    /// Writes `items` with `separator` between them.
+    pub fn joined<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        separator: &'static str,
+        mut each: impl FnMut(&mut Self, T),
+    ) -> &mut Self {
+        for (i, item) in items.into_iter().enumerate() {
+            if i > 0 {
+                self.sql(separator);
+            }
+            each(self, item);
+        }
+        self
+    }
+
+    /// The finished statement.
+    pub fn finish(self) -> Bound {
+        Bound {
+            sql: Sql(self.text),
+            values: self.values,
         }
     }
 }

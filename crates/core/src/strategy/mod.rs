@@ -24,6 +24,22 @@ pub enum Strategy {
     },
 }
 
+/// Characters of a pseudonym: `p_` and 32 hexadecimal digits.
+pub const PSEUDONYM_LENGTH: u64 = 34;
+
+impl Strategy {
+    /// The name people write.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nullify => "Nullify",
+            Self::Constant { .. } => "Constant",
+            Self::Pseudonym => "Pseudonym",
+            Self::GeneraliseDate { .. } => "GeneraliseDate",
+            Self::GeneraliseNumber { .. } => "GeneraliseNumber",
+        }
+    }
+}
+
 /// The unit a date is coarsened to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateUnit {

@@ -1,0 +1,266 @@
+//! From figures to approval: limits refuse before anything starts, and only an approved plan has
+//! statements that can run.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::Refusal;
+use super::draft::{Draft, RuleDraft};
+use super::facts::{Facts, RuleFacts};
+use crate::api::reason::Reason;
+use crate::digest::Digest;
+use crate::policy::EpochUnit;
+use crate::report::{PlanReport, RulePlan, TableCount};
+use crate::value::Value;
+
+/// Tables below this size may be read whole: a walk by index would not be faster.
+const SMALL_TABLE: i64 = 50_000;
+/// Rows that may become eligible during a run beyond the plan, at the least.
+const SLACK_ROWS: i64 = 1_000;
+/// Rows that may become eligible during a run beyond the plan, one part in this many.
+const SLACK_PART: i64 = 10;
+
+/// A draft with its figures.
+#[derive(Debug)]
+pub struct Plan {
+    draft: Draft,
+    facts: Facts,
+    report: PlanReport,
+    refusals: Vec<Refusal>,
+}
+
+impl Plan {
+    /// Puts figures to a draft. Facts of another draft are an error of the caller; their missing
+    /// rules count as empty.
+    pub fn of(draft: Draft, mut facts: Facts) -> Self {
+        facts
+            .rules
+            .resize_with(draft.rules.len(), RuleFacts::default);
+        let rules = draft.rules.iter().zip(&facts.rules);
+        let report = PlanReport {
+            digest: draft.digest.clone(),
+            as_of: draft.as_of,
+            rules: rules
+                .clone()
+                .map(|(rule, facts)| report(rule, facts))
+                .collect(),
+            warnings: draft.warnings.clone(),
+        };
+        let mut refusals = limits(&draft, &report);
+        refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
+        Self {
+            draft,
+            facts,
+            report,
+            refusals,
+        }
+    }
+
+    /// The figures.
+    pub fn report(&self) -> &PlanReport {
+        &self.report
+    }
+
+    /// What stands in the way.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    /// The one type whose statements can run.
+    pub fn approve(self) -> Result<ApprovedPlan, (PlanReport, Vec<Refusal>)> {
+        let Self {
+            draft,
+            facts,
+            report,
+            refusals,
+        } = self;
+        if refusals.is_empty() {
+            Ok(ApprovedPlan {
+                draft,
+                facts,
+                report,
+            })
+        } else {
+            Err((report, refusals))
+        }
+    }
+}
+
+/// A plan that mode, guards and limits allow. Neither Clone nor Deserialize: it is made anew, never
+/// stored.
+#[derive(Debug)]
+pub struct ApprovedPlan {
+    draft: Draft,
+    facts: Facts,
+    report: PlanReport,
+}
+
+impl ApprovedPlan {
+    /// The digest that a resumed run is compared with.
+    pub fn digest(&self) -> &Digest {
+        &self.draft.digest
+    }
+
+    /// The instant from which cutoffs are counted.
+    pub fn as_of(&self) -> Timestamp {
+        self.draft.as_of
+    }
+
+    /// The rules and their statements.
+    pub fn rules(&self) -> &[RuleDraft] {
+        &self.draft.rules
+    }
+
+    /// Whether a strategy is keyed.
+    pub fn keyed(&self) -> bool {
+        self.draft.keyed
+    }
+
+    /// The figures of one rule.
+    pub fn facts(&self, rule: usize) -> Option<&RuleFacts> {
+        self.facts.rules.get(rule)
+    }
+
+    /// The figures.
+    pub fn report(&self) -> &PlanReport {
+        &self.report
+    }
+
+    /// Most rows one rule may change, related rows among them: what the limits allow, and never
+    /// much more than was planned, whatever becomes eligible meanwhile.
+    pub fn ceiling(&self, rule: usize) -> i64 {
+        let Some(plan) = self.report.rules.get(rule) else {
+            return 0;
+        };
+        let planned = rows(plan);
+        let mut ceiling = planned + (planned / SLACK_PART).max(SLACK_ROWS);
+        let limits = &self.draft.limits;
+        if let Some(max) = limits.max_rows {
+            let others: i64 = self.report.rules.iter().map(rows).sum::<i64>() - planned;
+            ceiling = ceiling.min(i64::try_from(max).unwrap_or(i64::MAX) - others);
+        }
+        if let Some(percent) = limits.max_percent {
+            let own = plan.total * i64::from(percent) / 100;
+            // Related rows are no part of the table's share.
+            ceiling = ceiling.min(own + related_rows(plan) + related_rows(plan) / SLACK_PART);
+        }
+        ceiling
+    }
+}
+
+fn related_rows(plan: &RulePlan) -> i64 {
+    plan.related.iter().map(|t| t.rows).sum()
+}
+
+fn rows(plan: &RulePlan) -> i64 {
+    plan.eligible + related_rows(plan)
+}
+
+fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
+    let related = rule
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| TableCount {
+            table: node.depth.table.to_string(),
+            effect: node.effect,
+            rows: facts.related.get(i).copied().unwrap_or(0),
+        })
+        .collect();
+    RulePlan {
+        rule: rule.name.clone(),
+        table: rule.change.window.table.to_string(),
+        effect: rule.effect,
+        cutoff: rule.cutoff,
+        eligible: facts.counted.eligible,
+        total: facts.counted.total,
+        clock_null: facts.counted.clock_null,
+        implausible: facts.counted.implausible,
+        overdue_since: facts
+            .counted
+            .oldest
+            .as_ref()
+            .and_then(|o| overdue_since(rule, o)),
+        related,
+        walk: rule.walk.clone(),
+    }
+}
+
+/// When the row with the oldest clock reading fell due.
+fn overdue_since(rule: &RuleDraft, oldest: &Value) -> Option<Timestamp> {
+    let began = match oldest {
+        Value::Int(n) => match rule.clock_unit? {
+            EpochUnit::Seconds => Timestamp::from_second(*n),
+            EpochUnit::Milliseconds => Timestamp::from_millisecond(*n),
+            EpochUnit::Microseconds => Timestamp::from_microsecond(*n),
+            EpochUnit::Days => Timestamp::from_second(n.checked_mul(86_400)?),
+        }
+        .ok()?,
+        Value::Text(text) => {
+            let civil: jiff::civil::DateTime = text.parse().ok()?;
+            let zone = match rule.change.eligible.clock.kind {
+                crate::catalog::ColumnKind::Instant => TimeZone::UTC,
+                _ => rule.clock_zone.clone(),
+            };
+            zone.to_timestamp(civil).ok()?
+        }
+        Value::Null | Value::Bytes(_) => return None,
+    };
+    rule.period.due(began, &rule.clock_zone).ok()
+}
+
+fn limits(draft: &Draft, report: &PlanReport) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let planned: i64 = report.rules.iter().map(rows).sum();
+    if let Some(max) = draft.limits.max_rows
+        && u64::try_from(planned).unwrap_or(0) > max
+    {
+        refusals.push(
+            Refusal::whole(
+                Reason::LimitExceeded,
+                format!("the plan changes {planned} rows, limits.maxRows allows {max}"),
+            )
+            .remedy(format!(
+                "check the counts in status.plan; if they are right: limits: {{maxRows: {planned}}}"
+            )),
+        );
+    }
+    if let Some(percent) = draft.limits.max_percent {
+        for plan in &report.rules {
+            if plan.eligible * 100 > plan.total * i64::from(percent) {
+                let share = (plan.eligible * 100 + plan.total - 1) / plan.total.max(1);
+                refusals.push(
+                    Refusal::of(
+                        &plan.rule,
+                        Reason::LimitExceeded,
+                        format!(
+                            "the plan changes {} of {} rows of {}, limits.maxPercent allows {percent} %",
+                            plan.eligible, plan.total, plan.table
+                        ),
+                    )
+                    .remedy(format!(
+                        "check the counts in status.plan; if they are right: limits: {{maxPercent: {share}}}"
+                    )),
+                );
+            }
+        }
+    }
+    refusals
+}
+
+fn unindexed(rule: &RuleDraft, facts: &RuleFacts) -> Option<Refusal> {
+    if !facts.unindexed || rule.allow_unindexed || facts.counted.total < SMALL_TABLE {
+        return None;
+    }
+    Some(
+        Refusal::of(
+            &rule.name,
+            Reason::WalkUnindexed,
+            format!(
+                "{}: the database would read the whole table for every window of its key ({})",
+                rule.change.window.table, rule.walk
+            ),
+        )
+        .remedy("walk: {allowUnindexed: true}   # if the load is acceptable"),
+    )
+}

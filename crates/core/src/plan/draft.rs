@@ -1,0 +1,386 @@
+//! What a policy would do to the tables the catalog shows: statements, and everything that stands
+//! in the way before a single row is counted.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::Refusal;
+use super::graph::{self, Node};
+use super::guard::{self, Touch};
+use crate::api::reason::Reason;
+use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table};
+use crate::digest::Digest;
+use crate::name::Ident;
+use crate::policy::{Action, Limits, Policy, Rule, Treatment};
+use crate::report;
+use crate::sql::{ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, fits};
+use crate::strategy::Strategy;
+
+/// What the plan is for: a dry run needs less than a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Only looked at: SELECT is enough.
+    DryRun,
+    /// Carried out: the privileges of every change are needed.
+    Enforce,
+}
+
+/// What a plan depends on beside policy and catalog.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// The defaulted spec without mode, schedule and suspend; it goes into the digest.
+    pub spec: &'a serde_json::Value,
+    /// The ledger's schema, or on InnoDB its table prefix.
+    pub ledger: &'a Ident,
+    /// What the plan is for.
+    pub intent: Intent,
+    /// The instant from which cutoffs are counted.
+    pub as_of: Timestamp,
+}
+
+/// The catalog, and which of its tables are the ledger's.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) ledger: &'a Ident,
+}
+
+/// What would be done.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The engine.
+    pub engine: Engine,
+    /// The instant from which cutoffs are counted.
+    pub as_of: Timestamp,
+    /// One per rule, in order.
+    pub rules: Vec<RuleDraft>,
+    /// Ceilings of one run.
+    pub limits: Limits,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// What is approved and compared on resume: spec, schema, statements; no statistics.
+    pub digest: Digest,
+    /// Whether a strategy is keyed.
+    pub keyed: bool,
+}
+
+/// One rule's statements.
+#[derive(Clone, Debug)]
+pub struct RuleDraft {
+    /// The rule's name.
+    pub name: String,
+    /// What is reported of the table's own rows.
+    pub effect: report::Effect,
+    /// The recorded cutoff.
+    pub cutoff: Timestamp,
+    /// The changes of the rule's own table.
+    pub change: ChangeSql,
+    /// What is counted.
+    pub count: CountSql,
+    /// The related tables; parents stand before their children.
+    pub nodes: Vec<Node>,
+    /// The zone of a zone-less clock, for reports.
+    pub clock_zone: jiff::tz::TimeZone,
+    /// What one unit of an integer clock is.
+    pub clock_unit: Option<crate::policy::EpochUnit>,
+    /// How long after its clock a row falls due.
+    pub period: crate::period::Period,
+    /// The key that is walked, for people.
+    pub walk: String,
+    /// Whether a walk without an index is allowed.
+    pub allow_unindexed: bool,
+    /// The server's estimate of the table's rows.
+    pub estimated_rows: u64,
+}
+
+impl Draft {
+    /// Drafts the policy. All refusals are returned at once.
+    pub fn of(
+        policy: &Policy,
+        catalog: &Catalog,
+        setting: &Setting<'_>,
+    ) -> Result<Self, Vec<Refusal>> {
+        let Setting {
+            spec,
+            ledger,
+            intent,
+            as_of,
+        } = *setting;
+        let view = View { catalog, ledger };
+        let mut refusals = Vec::new();
+        let mut warnings = Vec::new();
+        let mut rules = Vec::new();
+        for rule in &policy.rules {
+            let before = refusals.len();
+            let drafted = draft_rule(policy, view, rule, as_of, &mut refusals);
+            if let Some(drafted) = drafted
+                && refusals.len() == before
+            {
+                guard::warnings(catalog, &drafted, &mut warnings);
+                rules.push(drafted);
+            }
+        }
+        guard::grants(policy, catalog, intent, &mut refusals, &mut warnings);
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        let digest = digest(spec, catalog, &rules).map_err(|e| {
+            vec![Refusal::whole(
+                Reason::InternalError,
+                format!("failed to digest the plan: {e}"),
+            )]
+        })?;
+        let keyed = policy.is_keyed();
+        warnings.sort();
+        warnings.dedup();
+        Ok(Self {
+            engine: catalog.engine,
+            as_of,
+            rules,
+            limits: policy.limits,
+            warnings,
+            digest,
+            keyed,
+        })
+    }
+}
+
+fn draft_rule(
+    policy: &Policy,
+    view: View<'_>,
+    rule: &Rule,
+    as_of: Timestamp,
+    refusals: &mut Vec<Refusal>,
+) -> Option<RuleDraft> {
+    let catalog = view.catalog;
+    let Some(table) = catalog.table(&rule.table) else {
+        refusals.push(Refusal::of(
+            &rule.name,
+            Reason::TableMissing,
+            format!(
+                "table {} does not exist in database {}, or user {} may not see it",
+                rule.table, catalog.database, catalog.user
+            ),
+        ));
+        return None;
+    };
+    let touch = match &rule.action {
+        Action::Delete => Touch::Delete,
+        Action::Anonymise(treatments) => {
+            Touch::Update(transforms(rule, table, treatments, refusals))
+        }
+    };
+    guard::table(view, rule, table, &touch, false, refusals);
+    let key = guard::usable_key(rule, table)
+        .map_err(|r| refusals.push(r))
+        .ok();
+    let eligible = super::clock::eligible(policy, rule, table, catalog.engine, as_of)
+        .map_err(|r| refusals.extend(r))
+        .ok();
+    let mut nodes = graph::nodes(view, rule, table, refusals);
+    let ((mut eligible, cutoff), (key, primary)) = (eligible?, key?);
+    let effect = match &touch {
+        Touch::Delete => Effect::Delete,
+        Touch::Update(transforms) => {
+            eligible.undone.clone_from(transforms);
+            Effect::Update(transforms.clone(), untouched(table))
+        }
+    };
+    let walk = key
+        .iter()
+        .map(|c: &KeyColumn| c.0.name.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let window = WindowSql {
+        engine: catalog.engine,
+        table: table.name.clone(),
+        key,
+        primary,
+    };
+    let referenced = refer(&mut nodes);
+    Some(RuleDraft {
+        name: rule.name.clone(),
+        effect: touch.reported(),
+        cutoff,
+        count: CountSql {
+            window: window.clone(),
+            eligible: eligible.clone(),
+        },
+        change: ChangeSql {
+            window,
+            eligible,
+            effect,
+            referenced,
+        },
+        nodes,
+        clock_zone: rule
+            .clock
+            .zone
+            .clone()
+            .unwrap_or_else(|| policy.zone.clone()),
+        clock_unit: rule.clock.epoch,
+        period: rule.expire_after,
+        walk,
+        allow_unindexed: rule.allow_unindexed,
+        estimated_rows: table.estimated_rows,
+    })
+}
+
+/// Notes at every table which columns the tables below refer to; the rule's own are returned.
+fn refer(nodes: &mut [Node]) -> Vec<Column> {
+    let add = |columns: &mut Vec<Column>, column: &Column| {
+        if !columns.iter().any(|c| c.name == column.name) {
+            columns.push(column.clone());
+        }
+    };
+    let mut own = Vec::new();
+    for i in 0..nodes.len() {
+        let column = nodes[i].depth.parent_column.clone();
+        match nodes[i].parent {
+            None => add(&mut own, &column),
+            Some(parent) => add(&mut nodes[parent].depth.referenced, &column),
+        }
+    }
+    own
+}
+
+/// The treatments of a table's columns, each checked against its column.
+pub(super) fn transforms(
+    rule: &Rule,
+    table: &Table,
+    treatments: &[Treatment],
+    refusals: &mut Vec<Refusal>,
+) -> Vec<Transform> {
+    let mut transforms = Vec::new();
+    for Treatment {
+        column: name,
+        strategy,
+    } in treatments
+    {
+        let Some(column) = table.column(name) else {
+            refusals.push(Refusal::of(
+                &rule.name,
+                Reason::ColumnMissing,
+                format!("{} has no column {name}", table.name),
+            ));
+            continue;
+        };
+        if !fits(strategy, column.kind) {
+            refusals.push(Refusal::of(
+                &rule.name,
+                Reason::ColumnUnfit,
+                format!(
+                    "{}.{name} is {}, which strategy {} cannot transform",
+                    table.name,
+                    column.type_name,
+                    strategy.name()
+                ),
+            ));
+        }
+        transforms.push(Transform {
+            column: column.clone(),
+            strategy: strategy.clone(),
+        });
+    }
+    transforms
+}
+
+/// Columns that MySQL would change by itself on any update.
+pub(super) fn untouched(table: &Table) -> Vec<Column> {
+    table
+        .columns
+        .iter()
+        .filter(|c| c.on_update_now)
+        .cloned()
+        .collect()
+}
+
+/// The plan's digest: it changes with the spec, the touched tables' schema and the statements, and
+/// not with statistics, values or the instant.
+fn digest(
+    spec: &serde_json::Value,
+    catalog: &Catalog,
+    rules: &[RuleDraft],
+) -> Result<Digest, crate::digest::DigestError> {
+    let mut tables: Vec<_> = rules
+        .iter()
+        .flat_map(|r| {
+            std::iter::once(&r.change.window.table).chain(r.nodes.iter().map(|n| &n.depth.table))
+        })
+        .collect();
+    tables.sort();
+    tables.dedup();
+    let schema: Vec<_> = tables
+        .iter()
+        .filter_map(|name| catalog.tables.get(*name))
+        .map(|table| {
+            let references: Vec<_> = catalog
+                .references
+                .iter()
+                .filter(|r| r.to == table.name || r.from == table.name)
+                .collect();
+            json!({
+                "name": table.name, "kind": table.kind, "engine": table.storage_engine,
+                "columns": table.columns, "key": table.primary_key, "triggers": table.triggers,
+                "rules": table.rules, "checks": table.checks, "references": references,
+            })
+        })
+        .collect();
+    let statements: Vec<_> = rules.iter().map(statements).collect();
+    Digest::of_json(&json!({"spec": spec, "schema": schema, "statements": statements}))
+}
+
+/// The texts of a rule's effect statements, in the form without bounds.
+fn statements(rule: &RuleDraft) -> Vec<String> {
+    let one = [crate::value::Value::Null];
+    std::iter::once(rule.change.by_window(&Window::default()))
+        .chain(rule.nodes.iter().map(|n| n.depth.change(&one)))
+        .map(|bound| bound.sql.text().to_owned())
+        .collect()
+}
+
+impl Touch {
+    /// What is reported of the rows.
+    pub(super) fn reported(&self) -> report::Effect {
+        match self {
+            Self::Delete => report::Effect::Deleted,
+            Self::Update(transforms) => {
+                if transforms.iter().any(|t| t.strategy == Strategy::Pseudonym) {
+                    report::Effect::Pseudonymised
+                } else {
+                    report::Effect::Masked
+                }
+            }
+        }
+    }
+}
+
+impl Policy {
+    /// Whether a strategy needs the pseudonym key.
+    pub fn is_keyed(&self) -> bool {
+        let keyed = |ts: &[Treatment]| ts.iter().any(|t| t.strategy == Strategy::Pseudonym);
+        self.rules.iter().any(|rule| {
+            matches!(&rule.action, Action::Anonymise(ts) if keyed(ts))
+                || rule.related.iter().any(|r| {
+                    matches!(&r.action, crate::policy::RelatedAction::Anonymise(ts) if keyed(ts))
+                })
+        })
+    }
+}
+
+/// Whether a column of this kind can be part of a walked key.
+pub(super) fn walkable(column: &Column) -> bool {
+    !column.nondeterministic
+        && matches!(
+            column.kind,
+            ColumnKind::Int
+                | ColumnKind::UnsignedBigInt
+                | ColumnKind::Decimal
+                | ColumnKind::Text
+                | ColumnKind::Uuid
+                | ColumnKind::Bytes
+                | ColumnKind::Date
+                | ColumnKind::Instant
+                | ColumnKind::Civil
+        )
+}

@@ -1,0 +1,114 @@
+//! What was measured of a draft: counts, the oldest rows, where windows of the walk ended, and how
+//! the database would find its way.
+
+use crate::catalog::Engine;
+use crate::sql::Counted;
+use crate::value::{Key, Value};
+
+/// The figures of a draft.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// One per rule, in order.
+    pub rules: Vec<RuleFacts>,
+}
+
+/// The figures of one rule.
+#[derive(Clone, Debug, Default)]
+pub struct RuleFacts {
+    /// What the whole table holds.
+    pub counted: Counted,
+    /// Rows of each related table that hang on eligible rows, in the order of the nodes.
+    pub related: Vec<i64>,
+    /// Ends of the counted windows with the eligible rows up to them, for splitting the walk.
+    /// Keys: held in memory only (P4).
+    pub ends: Vec<(Key, i64)>,
+    /// Whether the database would read the whole table to find the end of one window.
+    pub unindexed: bool,
+}
+
+impl RuleFacts {
+    /// Adds one window's counts.
+    pub fn add(&mut self, window: &Counted, end: Option<Key>) {
+        let Counted {
+            total,
+            eligible,
+            clock_null,
+            implausible,
+            oldest,
+        } = window;
+        self.counted.total += total;
+        self.counted.eligible += eligible;
+        self.counted.clock_null += clock_null;
+        self.counted.implausible += implausible;
+        self.counted.oldest = match (self.counted.oldest.take(), oldest.clone()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if let Some(end) = end {
+            self.ends.push((end, self.counted.eligible));
+        }
+    }
+
+    /// Inner bounds that split the eligible rows into up to `lanes` equal parts.
+    pub fn split(&self, lanes: u32) -> Vec<Key> {
+        let mut bounds: Vec<Key> = Vec::new();
+        let share = self.counted.eligible / i64::from(lanes.max(1));
+        if share == 0 {
+            return bounds;
+        }
+        for lane in 1..lanes {
+            let wanted = share * i64::from(lane);
+            let Some((key, _)) = self.ends.iter().find(|(_, upto)| *upto >= wanted) else {
+                break;
+            };
+            if bounds.last() != Some(key) {
+                bounds.push(key.clone());
+            }
+        }
+        bounds
+    }
+}
+
+/// Whether an EXPLAIN of a window's probe says that the whole table would be read.
+pub fn reads_whole_table(engine: Engine, explained: &[Vec<Value>]) -> bool {
+    explained
+        .iter()
+        .flatten()
+        .filter_map(Value::as_text)
+        .any(|text| match engine {
+            Engine::Postgres => text.contains("Seq Scan on"),
+            Engine::MySql | Engine::MariaDb => text == "ALL",
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(eligible: i64) -> Counted {
+        Counted {
+            total: 10,
+            eligible,
+            ..Counted::default()
+        }
+    }
+
+    #[test]
+    fn a_walk_is_split_where_equal_shares_of_eligible_rows_end() {
+        let mut facts = RuleFacts::default();
+        for end in 1..=4 {
+            facts.add(&counted(5), Some(vec![Value::Int(end * 10)]));
+        }
+        facts.add(&counted(0), None);
+        assert_eq!(facts.split(2), vec![vec![Value::Int(20)]]);
+        assert_eq!(facts.split(1), Vec::<Key>::new());
+        assert_eq!(facts.counted.total, 50);
+    }
+
+    #[test]
+    fn a_few_rows_are_not_split() {
+        let mut facts = RuleFacts::default();
+        facts.add(&counted(2), Some(vec![Value::Int(1)]));
+        assert_eq!(facts.split(8), Vec::<Key>::new());
+    }
+}

@@ -1,0 +1,446 @@
+//! What stands in the way of a change of one table. A guard is one function per refusal, and a
+//! list: counts would lie or data would survive otherwise (DESIGN section 5, SQL.md sections 3, 5).
+
+use super::Refusal;
+use super::draft::{Intent, RuleDraft, View, walkable};
+use crate::api::reason::Reason;
+use crate::catalog::{Catalog, Table, TableKind};
+use crate::grants;
+use crate::policy::{Policy, Rule};
+use crate::sql::{KeyColumn, Transform};
+use crate::strategy::{PSEUDONYM_LENGTH, Strategy};
+
+/// What happens to rows of a table.
+#[derive(Clone, Debug)]
+pub(super) enum Touch {
+    Delete,
+    Update(Vec<Transform>),
+}
+
+/// What a guard looks at.
+struct Subject<'a> {
+    catalog: &'a Catalog,
+    ledger: &'a str,
+    table: &'a Table,
+    touch: &'a Touch,
+    detach: bool,
+}
+
+type Found = (Reason, String, Option<String>);
+
+/// Every guard of a table, in the order in which people should read them.
+const GUARDS: &[fn(&Subject<'_>) -> Vec<Found>] = &[
+    kind,
+    ledger,
+    storage,
+    row_security,
+    rewrite_rules,
+    triggers,
+    replica_identity,
+    visibility,
+    assignable,
+    not_null,
+    unique,
+    checks,
+    length,
+    keys_and_references,
+];
+
+/// Asks every guard about one table.
+pub(super) fn table(
+    view: View<'_>,
+    rule: &Rule,
+    table: &Table,
+    touch: &Touch,
+    detach: bool,
+    refusals: &mut Vec<Refusal>,
+) {
+    let subject = Subject {
+        catalog: view.catalog,
+        ledger: view.ledger.as_str(),
+        table,
+        touch,
+        detach,
+    };
+    for guard in GUARDS {
+        for (reason, message, remedy) in guard(&subject) {
+            refusals.push(Refusal {
+                rule: Some(rule.name.clone()),
+                reason,
+                message: format!("{}: {message}", table.name),
+                remedy,
+            });
+        }
+    }
+}
+
+fn found(reason: Reason, message: impl Into<String>) -> Vec<Found> {
+    vec![(reason, message.into(), None)]
+}
+
+fn kind(s: &Subject<'_>) -> Vec<Found> {
+    let what = match &s.table.kind {
+        TableKind::Ordinary | TableKind::Partitioned { .. } | TableKind::Partition { .. } => {
+            return Vec::new();
+        }
+        TableKind::SystemVersioned => {
+            return found(
+                Reason::HistoryKept,
+                "the table is system-versioned: its history would keep what is deleted",
+            );
+        }
+        TableKind::InheritanceParent { children } => {
+            let children = children
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ");
+            return found(
+                Reason::TableUnfit,
+                format!("rows are inherited from {children}: write a rule for each of them"),
+            );
+        }
+        TableKind::Foreign => "a foreign table: write the rule where its rows are stored",
+        TableKind::View | TableKind::MaterialisedView => {
+            "a view: write the rule for the tables below it"
+        }
+        TableKind::Other { what } => what.as_str(),
+    };
+    found(Reason::TableUnfit, format!("it is {what}"))
+}
+
+fn ledger(s: &Subject<'_>) -> Vec<Found> {
+    let name = s.table.name.table.as_str();
+    let schema = s.table.name.schema.as_ref().map_or("", |s| s.as_str());
+    let own = if s.catalog.engine.is_innodb() {
+        crate::ledger::TABLES
+            .iter()
+            .any(|t| name == format!("{}_{t}", s.ledger))
+    } else {
+        schema == s.ledger
+    };
+    if own {
+        found(Reason::TableUnfit, "it belongs to the ledger")
+    } else {
+        Vec::new()
+    }
+}
+
+fn storage(s: &Subject<'_>) -> Vec<Found> {
+    match &s.table.storage_engine {
+        Some(engine) if !engine.eq_ignore_ascii_case("InnoDB") => vec![(
+            Reason::NotTransactional,
+            format!("its engine {engine} has no transactions, so a batch could not be undone"),
+            Some(format!("ALTER TABLE {} ENGINE=InnoDB;", s.table.name)),
+        )],
+        _ => Vec::new(),
+    }
+}
+
+fn row_security(s: &Subject<'_>) -> Vec<Found> {
+    if s.table.row_security {
+        vec![(
+            Reason::RowSecurity,
+            format!("row-level security would hide rows from {}", s.catalog.user),
+            Some(format!("ALTER ROLE {} BYPASSRLS;", s.catalog.user)),
+        )]
+    } else {
+        Vec::new()
+    }
+}
+
+fn rewrite_rules(s: &Subject<'_>) -> Vec<Found> {
+    if s.table.rules.is_empty() {
+        return Vec::new();
+    }
+    found(
+        Reason::TriggerPresent,
+        format!(
+            "rewrite rules on DELETE or UPDATE would replace the change: {}",
+            s.table.rules.join(", ")
+        ),
+    )
+}
+
+fn triggers(s: &Subject<'_>) -> Vec<Found> {
+    let fires: Vec<_> = s
+        .table
+        .triggers
+        .iter()
+        .filter(|t| match s.touch {
+            Touch::Delete => t.on_delete,
+            Touch::Update(_) => t.on_update,
+        })
+        .map(|t| t.name.as_str())
+        .collect();
+    if fires.is_empty() {
+        return Vec::new();
+    }
+    found(
+        Reason::TriggerPresent,
+        format!(
+            "triggers would act on every changed row, beyond what the plan can count: {}; this \
+             version refuses such tables",
+            fires.join(", ")
+        ),
+    )
+}
+
+fn replica_identity(s: &Subject<'_>) -> Vec<Found> {
+    if s.table.publications_without_identity.is_empty() {
+        return Vec::new();
+    }
+    vec![(
+        Reason::ReplicaIdentityMissing,
+        format!(
+            "publications {} carry it without a replica identity: the change would fail",
+            s.table.publications_without_identity.join(", ")
+        ),
+        Some(format!(
+            "ALTER TABLE {} REPLICA IDENTITY FULL;",
+            s.table.name
+        )),
+    )]
+}
+
+fn visibility(s: &Subject<'_>) -> Vec<Found> {
+    let mut hidden = Vec::new();
+    if !s.catalog.sees_references {
+        hidden.push((
+            Reason::ReferencesHidden,
+            format!(
+                "{} cannot see every foreign key, so a cascade could stay hidden",
+                s.catalog.user
+            ),
+            Some(format!("GRANT PROCESS ON *.* TO {};", s.catalog.user)),
+        ));
+    }
+    if !s.catalog.sees_triggers {
+        hidden.push((
+            Reason::ReferencesHidden,
+            format!("{} cannot see triggers", s.catalog.user),
+            Some(format!(
+                "GRANT TRIGGER ON `{}`.* TO {};",
+                s.catalog.database, s.catalog.user
+            )),
+        ));
+    }
+    hidden
+}
+
+fn each_transform(
+    s: &Subject<'_>,
+    mut check: impl FnMut(&Transform) -> Option<(Reason, String)>,
+) -> Vec<Found> {
+    let Touch::Update(transforms) = s.touch else {
+        return Vec::new();
+    };
+    transforms
+        .iter()
+        .filter_map(|t| {
+            check(t)
+                .map(|(reason, what)| (reason, format!("column {}: {what}", t.column.name), None))
+        })
+        .collect()
+}
+
+fn assignable(s: &Subject<'_>) -> Vec<Found> {
+    each_transform(s, |t| {
+        (t.column.generated || t.column.identity_always).then(|| {
+            (
+                Reason::ConstraintConflict,
+                "its values are generated by the database and cannot be assigned: transform the \
+                 columns it is made from"
+                    .to_owned(),
+            )
+        })
+    })
+}
+
+fn not_null(s: &Subject<'_>) -> Vec<Found> {
+    each_transform(s, |t| {
+        (t.strategy == Strategy::Nullify && !t.column.nullable && !s.detach).then(|| {
+            (
+                Reason::ConstraintConflict,
+                "Nullify, but the column is NOT NULL: use Constant".to_owned(),
+            )
+        })
+    })
+}
+
+fn unique(s: &Subject<'_>) -> Vec<Found> {
+    each_transform(s, |t| {
+        let repeats = !matches!(t.strategy, Strategy::Nullify | Strategy::Pseudonym);
+        let unique = s
+            .table
+            .indexes
+            .iter()
+            .any(|i| i.unique && i.columns.contains(&t.column.name));
+        (repeats && unique).then(|| {
+            (
+                Reason::ConstraintConflict,
+                format!(
+                    "{} gives several rows one value, but the column is in a unique index: use \
+                     Nullify or Pseudonym",
+                    t.strategy.name()
+                ),
+            )
+        })
+    })
+}
+
+fn checks(s: &Subject<'_>) -> Vec<Found> {
+    each_transform(s, |t| {
+        let check = s
+            .table
+            .checks
+            .iter()
+            .find(|c| c.columns.contains(&t.column.name))?;
+        Some((
+            Reason::ConstraintConflict,
+            format!(
+                "CHECK constraint {} reads it and could refuse the new value",
+                check.name
+            ),
+        ))
+    })
+}
+
+fn length(s: &Subject<'_>) -> Vec<Found> {
+    each_transform(s, |t| {
+        let needed = match &t.strategy {
+            Strategy::Pseudonym => PSEUDONYM_LENGTH,
+            Strategy::Constant { value } => {
+                u64::try_from(value.chars().count()).unwrap_or(u64::MAX)
+            }
+            _ => return None,
+        };
+        let room = t.column.max_length?;
+        (needed > room).then(|| {
+            (
+                Reason::ConstraintConflict,
+                format!(
+                    "{} needs {needed} characters, the column holds {room}",
+                    t.strategy.name()
+                ),
+            )
+        })
+    })
+}
+
+fn keys_and_references(s: &Subject<'_>) -> Vec<Found> {
+    if s.detach {
+        return Vec::new();
+    }
+    each_transform(s, |t| {
+        let name = &t.column.name;
+        if s.table.primary_key.contains(name) {
+            return Some((
+                Reason::ConstraintConflict,
+                "it is part of the primary key, by which rows are walked".to_owned(),
+            ));
+        }
+        let reference = s.catalog.references.iter().find(|r| {
+            (r.from == s.table.name && r.from_columns.contains(name))
+                || (r.to == s.table.name && r.to_columns.contains(name))
+        })?;
+        // Losing the link is what Nullify means; any other value would point at somebody else.
+        if reference.from == s.table.name && t.strategy == Strategy::Nullify {
+            return None;
+        }
+        Some((
+            Reason::ConstraintConflict,
+            format!("foreign key {} runs over it", reference.name),
+        ))
+    })
+}
+
+/// The key that rows are walked by: the primary key, or a unique index without NULLs.
+pub(super) fn usable_key(rule: &Rule, table: &Table) -> Result<(Vec<KeyColumn>, bool), Refusal> {
+    let usable = |names: &[crate::name::Ident]| -> Option<Vec<KeyColumn>> {
+        let columns: Option<Vec<_>> = names.iter().map(|n| table.column(n)).collect();
+        columns
+            .filter(|c| !c.is_empty() && c.iter().all(|c| walkable(c) && !c.nullable))
+            .map(|c| c.into_iter().cloned().map(KeyColumn).collect())
+    };
+    if let Some(key) = usable(&table.primary_key) {
+        return Ok((key, true));
+    }
+    let unique = table
+        .indexes
+        .iter()
+        .filter(|i| i.unique && !i.partial_or_invalid)
+        .find_map(|i| usable(&i.columns));
+    if let Some(key) = unique {
+        return Ok((key, false));
+    }
+    let why = if table.primary_key.is_empty() {
+        "it has no primary key and no unique index without NULLs".to_owned()
+    } else {
+        let odd: Vec<_> = table
+            .primary_key
+            .iter()
+            .filter_map(|n| table.column(n))
+            .filter(|c| !walkable(c))
+            .map(|c| format!("{} ({})", c.name, c.type_name))
+            .collect();
+        format!("its key cannot be walked in order: {}", odd.join(", "))
+    };
+    Err(Refusal::of(
+        &rule.name,
+        Reason::NoUsableKey,
+        format!(
+            "{}: {why}: rows could be skipped or taken twice",
+            table.name
+        ),
+    ))
+}
+
+/// What a person should know of a drafted rule.
+pub(super) fn warnings(catalog: &Catalog, rule: &RuleDraft, warnings: &mut Vec<String>) {
+    let names =
+        std::iter::once(&rule.change.window.table).chain(rule.nodes.iter().map(|n| &n.depth.table));
+    for table in names.filter_map(|n| catalog.tables.get(n)) {
+        for view in &table.materialised_views {
+            warnings.push(format!(
+                "materialised view {view} keeps rows of {} until it is refreshed",
+                table.name
+            ));
+        }
+        for copy in &table.copies {
+            warnings.push(format!(
+                "{copy} looks like a leftover copy of {}: its rows stay",
+                table.name
+            ));
+        }
+    }
+}
+
+/// Missing privileges, named with the statements that give them.
+pub(super) fn grants(
+    policy: &Policy,
+    catalog: &Catalog,
+    intent: Intent,
+    refusals: &mut Vec<Refusal>,
+    warnings: &mut Vec<String>,
+) {
+    let missing = |intent| grants::missing(policy, catalog, intent);
+    let now = missing(intent);
+    if !now.is_empty() {
+        refusals.push(
+            Refusal::whole(
+                Reason::MissingGrants,
+                format!(
+                    "user {} lacks privileges on the tables of this policy",
+                    catalog.user
+                ),
+            )
+            .remedy(now.join("\n")),
+        );
+    } else if intent == Intent::DryRun {
+        let later = missing(Intent::Enforce);
+        if !later.is_empty() {
+            warnings.push(format!("before mode Enforce: {}", later.join(" ")));
+        }
+    }
+}

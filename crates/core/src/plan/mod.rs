@@ -1,0 +1,19 @@
+//! From a policy and a catalog to statements that may run. Pure: the same inputs give the same
+//! plan, and nothing here can touch a database.
+//!
+//! `Draft::of` decides what would be done, the caller measures it, `Plan::of` adds the figures,
+//! and only `Plan::approve` makes the one type whose statements can run.
+
+mod approve;
+mod clock;
+mod draft;
+mod facts;
+mod graph;
+mod guard;
+mod refusal;
+
+pub use approve::{ApprovedPlan, Plan};
+pub use draft::{Draft, Intent, RuleDraft, Setting};
+pub use facts::{Facts, RuleFacts, reads_whole_table};
+pub use graph::Node;
+pub use refusal::Refusal;

@@ -1,0 +1,223 @@
+//! The statements that change rows. The whole predicate stands in the outermost DELETE or UPDATE:
+//! `… IN (SELECT … LIMIT n)` alone takes rows that were renewed meanwhile (PERFORMANCE.md 12.1).
+
+use super::eligible::Eligible;
+use super::transform::{Transform, assignments};
+use super::window::{Window, WindowSql};
+use super::{Bound, Writer, dialect};
+use crate::catalog::{Column, Engine};
+use crate::name::TableName;
+use crate::value::{Key, Value};
+
+/// What a statement does to the rows it reaches.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// They go.
+    Delete,
+    /// They are transformed; the second list is assigned to itself.
+    Update(Vec<Transform>, Vec<Column>),
+}
+
+/// Writes the changes of one rule's own table.
+#[derive(Clone, Debug)]
+pub struct ChangeSql {
+    /// The walked table.
+    pub window: WindowSql,
+    /// The rule's predicate.
+    pub eligible: Eligible,
+    /// What happens.
+    pub effect: Effect,
+    /// Columns that related rows refer to, read with the key.
+    pub referenced: Vec<Column>,
+}
+
+/// A chosen and locked row: its key, and what its related rows refer to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    /// The key.
+    pub key: Key,
+    /// One value per referenced column.
+    pub referenced: Vec<Value>,
+}
+
+impl ChangeSql {
+    /// Changes the eligible rows of a window in one statement.
+    pub fn by_window(&self, window: &Window) -> Bound {
+        let mut w = self.begin();
+        self.window.write_bounds(&mut w, window);
+        self.eligible.write(&mut w);
+        w.finish()
+    }
+
+    /// Chooses and locks the eligible rows of a window.
+    pub fn choose(&self, window: &Window, skip_locked: bool) -> Bound {
+        let mut w = Writer::new(dialect(self.window.engine));
+        w.sql("SELECT ");
+        self.window.write_key(&mut w);
+        for column in &self.referenced {
+            w.sql(", ");
+            w.dialect().read(&mut w, column);
+        }
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        self.window.write_bounds(&mut w, window);
+        self.eligible.write(&mut w);
+        self.window.write_order(&mut w);
+        w.sql(if skip_locked {
+            " FOR UPDATE SKIP LOCKED"
+        } else {
+            " FOR UPDATE"
+        });
+        w.finish()
+    }
+
+    /// Chooses the eligible rows of a window without locking them.
+    pub fn look(&self, window: &Window, limit: u32) -> Bound {
+        let mut w = Writer::new(dialect(self.window.engine));
+        w.sql("SELECT ");
+        self.window.write_key(&mut w);
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        self.window.write_bounds(&mut w, window);
+        self.eligible.write(&mut w);
+        self.window.write_order(&mut w);
+        w.sql(" LIMIT ").number(limit);
+        w.finish()
+    }
+
+    /// Reads a row that `choose` brought back.
+    pub fn key_row(&self, row: &[Value]) -> KeyRow {
+        KeyRow {
+            key: self.window.key_of(row),
+            referenced: row.iter().skip(self.window.key.len()).cloned().collect(),
+        }
+    }
+
+    /// Changes rows of a window by their keys and the whole predicate. `keys` is not empty.
+    pub fn by_keys(&self, window: &Window, keys: &[Key]) -> Bound {
+        let mut w = self.begin();
+        self.window.write_bounds(&mut w, window);
+        let columns = &self.window.key;
+        if let [only] = columns.as_slice() {
+            let values: Vec<Value> = keys.iter().filter_map(|k| k.first().cloned()).collect();
+            write_in(&mut w, &only.0, &values);
+        } else {
+            w.sql("(").joined(columns, ", ", |w, c| {
+                w.ident(&c.0.name);
+            });
+            let postgres = self.window.engine == Engine::Postgres;
+            w.sql(if postgres { ") IN (VALUES " } else { ") IN (" });
+            w.joined(padded(keys), ", ", |w, key| {
+                w.sql("(");
+                w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
+                    w.dialect().bound(w, &c.0, v.clone());
+                });
+                w.sql(")");
+            });
+            w.sql(")");
+        }
+        w.sql(" AND ");
+        self.eligible.write(&mut w);
+        w.finish()
+    }
+
+    fn begin(&self) -> Writer<'static> {
+        let mut w = Writer::new(dialect(self.window.engine));
+        write_effect(&mut w, &self.window.table, &self.effect);
+        w
+    }
+}
+
+/// A table of related rows, reached over one enforced single-column reference.
+#[derive(Clone, Debug)]
+pub struct Depth {
+    /// The engine.
+    pub engine: Engine,
+    /// The referencing table.
+    pub table: TableName,
+    /// Its referencing column.
+    pub column: Column,
+    /// The column it refers to, in the table above.
+    pub parent_column: Column,
+    /// What happens to its rows.
+    pub effect: Effect,
+    /// Columns that rows further down refer to.
+    pub referenced: Vec<Column>,
+}
+
+impl Depth {
+    /// What has still to be done, where rows are transformed rather than deleted.
+    pub(super) fn undone(&self) -> Option<&[Transform]> {
+        match &self.effect {
+            Effect::Delete => None,
+            Effect::Update(transforms, _) => Some(transforms),
+        }
+    }
+
+    /// Reads and locks what rows further down refer to. `parents` is not empty.
+    pub fn choose(&self, parents: &[Value]) -> Bound {
+        let mut w = Writer::new(dialect(self.engine));
+        w.sql("SELECT ")
+            .joined(&self.referenced, ", ", |w, c| w.dialect().read(w, c));
+        w.sql(" FROM ").table(&self.table).sql(" WHERE ");
+        write_in(&mut w, &self.column, parents);
+        w.sql(" FOR UPDATE");
+        w.finish()
+    }
+
+    /// Counts the rows that belong to these parents. `parents` is not empty.
+    pub fn count(&self, parents: &[Value]) -> Bound {
+        let d = dialect(self.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        w.sql(" FROM ").table(&self.table).sql(" WHERE ");
+        write_in(&mut w, &self.column, parents);
+        w.finish()
+    }
+
+    /// Changes the rows that belong to these parents. `parents` is not empty.
+    pub fn change(&self, parents: &[Value]) -> Bound {
+        let mut w = Writer::new(dialect(self.engine));
+        write_effect(&mut w, &self.table, &self.effect);
+        write_in(&mut w, &self.column, parents);
+        if let Some(undone) = self.undone() {
+            w.sql(" AND (")
+                .joined(undone, " OR ", |w, t| t.undone(w))
+                .sql(")");
+        }
+        w.finish()
+    }
+}
+
+fn write_effect(w: &mut Writer<'_>, table: &TableName, effect: &Effect) {
+    match effect {
+        Effect::Delete => {
+            w.sql("DELETE FROM ").table(table).sql(" WHERE ");
+        }
+        Effect::Update(transforms, untouched) => {
+            w.sql("UPDATE ").table(table).sql(" SET ");
+            assignments(w, transforms, untouched);
+            w.sql(" WHERE ");
+        }
+    }
+}
+
+fn write_in(w: &mut Writer<'_>, column: &Column, values: &[Value]) {
+    w.ident(&column.name).sql(" IN (");
+    w.joined(padded(values), ", ", |w, v| {
+        w.dialect().bound(w, column, v.clone())
+    });
+    w.sql(")");
+}
+
+/// The list padded to a power of two by repeating its last item: the drivers keep a statement per
+/// text, and each number of placeholders is a text of its own.
+fn padded<T>(items: &[T]) -> impl Iterator<Item = &T> {
+    let missing = items.len().next_power_of_two() - items.len();
+    items
+        .iter()
+        .chain(items.last().into_iter().cycle().take(missing))
+}

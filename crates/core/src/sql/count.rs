@@ -1,0 +1,156 @@
+//! What is counted of one window in one pass: all rows, the eligible ones, those the clock cannot
+//! judge, the oldest reading, and the related rows.
+
+use super::change::Depth;
+use super::eligible::Eligible;
+use super::window::{Window, WindowSql};
+use super::{Bound, Writer, dialect};
+use crate::value::Value;
+
+/// Writes the counting statements of one rule.
+#[derive(Clone, Debug)]
+pub struct CountSql {
+    /// The walked table.
+    pub window: WindowSql,
+    /// The rule's predicate.
+    pub eligible: Eligible,
+}
+
+/// What one window held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// All rows.
+    pub total: i64,
+    /// Rows the rule reaches.
+    pub eligible: i64,
+    /// Rows within `where` whose clock is NULL.
+    pub clock_null: i64,
+    /// Rows within `where` whose clock nobody can mean.
+    pub implausible: i64,
+    /// The oldest eligible clock reading, in the column's terms.
+    pub oldest: Option<Value>,
+}
+
+impl CountSql {
+    /// Counts a window.
+    pub fn counts(&self, window: &Window) -> Bound {
+        let d = dialect(self.window.engine);
+        let mut w = Writer::new(d);
+        let e = &self.eligible;
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        w.sql(", ");
+        d.whole(&mut w, &mut |w| sum(w, &mut |w| e.write(w)));
+        w.sql(", ");
+        d.whole(&mut w, &mut |w| {
+            sum(w, &mut |w| {
+                w.ident(&e.clock.name).sql(" IS NULL");
+                e.write_conditions(w);
+            });
+        });
+        w.sql(", ");
+        d.whole(&mut w, &mut |w| {
+            sum(w, &mut |w| {
+                e.implausible(w);
+                e.write_conditions(w);
+            });
+        });
+        w.sql(", ");
+        d.oldest(&mut w, &e.clock, &mut |w| e.write(w));
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        self.window.write_bounds(&mut w, window);
+        w.sql("1 = 1");
+        w.finish()
+    }
+
+    /// Reads the row that `counts` brought back; `None` where it has another shape.
+    pub fn counted(row: &[Value]) -> Option<Counted> {
+        let [total, eligible, clock_null, implausible, oldest] = row else {
+            return None;
+        };
+        Some(Counted {
+            total: total.as_int()?,
+            eligible: eligible.as_int()?,
+            clock_null: clock_null.as_int()?,
+            implausible: implausible.as_int()?,
+            oldest: (*oldest != Value::Null).then(|| oldest.clone()),
+        })
+    }
+
+    /// Counts the eligible rows of a window.
+    pub fn residual(&self, window: &Window) -> Bound {
+        let d = dialect(self.window.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        self.window.write_bounds(&mut w, window);
+        self.eligible.write(&mut w);
+        w.finish()
+    }
+
+    /// Counts the eligible rows of the whole table without the walk's windows or index hint: the
+    /// independent look that a fault of the walk itself cannot hide from (P6).
+    pub fn independent(&self) -> Bound {
+        let d = dialect(self.window.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        w.sql(" FROM ").table(&self.window.table).sql(" WHERE ");
+        self.eligible.write(&mut w);
+        w.finish()
+    }
+
+    /// Counts the rows at the end of `path` (from the rule's table down) that belong to eligible
+    /// rows of a window.
+    pub fn related(&self, window: &Window, path: &[&Depth]) -> Option<Bound> {
+        let (last, above) = path.split_last()?;
+        let d = dialect(self.window.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        w.sql(" FROM ").table(&last.table).sql(" WHERE ");
+        self.write_parent_in(&mut w, window, last, above);
+        if let Some(undone) = last.undone() {
+            w.sql(" AND (")
+                .joined(undone, " OR ", |w, t| t.undone(w))
+                .sql(")");
+        }
+        Some(w.finish())
+    }
+
+    fn write_parent_in(&self, w: &mut Writer<'_>, window: &Window, node: &Depth, above: &[&Depth]) {
+        w.ident(&node.column.name)
+            .sql(" IN (SELECT ")
+            .ident(&node.parent_column.name);
+        match above.split_last() {
+            None => {
+                self.window.write_from(w);
+                w.sql(" WHERE ");
+                self.window.write_bounds(w, window);
+                self.eligible.write(w);
+            }
+            Some((parent, above)) => {
+                w.sql(" FROM ").table(&parent.table).sql(" WHERE ");
+                self.write_parent_in(w, window, parent, above);
+            }
+        }
+        w.sql(")");
+    }
+}
+
+fn sum(w: &mut Writer<'_>, test: &mut dyn FnMut(&mut Writer<'_>)) {
+    w.sql("SUM(CASE WHEN ");
+    test(w);
+    w.sql(" THEN 1 ELSE 0 END)");
+}

@@ -1,0 +1,58 @@
+//! What is spelt differently. A small trait without defaults: a new engine is a new file, and the
+//! compiler names each missing spelling.
+
+use super::mysql::InnoDb;
+use super::postgres::Postgres;
+use super::{KeyColumn, Writer};
+use crate::catalog::{Column, Engine};
+use crate::strategy::DateUnit;
+use crate::value::{Key, Value};
+
+/// The spellings of one engine.
+pub trait Dialect: Sync {
+    /// The engine.
+    fn engine(&self) -> Engine;
+    /// Quotes an identifier.
+    fn quote(&self, out: &mut String, name: &str);
+    /// The placeholder of the `index`-th value, counted from 1.
+    fn placeholder(&self, out: &mut String, index: usize);
+    /// A bound value cast to the column's type, in a form that can use the column's index.
+    fn bound(&self, w: &mut Writer<'_>, column: &Column, value: Value);
+    /// Reads a column in a shape that comes back through `bound` unchanged.
+    fn read(&self, w: &mut Writer<'_>, column: &Column);
+    /// A bound text compared byte by byte with a text column (`=`), whatever its collation.
+    fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value);
+    /// `a IS DISTINCT FROM b`, where `b` is written by the closure; text compared byte by byte.
+    fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>));
+    /// The key of a row lies above `key`.
+    fn key_above(&self, w: &mut Writer<'_>, columns: &[KeyColumn], key: &Key);
+    /// The key of a row does not lie above `key`.
+    fn key_upto(&self, w: &mut Writer<'_>, columns: &[KeyColumn], key: &Key);
+    /// The date or time is a real one: not a zero or partial date.
+    fn real_date(&self, w: &mut Writer<'_>, column: &Column);
+    /// An aggregate of whole numbers (`count(*)`, `SUM(…)`) as a 64-bit integer, never NULL.
+    fn whole(&self, w: &mut Writer<'_>, aggregate: &mut dyn FnMut(&mut Writer<'_>));
+    /// The least clock reading as text (`2026-02-28T23:00:00`, UTC for instants) or integer.
+    fn oldest(&self, w: &mut Writer<'_>, column: &Column, only: &mut dyn FnMut(&mut Writer<'_>));
+    /// `p_` and 32 hexadecimal digits of the keyed HMAC of the column (pads are session variables).
+    fn pseudonym(&self, w: &mut Writer<'_>, column: &Column);
+    /// The column already has a pseudonym's shape.
+    fn is_pseudonym(&self, w: &mut Writer<'_>, column: &Column);
+    /// The first day of the column's unit.
+    fn first_day(&self, w: &mut Writer<'_>, column: &Column, unit: DateUnit);
+    /// The greatest multiple of `width` that is not above the column.
+    fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32);
+    /// Statements that set the pads of the keyed HMAC for this transaction or session.
+    fn set_pads(&self, inner_hex: &str, outer_hex: &str) -> Vec<super::Bound>;
+    /// What EXPLAIN is called where a SELECT-only user may run it, in a form the plan can read.
+    fn explain(&self) -> &'static str;
+}
+
+/// The dialect of an engine.
+pub fn dialect(engine: Engine) -> &'static dyn Dialect {
+    match engine {
+        Engine::Postgres => &Postgres,
+        Engine::MySql => &InnoDb { maria: false },
+        Engine::MariaDb => &InnoDb { maria: true },
+    }
+}

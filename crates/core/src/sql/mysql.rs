@@ -1,0 +1,222 @@
+//! The spellings of MySQL and MariaDB (InnoDB). Sessions have `time_zone = '+00:00'`, READ
+//! COMMITTED and `STRICT_ALL_TABLES`.
+
+use super::dialect::Dialect;
+use super::{Bound, KeyColumn, Writer};
+use crate::catalog::{Column, ColumnKind, Engine};
+use crate::strategy::DateUnit;
+use crate::value::{Key, Value};
+
+/// MySQL 8 and later, MariaDB 10.6 and later.
+pub(super) struct InnoDb {
+    /// MariaDB rather than MySQL.
+    pub(super) maria: bool,
+}
+
+impl InnoDb {
+    fn as_bytes(w: &mut Writer<'_>, column: &Column) {
+        w.sql("CAST(CONVERT(")
+            .ident(&column.name)
+            .sql(" USING utf8mb4) AS BINARY)");
+    }
+
+    /// `(a > x OR (a = x AND b > y))`: row comparison scans everything (SQL.md section 4).
+    /// `last` compares the last column.
+    fn lexicographic(
+        w: &mut Writer<'_>,
+        columns: &[KeyColumn],
+        key: &[Value],
+        strict: &'static str,
+        last: &'static str,
+    ) {
+        let (Some((column, rest)), Some((value, values))) =
+            (columns.split_first(), key.split_first())
+        else {
+            return;
+        };
+        w.sql("(").ident(&column.0.name);
+        w.sql(if rest.is_empty() { last } else { strict });
+        w.dialect().bound(w, &column.0, value.clone());
+        if !rest.is_empty() {
+            w.sql(" OR (").ident(&column.0.name).sql(" = ");
+            w.dialect().bound(w, &column.0, value.clone());
+            w.sql(" AND ");
+            Self::lexicographic(w, rest, values, strict, last);
+            w.sql(")");
+        }
+        w.sql(")");
+    }
+}
+
+impl Dialect for InnoDb {
+    fn engine(&self) -> Engine {
+        if self.maria {
+            Engine::MariaDb
+        } else {
+            Engine::MySql
+        }
+    }
+
+    fn quote(&self, out: &mut String, name: &str) {
+        out.push('`');
+        out.push_str(&name.replace('`', "``"));
+        out.push('`');
+    }
+
+    fn placeholder(&self, out: &mut String, _index: usize) {
+        out.push('?');
+    }
+
+    fn bound(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        let (open, close) = match column.kind {
+            ColumnKind::UnsignedBigInt => ("CAST(", " AS UNSIGNED)"),
+            ColumnKind::Int if !matches!(value, Value::Int(_)) => ("CAST(", " AS SIGNED)"),
+            ColumnKind::Decimal => ("CAST(", " AS DECIMAL(65,30))"),
+            ColumnKind::Float => ("CAST(", " AS DOUBLE)"),
+            ColumnKind::Date => ("CAST(", " AS DATE)"),
+            ColumnKind::Instant | ColumnKind::Civil => ("CAST(", " AS DATETIME(6))"),
+            ColumnKind::Uuid if self.maria => ("CAST(", " AS UUID)"),
+            _ => ("", ""),
+        };
+        w.sql(open).bind(value).sql(close);
+    }
+
+    fn read(&self, w: &mut Writer<'_>, column: &Column) {
+        match column.kind {
+            ColumnKind::Int => w.sql("CAST(").ident(&column.name).sql(" AS SIGNED)"),
+            ColumnKind::Bytes => w.ident(&column.name),
+            ColumnKind::Text => w.sql("CONVERT(").ident(&column.name).sql(" USING utf8mb4)"),
+            _ => w.sql("CAST(").ident(&column.name).sql(" AS CHAR)"),
+        };
+    }
+
+    fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        // Under the usual collations `Closed` equals `closed`, and a promise about one would take
+        // the other. The plain comparison stays beside it so that an index can serve.
+        w.sql("(")
+            .ident(&column.name)
+            .sql(" = ")
+            .bind(value.clone())
+            .sql(" AND ");
+        Self::as_bytes(w, column);
+        w.sql(" = CAST(").bind(value).sql(" AS BINARY))");
+    }
+
+    fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>)) {
+        w.sql("NOT (");
+        if column.kind == ColumnKind::Text {
+            Self::as_bytes(w, column);
+            w.sql(" <=> CAST(");
+            other(w);
+            w.sql(" AS BINARY)");
+        } else {
+            w.ident(&column.name).sql(" <=> ");
+            other(w);
+        }
+        w.sql(")");
+    }
+
+    fn key_above(&self, w: &mut Writer<'_>, columns: &[KeyColumn], key: &Key) {
+        Self::lexicographic(w, columns, key, " > ", " > ");
+    }
+
+    fn key_upto(&self, w: &mut Writer<'_>, columns: &[KeyColumn], key: &Key) {
+        Self::lexicographic(w, columns, key, " < ", " <= ");
+    }
+
+    fn real_date(&self, w: &mut Writer<'_>, column: &Column) {
+        // `2020-00-00` lies above any floor and below the cutoff (SQL.md section 5).
+        w.sql("MONTH(")
+            .ident(&column.name)
+            .sql(") > 0 AND DAYOFMONTH(")
+            .ident(&column.name);
+        w.sql(") > 0");
+    }
+
+    fn whole(&self, w: &mut Writer<'_>, aggregate: &mut dyn FnMut(&mut Writer<'_>)) {
+        w.sql("CAST(COALESCE(");
+        aggregate(w);
+        w.sql(", 0) AS SIGNED)");
+    }
+
+    fn oldest(&self, w: &mut Writer<'_>, column: &Column, only: &mut dyn FnMut(&mut Writer<'_>)) {
+        let (open, close) = match column.kind {
+            ColumnKind::Int => ("CAST(MIN(", ") AS SIGNED)"),
+            _ => ("DATE_FORMAT(MIN(", "), '%Y-%m-%dT%H:%i:%s')"),
+        };
+        w.sql(open).sql("CASE WHEN ");
+        only(w);
+        w.sql(" THEN ").ident(&column.name).sql(" END").sql(close);
+    }
+
+    fn pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
+        w.sql(
+            "CONCAT('p_', LEFT(SHA2(CONCAT(CAST(@oubliette_o AS BINARY), \
+             UNHEX(SHA2(CONCAT(CAST(@oubliette_i AS BINARY), ",
+        );
+        Self::as_bytes(w, column);
+        w.sql("), 256))), 256), 32))");
+    }
+
+    fn is_pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
+        w.sql("(CHAR_LENGTH(")
+            .ident(&column.name)
+            .sql(") = 34 AND CONVERT(")
+            .ident(&column.name);
+        w.sql(" USING utf8mb4) COLLATE utf8mb4_bin REGEXP '^p_[0-9a-f]{32}$')");
+    }
+
+    fn first_day(&self, w: &mut Writer<'_>, column: &Column, unit: DateUnit) {
+        let year = |w: &mut Writer<'_>| {
+            w.sql("MAKEDATE(YEAR(").ident(&column.name).sql("), 1)");
+        };
+        match unit {
+            DateUnit::Month => {
+                year(w);
+                w.sql(" + INTERVAL (GREATEST(MONTH(")
+                    .ident(&column.name)
+                    .sql("), 1) - 1) MONTH");
+            }
+            DateUnit::Quarter => {
+                year(w);
+                w.sql(" + INTERVAL (GREATEST(QUARTER(").ident(&column.name);
+                w.sql("), 1) - 1) QUARTER");
+            }
+            DateUnit::Year => year(w),
+            DateUnit::Decade => {
+                w.sql("MAKEDATE(YEAR(")
+                    .ident(&column.name)
+                    .sql(") - YEAR(")
+                    .ident(&column.name);
+                w.sql(") MOD 10, 1)");
+            }
+        }
+    }
+
+    fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32) {
+        w.sql("FLOOR(")
+            .ident(&column.name)
+            .sql(" / ")
+            .number(width)
+            .sql(") * ")
+            .number(width);
+    }
+
+    fn set_pads(&self, inner_hex: &str, outer_hex: &str) -> Vec<Bound> {
+        [
+            ("SET @oubliette_i = UNHEX(?)", inner_hex),
+            ("SET @oubliette_o = UNHEX(?)", outer_hex),
+        ]
+        .map(|(text, pad)| Bound::fixed(text, vec![Value::Text(pad.to_owned())]))
+        .into()
+    }
+
+    fn explain(&self) -> &'static str {
+        // MySQL 9.7 answers with a tree by default.
+        if self.maria {
+            "EXPLAIN "
+        } else {
+            "EXPLAIN FORMAT=TRADITIONAL "
+        }
+    }
+}

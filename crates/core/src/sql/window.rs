@@ -1,0 +1,99 @@
+//! Windows of a table's key: how a walk moves on, and the bounds every change carries.
+
+use super::{Bound, Writer, dialect};
+use crate::catalog::{Column, Engine};
+use crate::name::TableName;
+use crate::value::{Key, Value};
+
+/// A column of the walked key.
+#[derive(Clone, Debug)]
+pub struct KeyColumn(pub Column);
+
+/// Rows whose key lies above `after` and not above `upto`; an open end has no bound, because no
+/// sentinel lies below every integer, uuid or text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Exclusive lower bound.
+    pub after: Option<Key>,
+    /// Inclusive upper bound.
+    pub upto: Option<Key>,
+}
+
+/// Writes the statements that move over one table.
+#[derive(Clone, Debug)]
+pub struct WindowSql {
+    /// The engine.
+    pub engine: Engine,
+    /// The table.
+    pub table: TableName,
+    /// The key's columns in order.
+    pub key: Vec<KeyColumn>,
+    /// Whether the key is the primary key (InnoDB is told to walk by it).
+    pub primary: bool,
+}
+
+impl WindowSql {
+    /// The bounds, each with a trailing ` AND `.
+    pub(super) fn write_bounds(&self, w: &mut Writer<'_>, window: &Window) {
+        if let Some(key) = &window.after {
+            w.dialect().key_above(w, &self.key, key);
+            w.sql(" AND ");
+        }
+        if let Some(key) = &window.upto {
+            w.dialect().key_upto(w, &self.key, key);
+            w.sql(" AND ");
+        }
+    }
+
+    /// The key's columns, in the shape in which they are bound again.
+    pub(super) fn write_key(&self, w: &mut Writer<'_>) {
+        w.joined(&self.key, ", ", |w, c| w.dialect().read(w, &c.0));
+    }
+
+    /// `ORDER BY` the key.
+    pub(super) fn write_order(&self, w: &mut Writer<'_>) {
+        w.sql(" ORDER BY ").joined(&self.key, ", ", |w, c| {
+            w.ident(&c.0.name);
+        });
+    }
+
+    /// `FROM` the table, with the index hint that keeps InnoDB on the key.
+    pub(super) fn write_from(&self, w: &mut Writer<'_>) {
+        w.sql(" FROM ").table(&self.table);
+        if self.engine.is_innodb() && self.primary {
+            w.sql(" FORCE INDEX (PRIMARY)");
+        }
+    }
+
+    /// The key at the end of a window of `width` rows; no row: the window reaches `upto`.
+    pub fn probe(&self, window: &Window, width: u32) -> Bound {
+        let mut w = Writer::new(dialect(self.engine));
+        self.write_probe(&mut w, window, width);
+        w.finish()
+    }
+
+    /// How the database would find the end of a window.
+    pub fn explain_probe(&self, window: &Window, width: u32) -> Bound {
+        let d = dialect(self.engine);
+        let mut w = Writer::new(d);
+        w.sql(d.explain());
+        self.write_probe(&mut w, window, width);
+        w.finish()
+    }
+
+    fn write_probe(&self, w: &mut Writer<'_>, window: &Window, width: u32) {
+        w.sql("SELECT ");
+        self.write_key(w);
+        self.write_from(w);
+        w.sql(" WHERE ");
+        self.write_bounds(w, window);
+        w.sql("1 = 1");
+        self.write_order(w);
+        w.sql(" LIMIT 1 OFFSET ").number(width.max(1) - 1);
+    }
+
+    /// The key of a row that `read` brought back.
+    pub fn key_of(&self, row: &[Value]) -> Key {
+        row.iter().take(self.key.len()).cloned().collect()
+    }
+}
