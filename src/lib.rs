@@ -1,5 +1,6 @@
 //! Oubliette: effects around `oubliette-core`.
 
+pub mod database;
 pub mod metrics;
 pub mod serve;
 pub mod shutdown;

@@ -1,0 +1,383 @@
+//! Connections: settings in, a pool out.
+//!
+//! Every option is set explicitly, because the driver's defaults accept unverified certificates and
+//! plain text and read `PG*` variables. It must not print options: they hold the password.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oubliette_core::catalog::Engine;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection, MySqlPool, PgPool};
+
+use super::fault::{Fault, FaultClass};
+use super::session::{IDLE_LIMIT, Timeouts};
+use super::{mysql, postgres};
+
+/// The engine a manifest declares; MariaDB is detected under MySQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeclaredEngine {
+    /// PostgreSQL.
+    PostgreSql,
+    /// MySQL or MariaDB.
+    MySql,
+}
+
+/// How the connection is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Certificate and host name are verified.
+    VerifyFull,
+    /// The certificate is verified, the host name is not.
+    VerifyCa,
+    /// Plain text.
+    Disable,
+}
+
+/// Everything a connection needs.
+#[derive(Clone)]
+pub struct ConnectSettings {
+    /// The declared engine.
+    pub engine: DeclaredEngine,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database (MySQL: schema).
+    pub database: String,
+    /// User.
+    pub username: String,
+    /// Password; zeroised when dropped here (the driver keeps a copy of its own).
+    pub password: SecretString,
+    /// How the connection is secured.
+    pub tls: Tls,
+    /// PEM certificates to trust beside the image's own.
+    pub ca: Option<Vec<u8>>,
+    /// Limits of reading transactions.
+    pub reading: Timeouts,
+    /// How long establishing a connection may take.
+    pub connect_timeout: Duration,
+    /// The most connections at one time.
+    pub max_connections: u32,
+}
+
+impl fmt::Debug for ConnectSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectSettings")
+            .field("engine", &self.engine)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("database", &self.database)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A database that answered, with a pool of connections to it. Cheap to clone.
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    pools: Pools,
+    engine: Engine,
+    version: Version,
+    reading: Timeouts,
+    connect_timeout: Duration,
+}
+
+/// The driver's pools.
+pub(super) enum Pools {
+    Postgres(PgPool),
+    MySql(MySqlPool),
+}
+
+/// A server's version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// As the server states it.
+    pub text: String,
+    /// Major, minor, patch; a PostgreSQL patch is 0.
+    pub numbers: (u32, u32, u32),
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("engine", &self.0.engine)
+            .field("version", &self.0.version.text)
+            .finish_non_exhaustive()
+    }
+}
+
+/// As many statements as a run has distinct texts, with room: a text that falls out of the cache
+/// costs 44 ms (transact-rs/sqlx#4335).
+const MYSQL_STATEMENTS: usize = 512;
+
+impl Database {
+    /// Connects once, finds out which server answers, refuses what is unknown or too old, and keeps
+    /// a pool.
+    pub async fn connect(settings: &ConnectSettings) -> Result<Self, Fault> {
+        check_ca(settings)?;
+        let limit = settings.connect_timeout;
+        let (pools, engine, version) = match settings.engine {
+            DeclaredEngine::PostgreSql => {
+                let options = postgres_options(settings)?;
+                let version = within(limit, async {
+                    let mut first = options.connect().await.map_err(Fault::while_connecting)?;
+                    let version = postgres::version(&mut first).await;
+                    let _closed_anyway = first.close().await;
+                    version
+                })
+                .await?;
+                let pool = pool_of_postgres(settings).connect_lazy_with(options);
+                (Pools::Postgres(pool), Engine::Postgres, version)
+            }
+            DeclaredEngine::MySql => {
+                let options = mysql_options(settings);
+                let (engine, version) = within(limit, async {
+                    let mut first = options.connect().await.map_err(Fault::while_connecting)?;
+                    let version = mysql::version(&mut first).await;
+                    let _closed_anyway = first.close().await;
+                    version
+                })
+                .await?;
+                let pool = pool_of_mysql(settings).connect_lazy_with(options);
+                (Pools::MySql(pool), engine, version)
+            }
+        };
+        refuse_too_old(engine, &version)?;
+        Ok(Self(Arc::new(Inner {
+            pools,
+            engine,
+            version,
+            reading: settings.reading,
+            connect_timeout: limit,
+        })))
+    }
+
+    /// The engine that was found.
+    pub fn engine(&self) -> Engine {
+        self.0.engine
+    }
+
+    /// The version that was found when connecting first.
+    pub fn version(&self) -> &Version {
+        &self.0.version
+    }
+
+    /// Closes all connections and waits for it. Transactions under way keep theirs until they end.
+    pub async fn close(&self) {
+        match &self.0.pools {
+            Pools::Postgres(pool) => pool.close().await,
+            Pools::MySql(pool) => pool.close().await,
+        }
+    }
+
+    pub(super) fn pools(&self) -> &Pools {
+        &self.0.pools
+    }
+
+    pub(super) fn reading(&self) -> Timeouts {
+        self.0.reading
+    }
+
+    /// Bounds work that goes over a fresh connection.
+    pub(super) async fn limited<T>(
+        &self,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        within(self.0.connect_timeout, work).await
+    }
+
+    /// Explains a pool that gave no connection: the pool retries a refused connection until its
+    /// time is up and then says only that.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "hands the driver's error to the one conversion"
+    )]
+    pub(super) async fn acquired<C>(&self, acquired: Result<C, sqlx::Error>) -> Result<C, Fault> {
+        let error = match acquired {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return Err(Fault::while_connecting(error));
+        }
+        self.limited(async {
+            match &self.0.pools {
+                Pools::Postgres(pool) => pool
+                    .connect_options()
+                    .connect()
+                    .await
+                    .map(drop)
+                    .map_err(Fault::while_connecting),
+                Pools::MySql(pool) => pool
+                    .connect_options()
+                    .connect()
+                    .await
+                    .map(drop)
+                    .map_err(Fault::while_connecting),
+            }
+        })
+        .await?;
+        Err(Fault::while_connecting(error))
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Fault::own(
+            FaultClass::Unreachable,
+            "no answer in time: check host, port and network policy",
+        )),
+    }
+}
+
+/// PostgreSQL 13 is the oldest with `gen_random_uuid()` and `pg_stat_get_xact` counts as the
+/// statements use them; MariaDB 10.6 and MySQL 8.0.1 brought SKIP LOCKED, MySQL 8.0.16 enforced
+/// CHECK constraints and roles that can be listed.
+fn refuse_too_old(engine: Engine, version: &Version) -> Result<(), Fault> {
+    let (least, hint) = match engine {
+        Engine::Postgres => ((13, 0, 0), "PostgreSQL 13 is the oldest supported version"),
+        Engine::MariaDb => ((10, 6, 0), "MariaDB 10.6 is the oldest supported version"),
+        Engine::MySql => ((8, 0, 16), "MySQL 8.0.16 is the oldest supported version"),
+    };
+    if version.numbers < least {
+        return Err(Fault::own(FaultClass::TooOld, hint));
+    }
+    Ok(())
+}
+
+/// The driver takes a CA file without a certificate in it for "no further authorities", and without
+/// a CA of its own VerifyCa would accept any public certificate.
+fn check_ca(settings: &ConnectSettings) -> Result<(), Fault> {
+    match (&settings.ca, settings.tls) {
+        (_, Tls::Disable) | (None, Tls::VerifyFull) => Ok(()),
+        (None, Tls::VerifyCa) => Err(Fault::own(
+            FaultClass::Certificate,
+            "tls.mode VerifyCa needs tls.ca: without it every public certificate would do",
+        )),
+        (Some(pem), Tls::VerifyFull | Tls::VerifyCa) => {
+            let marker = b"-----BEGIN CERTIFICATE-----";
+            if pem.windows(marker.len()).any(|part| part == marker) {
+                Ok(())
+            } else {
+                Err(Fault::own(
+                    FaultClass::Certificate,
+                    "tls.ca holds no PEM certificate",
+                ))
+            }
+        }
+    }
+}
+
+fn postgres_options(settings: &ConnectSettings) -> Result<PgConnectOptions, Fault> {
+    let options = PgConnectOptions::new_without_pgpass();
+    // The driver has read these from the environment and offers no way to unset them.
+    if options.get_options().is_some_and(|set| !set.is_empty()) {
+        return Err(Fault::own(
+            FaultClass::UnsafeSetting,
+            "the environment variable PGOPTIONS would change the session: remove it from the operator",
+        ));
+    }
+    let secured = settings.tls != Tls::Disable;
+    if secured
+        && ["PGSSLCERT", "PGSSLKEY"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some())
+    {
+        return Err(Fault::own(
+            FaultClass::UnsafeSetting,
+            "the environment variables PGSSLCERT and PGSSLKEY would change the connection: remove them from the operator",
+        ));
+    }
+    let mode = match settings.tls {
+        Tls::VerifyFull => PgSslMode::VerifyFull,
+        Tls::VerifyCa => PgSslMode::VerifyCa,
+        Tls::Disable => PgSslMode::Disable,
+    };
+    Ok(options
+        .host(&settings.host)
+        .port(settings.port)
+        .database(&settings.database)
+        .username(&settings.username)
+        .password(settings.password.expose_secret())
+        .ssl_mode(mode)
+        // Always set: no certificates here means the image's authorities, not PGSSLROOTCERT.
+        .ssl_root_cert_from_pem(settings.ca.clone().unwrap_or_default())
+        .application_name("oubliette")
+        .extra_float_digits(None)
+        .statement_cache_capacity(0)
+        .disable_statement_logging())
+}
+
+fn mysql_options(settings: &ConnectSettings) -> MySqlConnectOptions {
+    let mode = match settings.tls {
+        Tls::VerifyFull => MySqlSslMode::VerifyIdentity,
+        Tls::VerifyCa => MySqlSslMode::VerifyCa,
+        Tls::Disable => MySqlSslMode::Disabled,
+    };
+    let options = MySqlConnectOptions::new()
+        .host(&settings.host)
+        .port(settings.port)
+        .database(&settings.database)
+        .username(&settings.username)
+        .password(settings.password.expose_secret())
+        .ssl_mode(mode)
+        .statement_cache_capacity(MYSQL_STATEMENTS)
+        .enable_cleartext_plugin(false)
+        // The session's settings are ours alone, see `mysql::begin`.
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .set_names(false)
+        .disable_statement_logging();
+    match &settings.ca {
+        Some(pem) => options.ssl_ca_from_pem(pem.clone()),
+        None => options,
+    }
+}
+
+/// Connections that lay idle longer than this are tested before they are used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+fn pool_of_postgres(settings: &ConnectSettings) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .min_connections(0)
+        .acquire_timeout(settings.connect_timeout)
+        .acquire_slow_level(log::LevelFilter::Off)
+        .idle_timeout(Some(Duration::from_mins(5)))
+        .max_lifetime(Some(Duration::from_mins(30)))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(
+                async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) },
+            )
+        })
+}
+
+fn pool_of_mysql(settings: &ConnectSettings) -> MySqlPoolOptions {
+    MySqlPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .min_connections(0)
+        .acquire_timeout(settings.connect_timeout)
+        .acquire_slow_level(log::LevelFilter::Off)
+        // The server ends sessions that lie idle for IDLE_LIMIT.
+        .idle_timeout(Some(IDLE_LIMIT / 2))
+        .max_lifetime(Some(Duration::from_mins(30)))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(
+                async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) },
+            )
+        })
+}

@@ -1,0 +1,17 @@
+//! The only place that knows the database driver: connections, transactions, what goes wrong with
+//! them, and what the catalogs say.
+//!
+//! Everything above works with [`Database`], [`Tx`] and [`Fault`] and is written once for all
+//! engines. No statement about a user's table is written here: those come from `oubliette_core::sql`.
+
+mod cancel;
+mod connect;
+mod fault;
+mod mysql;
+mod postgres;
+mod session;
+
+pub use cancel::Canceller;
+pub use connect::{ConnectSettings, Database, DeclaredEngine, Tls};
+pub use fault::{Fault, FaultClass};
+pub use session::{Access, CommitFault, Timeouts, Tx};
