@@ -1,0 +1,440 @@
+//! One database server: its life from a fresh data folder to its end, and what tests ask of it.
+
+mod mysql;
+mod postgres;
+mod template;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
+
+use crate::{
+    authority::authority,
+    client::{self, Login},
+    external,
+    kind::{Kind, Programs},
+    port,
+    process::{Launch, Process, port_was_taken, tail, wait_until},
+    scratch::{Scratch, give_to_servers, random_hex},
+};
+
+/// How long a server may take to answer; a killed one recovers first.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// How a server is to differ from the usual one.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether it logs every statement with its text.
+    pub log_statements: bool,
+    /// Settings of the server (`-c name=value` or `--name=value`).
+    pub settings: Vec<(String, String)>,
+}
+
+/// A running database server with an administrator's login.
+#[derive(Debug)]
+pub struct Server {
+    /// Which one it is.
+    pub kind: Kind,
+    /// The host to connect to; its certificate is valid for it.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// An administrator.
+    pub user: String,
+    /// The administrator's password.
+    pub password: String,
+    /// The file with the authority of its certificate; none for another person's server without one.
+    pub ca: Option<PathBuf>,
+    /// What it says its version is.
+    pub version: String,
+    /// Where its client program is, when that is not on this machine's own path.
+    pub(crate) root: Option<PathBuf>,
+    own: Option<Own>,
+}
+
+/// What the bed holds of a server that it started.
+#[derive(Debug)]
+struct Own {
+    launch: Launch,
+    log: PathBuf,
+    data: PathBuf,
+    /// Declared before the folder: the process ends first.
+    process: Mutex<Option<Process>>,
+    scratch: Scratch,
+}
+
+impl Server {
+    /// Starts a server of its own, for tests that kill it or set globals; or takes the one that the
+    /// environment names.
+    pub fn start(kind: Kind, options: &Options) -> Result<Self> {
+        if let Some(server) = external::server(kind)? {
+            return Ok(server);
+        }
+        let mut last = None;
+        for _ in 0..5 {
+            match Self::try_start(kind, options) {
+                Ok(Some(server)) => return Ok(server),
+                // Somebody took the port first.
+                Ok(None) => {}
+                Err(error) => {
+                    last = Some(error);
+                    break;
+                }
+            }
+        }
+        let error = last.unwrap_or_else(|| anyhow::anyhow!("found no port to listen on"));
+        Err(error.context(format!("failed to start {}", kind.name())))
+    }
+
+    fn try_start(kind: Kind, options: &Options) -> Result<Option<Self>> {
+        let programs = Programs::find(kind)?;
+        let template = template::ready(kind, &programs)?;
+        let scratch = template::scratch(kind.name(), &programs)?;
+        let data = scratch.path().join("data");
+        template.copy_to(&data)?;
+        authority()?.write_into(scratch.path())?;
+        let port = port::free()?;
+        let folder = programs.inside(scratch.path());
+        let password = match &template.password {
+            Some(password) => password.clone(),
+            None => random_hex(12)?,
+        };
+        let arguments = if kind.is_postgres() {
+            postgres::prepare(&data)?;
+            postgres::arguments(&folder, port, options)
+        } else {
+            mysql::prepare(kind, scratch.path(), &data, &password)?;
+            mysql::arguments(kind, &folder, port, options)
+        };
+        give_to_servers(scratch.path())?;
+        let launch = Launch {
+            program: programs.server.clone(),
+            arguments,
+            root: programs.root.clone(),
+            unprivileged: true,
+            death: if kind.is_postgres() { "QUIT" } else { "KILL" },
+        };
+        let log = scratch.path().join("server.log");
+        let mut process = launch.start(&log)?;
+        let mut server = Self {
+            kind,
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port,
+            user: if kind.is_postgres() {
+                "postgres"
+            } else {
+                "root"
+            }
+            .to_owned(),
+            password,
+            ca: Some(scratch.path().join("ca.pem")),
+            version: String::new(),
+            root: programs.root.clone(),
+            own: None,
+        };
+        let expected = folder.join("data");
+        match server.wait_until_own(&mut process, &expected) {
+            Ok(()) => {}
+            Err(_) if port_was_taken(&log) => return Ok(None),
+            Err(error) => return Err(error.context(tail(&log))),
+        }
+        server.version = server.ask("SELECT version()")?;
+        if kind.is_postgres() {
+            server.version = server.ask("SHOW server_version")?;
+        }
+        server.own = Some(Own {
+            launch,
+            log,
+            data: expected,
+            process: Mutex::new(Some(process)),
+            scratch,
+        });
+        // The password is set; a restart must not set it again.
+        if let Some(own) = &mut server.own {
+            own.launch
+                .arguments
+                .retain(|it| !it.starts_with("--init-file="));
+        }
+        Ok(Some(server))
+    }
+
+    /// Waits until the server answers and is the one that was started: another one may listen on
+    /// the port by now, and nothing may be executed there.
+    fn wait_until_own(&self, process: &mut Process, expected: &Path) -> Result<()> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut said = String::new();
+        let data = wait_until(START_LIMIT, "the server to answer", || {
+            process.expect_running()?;
+            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+                return Ok(None);
+            }
+            match self.ask(if self.kind.is_postgres() {
+                "SHOW data_directory"
+            } else {
+                "SELECT @@datadir"
+            }) {
+                Ok(data) => Ok(Some(data)),
+                Err(error) => {
+                    said = error.to_string();
+                    Ok(None)
+                }
+            }
+        })
+        .with_context(|| format!("last answer: {said}"))?;
+        ensure!(
+            Path::new(&data) == expected,
+            "port {} belongs to a server with the data folder {data}, not {}",
+            self.port,
+            expected.display()
+        );
+        process.expect_running()
+    }
+
+    fn ask(&self, query: &str) -> Result<String> {
+        let database = if self.kind.is_postgres() {
+            "postgres"
+        } else {
+            "information_schema"
+        };
+        Ok(self.sql(database, query)?.trim().to_owned())
+    }
+
+    /// Whether the bed started it, so that it may be killed.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    fn own(&self) -> Result<&Own> {
+        self.own.as_ref().with_context(|| {
+            format!(
+                "the server of {} is not the bed's to kill or read",
+                self.kind.url_variable()
+            )
+        })
+    }
+
+    fn process(&self) -> Result<MutexGuard<'_, Option<Process>>> {
+        Ok(self
+            .own()?
+            .process
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The id of the server process.
+    pub fn id(&self) -> Result<u32> {
+        let process = self.process()?;
+        Ok(process.as_ref().context("the server is down")?.id())
+    }
+
+    /// Where the server writes its log (with the statements, where that was asked for).
+    pub fn log_path(&self) -> Result<&Path> {
+        Ok(&self.own()?.log)
+    }
+
+    /// The folder that holds all of the server's files, seen from this machine.
+    pub fn folder(&self) -> Result<&Path> {
+        Ok(self.own()?.scratch.path())
+    }
+
+    /// Kills the server and its children as an out-of-memory kill would.
+    pub fn kill9(&self) -> Result<()> {
+        let mut process = self.process()?;
+        process.take().context("the server is down")?.kill9()
+    }
+
+    /// Sends a signal to the server process (STOP and CONT, to show what a hanging server does).
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let process = self.process()?;
+        process
+            .as_ref()
+            .context("the server is down")?
+            .signal(signal)
+    }
+
+    /// Starts it again on the same port and data; one that still runs is asked to end first.
+    pub fn restart(&self) -> Result<()> {
+        let own = self.own()?;
+        let mut process = self.process()?;
+        if let Some(mut running) = process.take() {
+            // INT is PostgreSQL's fast shutdown; TERM would wait for its clients.
+            running.signal(if self.kind.is_postgres() {
+                Signal::INT
+            } else {
+                Signal::TERM
+            })?;
+            wait_until(START_LIMIT, "the server to end", || running.ended())?;
+        }
+        let fresh = wait_until(START_LIMIT, "the port to be free again", || {
+            let mut fresh = own.launch.start(&own.log)?;
+            match self.wait_until_own(&mut fresh, &own.data) {
+                Ok(()) => Ok(Some(fresh)),
+                Err(_) if port_was_taken(&own.log) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        *process = Some(fresh.with_context(|| format!("failed to restart {}", self.kind.name()))?);
+        Ok(())
+    }
+
+    /// Runs a script as the administrator, with the engine's own client (so DELIMITER and `\` commands
+    /// work), up to the first error. Returns the rows it printed, tab-separated.
+    pub fn sql(&self, database: &str, script: &str) -> Result<String> {
+        client::run(self, self.admin(database), script)
+    }
+
+    /// Runs a script file as the administrator.
+    pub fn sql_file(&self, database: &str, script: &Path) -> Result<String> {
+        client::run_file(self, self.admin(database), script)
+    }
+
+    /// Runs a script as somebody.
+    pub fn sql_as(&self, login: Login<'_>, script: &str) -> Result<String> {
+        client::run(self, login, script)
+    }
+
+    /// The client program with its arguments, for a script on its standard input that runs
+    /// beside something else.
+    pub fn client(&self, login: Login<'_>) -> Command {
+        client::command(self, login)
+    }
+
+    /// The administrator's login to a database.
+    pub fn admin<'a>(&'a self, database: &'a str) -> Login<'a> {
+        Login {
+            user: &self.user,
+            password: &self.password,
+            database,
+        }
+    }
+
+    /// Makes a database (UTF-8).
+    pub fn create_database(&self, name: &str) -> Result<()> {
+        let name = self.quoted(name)?;
+        let form = if self.kind.is_postgres() {
+            ""
+        } else {
+            " CHARACTER SET utf8mb4"
+        };
+        self.ask(&format!("CREATE DATABASE {name}{form}")).map(drop)
+    }
+
+    /// Removes a database, connected clients or not.
+    pub fn drop_database(&self, name: &str) -> Result<()> {
+        let name = self.quoted(name)?;
+        let force = if self.kind.is_postgres() {
+            " WITH (FORCE)"
+        } else {
+            ""
+        };
+        self.ask(&format!("DROP DATABASE IF EXISTS {name}{force}"))
+            .map(drop)
+    }
+
+    /// Makes a user who may log in, and nothing else.
+    pub fn create_user(&self, name: &str, password: &str) -> Result<()> {
+        ensure!(
+            !password.contains(['\'', '\\']),
+            "a test user's password must not need escaping"
+        );
+        let statement = if self.kind.is_postgres() {
+            format!(
+                "CREATE ROLE {} LOGIN PASSWORD '{password}'",
+                self.quoted(name)?
+            )
+        } else {
+            format!(
+                "CREATE USER {}@'%' IDENTIFIED BY '{password}'",
+                self.quoted(name)?
+            )
+        };
+        self.ask(&statement).map(drop)
+    }
+
+    fn quoted(&self, name: &str) -> Result<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-$.".contains(c);
+        if name.is_empty() || !name.chars().all(plain) {
+            bail!("the name {name} holds characters that the bed does not quote");
+        }
+        Ok(if self.kind.is_postgres() {
+            format!("\"{name}\"")
+        } else {
+            format!("`{name}`")
+        })
+    }
+
+    /// The address for a driver (sqlx's parameters), with the certificate verified.
+    pub fn url(&self, login: Login<'_>) -> String {
+        let Login {
+            user,
+            password,
+            database,
+        } = login;
+        let (scheme, tls) = match (self.kind.is_postgres(), &self.ca) {
+            (true, Some(ca)) => (
+                "postgres",
+                format!("?sslmode=verify-full&sslrootcert={}", ca.display()),
+            ),
+            (false, Some(ca)) => (
+                "mysql",
+                format!("?ssl-mode=VERIFY_IDENTITY&ssl-ca={}", ca.display()),
+            ),
+            (true, None) => ("postgres", String::new()),
+            (false, None) => ("mysql", String::new()),
+        };
+        let encode = external::percent_encode;
+        format!(
+            "{scheme}://{}:{}@{}:{}/{database}{tls}",
+            encode(user),
+            encode(password),
+            self.host,
+            self.port
+        )
+    }
+
+    /// The administrator's address of the administrative database.
+    pub fn admin_url(&self) -> String {
+        self.url(self.admin(if self.kind.is_postgres() {
+            "postgres"
+        } else {
+            "mysql"
+        }))
+    }
+
+    /// A server that somebody else runs.
+    pub(crate) fn external(
+        kind: Kind,
+        host: String,
+        port: u16,
+        user: String,
+        password: String,
+        ca: Option<PathBuf>,
+    ) -> Result<Self> {
+        let mut server = Self {
+            kind,
+            host,
+            port,
+            user,
+            password,
+            ca,
+            version: String::new(),
+            root: None,
+            own: None,
+        };
+        server.version = server
+            .ask(if kind.is_postgres() {
+                "SHOW server_version"
+            } else {
+                "SELECT version()"
+            })
+            .with_context(|| format!("the server of {} does not answer", kind.url_variable()))?;
+        Ok(server)
+    }
+}
