@@ -17,5 +17,6 @@ pub mod report;
 pub mod schedule;
 pub mod sql;
 pub mod strategy;
+pub mod target;
 pub mod value;
 pub mod zone;

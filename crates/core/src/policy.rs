@@ -7,9 +7,32 @@ use jiff::tz::TimeZone;
 
 use crate::name::{Ident, TableName};
 use crate::period::Period;
+use crate::schedule::Schedule;
 use crate::strategy::Strategy;
+use crate::target::KeyOf;
 
-/// A parsed policy.
+pub use crate::api::retention_policy::Mode;
+
+/// A parsed RetentionPolicy: what is promised, and where, when and how it is kept.
+#[derive(Clone, Debug)]
+pub struct Mandate {
+    /// Name of the TargetDatabase.
+    pub database: String,
+    /// Its namespace, where it is not the policy's own.
+    pub database_namespace: Option<String>,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// Whether rows are changed.
+    pub mode: Mode,
+    /// Whether runs are to stop.
+    pub suspend: bool,
+    /// Where the key of pseudonyms is; present wherever a rule needs it.
+    pub pseudonym_key: Option<KeyOf>,
+    /// What is promised.
+    pub policy: Policy,
+}
+
+/// What is promised: all that the planner needs.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The zone in which periods are counted.

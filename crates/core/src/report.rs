@@ -2,6 +2,7 @@
 //! evidence and the CLI are made from. Counts, names of tables and instants only, never a value (P4).
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::api::reason::Reason;
@@ -21,26 +22,35 @@ pub enum Effect {
 }
 
 /// A plan's figures.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct PlanReport {
     /// What is approved and compared on resume.
+    #[schemars(with = "String", length(max = 128))]
     pub digest: Digest,
     /// The instant from which cutoffs are counted.
     pub as_of: Timestamp,
     /// One per rule, in order.
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub rules: Vec<RulePlan>,
     /// What a person should know, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub warnings: Vec<String>,
 }
 
 /// One rule's figures.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct RulePlan {
     /// The rule's name.
+    #[schemars(length(max = 140))]
     pub rule: String,
     /// The rule's table.
+    #[schemars(length(max = 140))]
     pub table: String,
     /// What happens to its rows.
+    #[schemars(with = "String", length(max = 32))]
     pub effect: Effect,
     /// Rows whose clock is before this instant are expired.
     pub cutoff: Timestamp,
@@ -53,30 +63,40 @@ pub struct RulePlan {
     /// Rows whose clock is implausible: never eligible.
     pub implausible: i64,
     /// When the oldest eligible row fell due.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_since: Option<Timestamp>,
     /// The related tables, in the order of the policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub related: Vec<TableCount>,
     /// The index by which the table is walked.
+    #[schemars(length(max = 256))]
     pub walk: String,
 }
 
 /// Rows of one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct TableCount {
     /// The table.
+    #[schemars(length(max = 140))]
     pub table: String,
     /// What happens or happened to them.
+    #[schemars(with = "String", length(max = 32))]
     pub effect: Effect,
     /// How many.
     pub rows: i64,
 }
 
 /// A finished (or stopped) run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct RunReport {
     /// Primary key of the run in the ledger.
+    #[schemars(length(max = 256))]
     pub run: String,
     /// The plan it carried out.
+    #[schemars(with = "String", length(max = 128))]
     pub plan: Digest,
     /// The instant from which cutoffs were counted.
     pub as_of: Timestamp,
@@ -87,13 +107,17 @@ pub struct RunReport {
     /// How it ended.
     pub outcome: RunOutcome,
     /// One per rule, in order.
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub rules: Vec<RuleRun>,
     /// Hash of the evidence entry: the ledger chain's head after this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(max = 128))]
     pub evidence: Option<Digest>,
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "reason")]
 pub enum RunOutcome {
     /// Everything that was eligible has gone, or is classed.
     Completed,
@@ -103,21 +127,54 @@ pub enum RunOutcome {
     Failed(Reason),
 }
 
+impl JsonSchema for RunOutcome {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RunOutcome".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "required": ["type"],
+            "properties": {
+                "type": {
+                    "type": "string",
+                    "maxLength": 32,
+                    "description": "Completed, Stopped (on purpose; it says why) or Failed.",
+                },
+                "reason": {
+                    "type": "string",
+                    "maxLength": 64,
+                    "description": "Why, where it was stopped or failed; see docs/reasons.md.",
+                },
+            },
+        })
+    }
+}
+
 /// What one rule did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct RuleRun {
     /// The rule's name.
+    #[schemars(length(max = 140))]
     pub rule: String,
     /// The cutoff that was in force.
     pub cutoff: Timestamp,
     /// Rows changed, the rule's own table first.
+    #[schemars(length(max = 33), extend("x-kubernetes-list-type" = "atomic"))]
     pub changed: Vec<TableCount>,
     /// What is still eligible, classed.
     pub residual: Residual,
 }
 
 /// Rows still eligible at the frozen cutoff after a run, classed (P6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Residual {
     /// Locked by the application while the run looked.
     pub locked: i64,
@@ -155,4 +212,16 @@ pub enum Phase {
     Running,
     /// Looking at what is left.
     Verifying,
+}
+
+impl Phase {
+    /// As status spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "Connecting",
+            Self::Planning => "Planning",
+            Self::Running => "Running",
+            Self::Verifying => "Verifying",
+        }
+    }
 }

@@ -1,3 +1,17 @@
 //! The custom resources as people write them, and the reasons they read.
+//!
+//! API structs are data: every field optional, what is not known kept in `unknown`. `parse` turns
+//! them into `crate::policy` and `crate::target`, or names every fault at once. The kinds themselves
+//! (group, names, columns) are in the root package's `resource`, because core knows no client.
 
+pub mod condition;
+pub mod parse;
 pub mod reason;
+pub mod refs;
+pub mod retention_policy;
+pub mod rule;
+mod status;
+pub mod target_database;
+pub mod words;
+
+pub use status::pending;

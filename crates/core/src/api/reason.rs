@@ -1,119 +1,256 @@
-//! Every reason a condition, event or refusal can carry: its meaning and what to do about it.
-//! One place; the docs page of reasons is generated from it.
+//! Every reason a condition, event or refusal can carry: its meaning, how things stand, and what to
+//! do about it. One place; the docs page of reasons is generated from it.
 
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Why a resource is in the state it is in. CamelCase, stable: people write alerts on these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Reason {
+/// How things stand with a resource that gives a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As it should be; waiting for time or people is as it should be.
+    Well,
+    /// The controller is at work and will know more soon.
+    Working,
+    /// Something is missing that may come by itself; it is tried again.
+    Retrying,
+    /// Nothing will happen until somebody changes something.
+    Stalled,
+}
+
+impl Standing {
+    /// In words, for the docs.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Working => "at work",
+            Self::Retrying => "tried again by itself",
+            Self::Stalled => "stalled until changed",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($name:ident $standing:ident $meaning:literal $remedy:literal;)+) => {
+        /// Why a resource is in the state it is in. CamelCase, stable: people write alerts on these.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason { $(#[doc = $meaning] $name),+ }
+
+        impl Reason {
+            /// Every reason, in the order of the docs.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// As conditions and events spell it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
+
+            /// What it means, one or two sentences.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning),+ }
+            }
+
+            /// What to do about it.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy),+ }
+            }
+
+            /// How things stand.
+            pub fn standing(self) -> Standing {
+                match self { $(Self::$name => Standing::$standing),+ }
+            }
+        }
+    };
+}
+
+reasons! {
     // Progress: nothing is wrong.
-    /// The controller has not looked yet.
-    Pending,
-    /// The database answers and is usable.
-    Connected,
-    /// A plan is being made.
-    Planning,
-    /// A dry run's plan stands; nothing changes.
-    DryRun,
-    /// The next run waits for its time.
-    Scheduled,
-    /// A run is under way.
-    Running,
-    /// The last run did all it planned.
-    Completed,
-    /// `suspend: true` on the policy or the database.
-    Suspended,
+    Pending Working "The controller has not looked at the resource yet."
+        "Wait a moment. If it stays, check that the operator runs and watches this namespace.";
+    Connected Well "The database answers and can be used."
+        "Nothing.";
+    Planning Working "A plan is being made: the catalog is read and rows are counted. Nothing is changed."
+        "Wait. Large tables are counted slowly on purpose.";
+    DryRun Well "A dry run's plan stands in the status; nothing changes."
+        "Read the counts. Set `mode: Enforce` when they are what you promised.";
+    Scheduled Well "The next run waits for its time, which is in `status.nextRunAt`."
+        "Nothing. The annotation `oubliette.dev/run-now` with a new value runs it at once.";
+    Running Well "A run is under way; `status.progress` says how far it is."
+        "Nothing. `suspend: true` stops it within one batch; it can be resumed.";
+    Completed Well "The last run did all it planned, and an independent count confirmed it."
+        "Nothing.";
+    Suspended Well "`suspend: true` is set on the policy or its database; nothing is changed."
+        "Set `suspend: false` to go on.";
     // The manifest.
-    /// A field this program does not know: perhaps a misspelt guard.
-    UnknownField,
-    /// A field has a value that cannot be used.
-    InvalidSpec,
-    /// Two policies have rules on one table whose rows may overlap.
-    Conflict,
-    /// The referenced TargetDatabase does not exist.
-    DatabaseNotFound,
-    /// The TargetDatabase may not be used from this namespace.
-    DatabaseNotUsable,
-    /// The TargetDatabase is not Ready.
-    DatabaseNotReady,
-    /// A referenced Secret or ConfigMap does not exist or lacks the key.
-    SecretMissing,
-    /// The operator may not read a referenced Secret.
-    SecretForbidden,
+    UnknownField Stalled "The manifest has a field that this version does not know. It could be a misspelt guard, so nothing runs."
+        "Correct or remove the fields that the message names, or update the operator.";
+    InvalidSpec Stalled "A field has a value that cannot be used."
+        "Write what the message says; it names every such field.";
+    Conflict Stalled "Two policies have rules on one table whose rows may overlap; neither runs."
+        "Put the rules into one policy, or give them `where` conditions that exclude each other.";
+    DatabaseNotFound Retrying "The referenced TargetDatabase does not exist."
+        "Create it, or correct `databaseRef`.";
+    DatabaseNotUsable Stalled "The TargetDatabase is in another namespace and its owner does not allow its use from here."
+        "Ask its owner to widen `usableFrom`.";
+    DatabaseNotReady Retrying "The TargetDatabase is not Ready; its own condition says why."
+        "See `kubectl get odb`.";
+    SecretMissing Retrying "A referenced Secret or ConfigMap does not exist or lacks the key."
+        "Create it with the key that the message names.";
+    SecretForbidden Retrying "The operator may not read a referenced Secret."
+        "Apply the Role that `oubliette rbac -f FILE` prints.";
     // The connection.
-    /// The host cannot be reached or does not resolve.
-    Unreachable,
-    /// The server refused user or password.
-    AuthenticationFailed,
-    /// The server's certificate could not be verified.
-    CertificateInvalid,
-    /// The server is not of the declared engine, or too old.
-    EngineMismatch,
-    /// The clocks of operator, database and API server differ by more than five minutes.
-    ClockSkew,
-    /// A server or session setting makes the run unsafe.
-    UnsafeSetting,
-    /// The user lacks privileges.
-    MissingGrants,
+    Unreachable Retrying "The host cannot be reached or its name does not resolve."
+        "Check host, port, NetworkPolicies and whether the database runs.";
+    AuthenticationFailed Retrying "The server refused the user or the password."
+        "Correct the Secret; it is read again at once on refusal, otherwise every five minutes.";
+    CertificateInvalid Stalled "The server's certificate could not be verified."
+        "Give the right CA in `connection.tls.ca`, and a host name that the certificate carries.";
+    EngineMismatch Stalled "The server is not of the declared engine, or older than supported."
+        "Correct `engine` (a new resource: it is immutable), or update the server.";
+    ClockSkew Retrying "The clocks of operator, database and API server differ by more than five minutes, so cutoffs could be wrong."
+        "Correct the clocks (NTP).";
+    UnsafeSetting Stalled "A setting of the server or session makes a run unsafe."
+        "Change the setting that the message names.";
+    MissingGrants Retrying "The user lacks privileges."
+        "Run the GRANT statements in the message; `oubliette grants -f FILE` prints all of them.";
     // The ledger.
-    /// The ledger is missing and the user may not create it.
-    LedgerMissing,
-    /// The ledger belongs to another TargetDatabase or cluster.
-    LedgerOwned,
-    /// The ledger was written by a newer program.
-    LedgerNewer,
-    /// The ledger is behind what the resource remembers: the database was restored.
-    LedgerRewound,
+    LedgerMissing Retrying "The ledger does not exist and the user may not create it."
+        "Run the SQL that `oubliette ledger sql` prints, or grant CREATE.";
+    LedgerOwned Stalled "The ledger belongs to another TargetDatabase or cluster: two owners would count twice."
+        "Delete the other owner, then hand the ledger over with `oubliette ledger adopt`.";
+    LedgerNewer Stalled "The ledger was written by a newer version of the program."
+        "Update the operator.";
+    LedgerRewound Stalled "The ledger is behind what the resource remembers: the database was restored or failed over with a loss."
+        "Find out what was lost, then accept the ledger's state with `oubliette ledger adopt`.";
     // The plan.
-    /// A table does not exist or is not visible.
-    TableMissing,
-    /// A column does not exist.
-    ColumnMissing,
-    /// A column's type does not fit what the rule asks of it.
-    ColumnUnfit,
-    /// The table cannot be handled: a view, foreign table, inheritance parent, the ledger's own …
-    TableUnfit,
-    /// The table's storage engine has no transactions.
-    NotTransactional,
-    /// The table keeps a history of deleted rows.
-    HistoryKept,
-    /// The table has no key that rows can be walked by.
-    NoUsableKey,
-    /// The user cannot see every reference or trigger, so a plan could miss one.
-    ReferencesHidden,
-    /// A reference to the rows has no decision in `related`.
-    ReferenceUndecided,
-    /// A reference of a sort that is not handled (self, cycle, composite, not enforced).
-    ReferenceUnsupported,
-    /// A referencing column without an index: every parent would scan the child table.
-    ReferenceUnindexed,
-    /// A trigger or rewrite rule would act on the changed rows.
-    TriggerPresent,
-    /// Row-level security would hide rows from the user.
-    RowSecurity,
-    /// A publication carries the table without a replica identity.
-    ReplicaIdentityMissing,
-    /// A transformation would break a constraint of the column.
-    ConstraintConflict,
-    /// The walk would scan a large table without an index.
-    WalkUnindexed,
-    /// The plan changes more than the limits allow.
-    LimitExceeded,
+    TableMissing Stalled "A table does not exist or the user cannot see it."
+        "Correct the name (it is case-sensitive), or grant SELECT.";
+    ColumnMissing Stalled "A column does not exist."
+        "Correct the name; it is case-sensitive.";
+    ColumnUnfit Stalled "A column's type does not fit what the rule asks of it."
+        "Use another column or strategy; the message says what fits.";
+    TableUnfit Stalled "The relation cannot be handled: a view, a foreign table, an inheritance parent, the ledger's own."
+        "Name the base tables instead.";
+    NotTransactional Stalled "The table's storage engine has no transactions, so counts could not be kept exact."
+        "Convert the table to InnoDB.";
+    HistoryKept Stalled "The table keeps a history of deleted rows, so data would survive its deletion."
+        "Drop the system versioning, or leave the table out.";
+    NoUsableKey Stalled "The table has no key that rows can be walked by."
+        "Give it a primary key of integer, text, uuid or binary columns.";
+    ReferencesHidden Stalled "The user cannot see every reference or trigger, so a cascade could be missed."
+        "Grant PROCESS and TRIGGER.";
+    ReferenceUndecided Stalled "Other rows reference the expired ones, and no `related` entry decides what happens to them."
+        "Add the entry that the message prints, and choose its action.";
+    ReferenceUnsupported Stalled "A reference of a sort that is not handled: to the table itself, in a cycle, composite or not enforced."
+        "Leave the table out for now, or remove the reference.";
+    ReferenceUnindexed Stalled "A referencing column has no index: each expired row would scan the whole child table."
+        "Create the index that the message names.";
+    TriggerPresent Stalled "A trigger or rewrite rule would act on the changed rows and could change others."
+        "Drop or disable it, or leave the table out.";
+    RowSecurity Stalled "Row-level security would hide rows from the user, so counts would lie."
+        "Give the user BYPASSRLS, or own policies that show every row.";
+    ReplicaIdentityMissing Stalled "A publication carries the table and the table has no replica identity, so changes would fail."
+        "Set REPLICA IDENTITY, or take the table out of the publication.";
+    ConstraintConflict Stalled "A transformation would break a constraint of the column."
+        "Choose another strategy; the message names the constraint.";
+    WalkUnindexed Stalled "The walk would scan a large table without an index."
+        "Create the index that the message names, or set `walk.allowUnindexed: true`.";
+    LimitExceeded Stalled "The plan changes more than the limits allow, so nothing was changed."
+        "If the numbers in the message are right, raise `limits` (or the database's `guards`).";
     // The run.
-    /// More rows became eligible during the run than the plan allows.
-    CeilingReached,
-    /// Schema or spec changed since the plan was made.
-    Drifted,
-    /// Another worker took the run over.
-    TakenOver,
-    /// A database error ended the run.
-    RunFailed,
-    /// Rows stayed locked by the application.
-    RowsLocked,
-    /// Rows remain that nothing explains.
-    VerificationFailed,
-    /// The run was ended before its end: the resource is gone or its namespace ends.
-    Abandoned,
-    /// The program made an error of its own.
-    InternalError,
+    CeilingReached Stalled "More rows became eligible during the run than the plan allows; the run stopped there."
+        "Look for a mass update of the clock column; the next run plans anew.";
+    Drifted Retrying "Schema or spec changed since the plan was made."
+        "Nothing: it is planned anew.";
+    TakenOver Retrying "Another worker took the run over."
+        "Nothing: it goes on there.";
+    RunFailed Retrying "A database error ended the run; what it had committed is counted."
+        "See the SQLSTATE in the message; the run resumes by itself.";
+    RowsLocked Retrying "Rows stayed locked by the application for the whole run and were left."
+        "Look for long transactions; the next run takes them.";
+    VerificationFailed Stalled "Rows remain that nothing explains: the run is not what it claims to be."
+        "Report it with the run's id; nothing runs until the spec changes or `run-now` asks for it.";
+    Abandoned Stalled "The run was ended before its end: the resource is gone or its namespace ends."
+        "Nothing; the ledger keeps what was done.";
+    InternalError Retrying "The program made an error of its own."
+        "Report it with the operator's log.";
+}
+
+impl Reason {
+    /// Whether something is wrong.
+    pub fn is_failure(self) -> bool {
+        matches!(self.standing(), Standing::Retrying | Standing::Stalled)
+    }
+
+    /// Whether nothing will happen until somebody changes something.
+    pub fn is_stalled(self) -> bool {
+        self.standing() == Standing::Stalled
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl JsonSchema for Reason {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Reason".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    /// A string without a list: a newer version's reasons must not be refused.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": 64 })
+    }
+}
+
+/// The docs page of reasons, in Markdown.
+pub fn page() -> String {
+    use std::fmt::Write as _;
+    let mut page = String::from(
+        "# Reasons\n\n\
+         Generated by `oubliette reference reasons`; edit `crates/core/src/api/reason.rs` instead.\n\n\
+         Every condition, event and refusal carries one of these. *Stands* says what happens next:\n\
+         only what is *stalled until changed* needs somebody.\n\n\
+         | Reason | Stands | Meaning | What to do |\n|---|---|---|---|\n",
+    );
+    for reason in Reason::ALL {
+        writeln!(
+            page,
+            "| `{reason}` | {} | {} | {} |",
+            reason.standing().describe(),
+            reason.meaning(),
+            reason.remedy()
+        )
+        .expect("writing to a string does not fail");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_says_what_it_means_and_what_to_do() {
+        for reason in Reason::ALL {
+            for text in [reason.meaning(), reason.remedy()] {
+                assert!(text.ends_with('.'), "{reason}: {text:?}");
+                assert!(!text.contains('|'), "{reason} would break the table");
+            }
+        }
+    }
+
+    #[test]
+    fn the_spelling_is_the_variants_name() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+    }
 }

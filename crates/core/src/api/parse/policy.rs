@@ -1,0 +1,183 @@
+//! RetentionPolicy: from the manifest to `crate::policy`.
+
+use std::collections::BTreeMap;
+
+use super::rule::parse_rule;
+use super::target::parse_limits;
+use super::{At, Faults, FieldError, Names};
+use crate::api::refs::DatabaseRef;
+use crate::api::retention_policy::{PseudonymKeySpec, RetentionPolicySpec};
+use crate::api::rule::MAX_RULES;
+use crate::policy::{Action, Limits, Mandate, Mode, Policy, RelatedAction, Rule, Treatment};
+use crate::schedule::Schedule;
+use crate::strategy::Strategy;
+use crate::target::Target;
+use crate::zone;
+
+impl Mandate {
+    /// Parses a RetentionPolicy's spec for its database, or names every fault of it. The database's
+    /// guards are folded into the limits.
+    pub fn parse(spec: &RetentionPolicySpec, target: &Target) -> Result<Self, Vec<FieldError>> {
+        let faults = Faults::default();
+        let names = Names {
+            engine: Some(target.engine),
+        };
+        let mandate = parse_mandate(&faults.root(), spec, &names).map(|mut mandate| {
+            mandate.policy.limits = tighter(mandate.policy.limits, target.guards);
+            mandate
+        });
+        faults.conclude(mandate)
+    }
+
+    /// Every fault of a spec that can be seen before its database is known.
+    pub fn faults(spec: &RetentionPolicySpec) -> Vec<FieldError> {
+        let faults = Faults::default();
+        let mandate = parse_mandate(&faults.root(), spec, &Names { engine: None });
+        faults.conclude(mandate).err().unwrap_or_default()
+    }
+}
+
+impl Policy {
+    /// What is promised, without when and how; see [`Mandate::parse`].
+    pub fn parse(spec: &RetentionPolicySpec, target: &Target) -> Result<Self, Vec<FieldError>> {
+        Mandate::parse(spec, target).map(|mandate| mandate.policy)
+    }
+}
+
+/// Of each ceiling the lower one.
+fn tighter(a: Limits, b: Limits) -> Limits {
+    fn lower<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+        match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, None) | (None, one) => one,
+        }
+    }
+    Limits {
+        max_rows: lower(a.max_rows, b.max_rows),
+        max_percent: lower(a.max_percent, b.max_percent),
+    }
+}
+
+fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Option<Mandate> {
+    let RetentionPolicySpec {
+        database_ref,
+        schedule,
+        time_zone,
+        mode,
+        suspend,
+        limits,
+        rules,
+        pseudonym_key,
+        unknown,
+    } = spec;
+    at.known::<RetentionPolicySpec>(unknown);
+    let reference_at = at.field("databaseRef");
+    let database = reference_at
+        .required(database_ref.as_ref(), "`{name: crm}`")
+        .and_then(
+            |DatabaseRef {
+                 name,
+                 namespace,
+                 unknown,
+             }| {
+                reference_at.known::<DatabaseRef>(unknown);
+                let name = reference_at.field("name").text(name.as_ref(), "`crm`")?;
+                Some((name.to_owned(), namespace.clone()))
+            },
+        );
+    let zone_at = at.field("timeZone");
+    let zone = zone::zone(time_zone.as_deref().unwrap_or(zone::DEFAULT))
+        .inspect_err(|error| zone_at.invalid(error.to_string()))
+        .ok();
+    let schedule_at = at.field("schedule");
+    let schedule = schedule_at
+        .text(schedule.as_ref(), "`30 2 * * *`")
+        .and_then(|text| {
+            Schedule::parse(text, zone.clone()?)
+                .inspect_err(|error| schedule_at.invalid(error.to_string()))
+                .ok()
+        });
+    let mode = at.field("mode").word_or(mode.as_ref(), Mode::DryRun);
+    let limits = parse_limits(&at.field("limits"), limits.as_ref());
+    let rules_at = at.field("rules");
+    let rules = rules_at
+        .required(
+            rules.as_ref(),
+            "`[{name: …, table: …, expireAfter: P6M, …}]`",
+        )
+        .and_then(|rules| {
+            rules_at.bounded(rules, MAX_RULES);
+            if rules.is_empty() {
+                rules_at.invalid("is empty: write at least one rule");
+            }
+            let mut seen = BTreeMap::new();
+            let parsed: Vec<Option<Rule>> = rules
+                .iter()
+                .enumerate()
+                .map(|(i, rule)| {
+                    if let Some(name) = &rule.name
+                        && let Some(first) = seen.insert(name, i)
+                    {
+                        rules_at.index(i).field("name").invalid(format!(
+                            "rule names must be unique, and rules[{first}] has this one too"
+                        ));
+                    }
+                    parse_rule(&rules_at.index(i), rule, names)
+                })
+                .collect();
+            parsed.into_iter().collect::<Option<Vec<Rule>>>()
+        });
+    let key_at = at.field("pseudonymKey");
+    let pseudonym_key = match pseudonym_key {
+        None => Some(None),
+        Some(PseudonymKeySpec {
+            secret_ref,
+            unknown,
+        }) => {
+            key_at.known::<PseudonymKeySpec>(unknown);
+            let secret_at = key_at.field("secretRef");
+            secret_at
+                .required(secret_ref.as_ref(), "`{name: crm-pseudonyms, key: key}`")
+                .and_then(|reference| secret_at.key_ref(reference, "`key`"))
+                .map(Some)
+        }
+    };
+    if let (Some(rules), Some(None)) = (&rules, &pseudonym_key)
+        && let Some(rule) = rules.iter().find(|rule| is_keyed(rule))
+    {
+        key_at.invalid(format!(
+            "is required, because rule {} uses the strategy Pseudonym: write `{{secretRef: {{name: …, key: …}}}}`",
+            rule.name
+        ));
+    }
+    let (database, database_namespace) = database?;
+    Some(Mandate {
+        database,
+        database_namespace,
+        schedule: schedule?,
+        mode: mode?,
+        suspend: suspend.unwrap_or(false),
+        pseudonym_key: pseudonym_key?,
+        policy: Policy {
+            zone: zone?,
+            limits: limits?,
+            rules: rules?,
+        },
+    })
+}
+
+fn is_keyed(rule: &Rule) -> bool {
+    let keyed = |treatments: &[Treatment]| {
+        treatments
+            .iter()
+            .any(|treatment| treatment.strategy == Strategy::Pseudonym)
+    };
+    let own = match &rule.action {
+        Action::Anonymise(treatments) => keyed(treatments),
+        Action::Delete => false,
+    };
+    own || rule.related.iter().any(|related| match &related.action {
+        RelatedAction::Anonymise(treatments) => keyed(treatments),
+        RelatedAction::Delete | RelatedAction::Detach => false,
+    })
+}

@@ -1,0 +1,640 @@
+//! What manifests become, and what is said of those that become nothing.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{FieldError, message_of, nearest, reason_of};
+use crate::api::reason::Reason;
+use crate::api::retention_policy::RetentionPolicySpec;
+use crate::policy::{Action, Clause, EpochUnit, Mandate, Mode, RelatedAction, Test};
+use crate::strategy::Strategy;
+use crate::target::{Ca, PacingMode, Target, TlsMode, UsableFrom};
+
+fn database() -> Value {
+    json!({
+        "engine": "PostgreSQL",
+        "connection": {
+            "host": "crm-rw.crm.svc",
+            "database": "crm",
+            "credentials": {"secretRef": {"name": "crm-oubliette"}},
+        },
+    })
+}
+
+fn policy() -> Value {
+    json!({
+        "databaseRef": {"name": "crm"},
+        "schedule": "30 2 * * *",
+        "rules": [{
+            "name": "course-enquiries",
+            "basis": "Privacy notice",
+            "table": "public.enquiries",
+            "expireAfter": "P6M",
+            "since": {"column": "enquired_at"},
+            "action": {"type": "Delete"},
+        }],
+    })
+}
+
+/// Puts a value at a JSON pointer; a missing last part is added.
+fn with(mut document: Value, pointer: &str, value: Value) -> Value {
+    let (parent, last) = pointer.rsplit_once('/').unwrap();
+    let parent = document.pointer_mut(parent).unwrap();
+    match parent {
+        Value::Array(items) if last == "-" => items.push(value),
+        Value::Array(items) => items[last.parse::<usize>().unwrap()] = value,
+        _ => parent[last] = value,
+    }
+    document
+}
+
+fn read<T: DeserializeOwned>(document: Value) -> T {
+    serde_json::from_value(document).unwrap()
+}
+
+fn target_of(document: Value) -> Result<Target, Vec<FieldError>> {
+    Target::parse(&read(document))
+}
+
+fn crm() -> Target {
+    target_of(database()).unwrap()
+}
+
+fn mandate_on(target: &Target, document: Value) -> Result<Mandate, Vec<FieldError>> {
+    Mandate::parse(&read(document), target)
+}
+
+fn mandate_of(document: Value) -> Result<Mandate, Vec<FieldError>> {
+    mandate_on(&crm(), document)
+}
+
+/// The only fault of a policy, as `(path, reason, message)`.
+fn fault(document: Value) -> (String, Reason, String) {
+    let faults = mandate_of(document).unwrap_err();
+    assert_eq!(faults.len(), 1, "{}", message_of(&faults));
+    let fault = faults.into_iter().next().unwrap();
+    (fault.path, fault.reason, fault.message)
+}
+
+#[test]
+fn a_small_policy_gets_the_documented_defaults() {
+    let mandate = mandate_of(policy()).unwrap();
+    assert_eq!(mandate.mode, Mode::DryRun);
+    assert!(!mandate.suspend);
+    assert_eq!(mandate.policy.zone.iana_name(), Some("Etc/UTC"));
+    let rule = &mandate.policy.rules[0];
+    assert_eq!(rule.table.to_string(), "public.enquiries");
+    assert_eq!(rule.expire_after.to_string(), "P6M");
+    assert_eq!(rule.clock.not_before.to_string(), "1970-01-02T00:00:00Z");
+    assert!(rule.conditions.is_empty() && rule.related.is_empty() && !rule.allow_unindexed);
+    assert!(matches!(rule.action, Action::Delete));
+}
+
+#[test]
+fn a_small_database_gets_the_documented_defaults() {
+    let target = target_of(database()).unwrap();
+    assert_eq!(target.connection.port, 5432);
+    assert_eq!(target.connection.tls.mode, TlsMode::VerifyFull);
+    assert_eq!(target.ledger.as_str(), "oubliette");
+    assert_eq!(target.usable_from, UsableFrom::Same);
+    assert_eq!(target.pacing.mode, PacingMode::Steady);
+    assert_eq!(target.pacing.batch_duration.as_millis(), 50);
+    assert_eq!(target.pacing.lock_timeout.as_millis(), 100);
+    let mysql = target_of(with(database(), "/engine", json!("MySQL"))).unwrap();
+    assert_eq!(mysql.connection.port, 3306);
+}
+
+#[test]
+fn everything_that_can_be_written_is_understood() {
+    let document = with(
+        policy(),
+        "/rules/0",
+        json!({
+            "name": "enquiries",
+            "basis": "Privacy notice",
+            "table": "public.enquiries",
+            "expireAfter": "P1Y6M",
+            "since": {"column": "enquired", "unit": "Milliseconds", "notBefore": "2001-01-01"},
+            "where": [
+                {"column": "status", "operator": "In", "values": ["closed", "withdrawn"]},
+                {"anyOf": [
+                    {"allOf": [{"column": "owner", "operator": "IsNull"}]},
+                    {"allOf": [
+                        {"column": "score", "operator": "Lt", "values": ["-2.5"]},
+                        {"column": "seen", "operator": "Before", "values": ["2018-05-25T00:00:00Z"]},
+                    ]},
+                ]},
+            ],
+            "action": {"type": "Anonymise", "columns": [
+                {"column": "email", "strategy": "Pseudonym"},
+                {"column": "full_name", "strategy": "Constant", "constant": {"value": ""}},
+                {"column": "phone", "strategy": "Nullify"},
+                {"column": "born_on", "strategy": "GeneraliseDate", "generaliseDate": {"to": "Decade"}},
+                {"column": "income", "strategy": "GeneraliseNumber", "generaliseNumber": {"width": 1000}},
+            ]},
+            "walk": {"allowUnindexed": true},
+            "related": [
+                {"table": "public.notes", "of": "public.enquiries", "match": [{"column": "enquiry_id", "equals": "id"}], "action": {"type": "Delete"}},
+                {"table": "public.files", "of": "public.notes", "match": [{"column": "note_id", "equals": "id"}], "action": {"type": "Detach"}},
+            ],
+        }),
+    );
+    let document = with(
+        document,
+        "/pseudonymKey",
+        json!({"secretRef": {"name": "crm-pseudonyms", "key": "key"}}),
+    );
+    let mandate = mandate_of(document).unwrap();
+    assert_eq!(mandate.pseudonym_key.unwrap().key, "key");
+    let rule = &mandate.policy.rules[0];
+    assert_eq!(rule.clock.epoch, Some(EpochUnit::Milliseconds));
+    assert_eq!(rule.clock.not_before.to_string(), "2001-01-01T00:00:00Z");
+    assert!(rule.allow_unindexed);
+    let Clause::Test(test) = &rule.conditions[0] else {
+        panic!("a test")
+    };
+    assert!(matches!(&test.test, Test::In(values) if values.len() == 2));
+    let Clause::AnyOf(groups) = &rule.conditions[1] else {
+        panic!("groups")
+    };
+    assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
+    let Action::Anonymise(treatments) = &rule.action else {
+        panic!("treatments")
+    };
+    assert_eq!(treatments[0].strategy, Strategy::Pseudonym);
+    assert_eq!(
+        treatments[4].strategy,
+        Strategy::GeneraliseNumber { width: 1000 }
+    );
+    assert!(matches!(rule.related[1].action, RelatedAction::Detach));
+}
+
+#[test]
+fn the_tighter_of_limits_and_guards_counts() {
+    let guarded = with(
+        database(),
+        "/guards",
+        json!({"maxRows": 100, "maxPercent": 20}),
+    );
+    let limited = with(
+        policy(),
+        "/limits",
+        json!({"maxRows": 5000, "maxPercent": 10}),
+    );
+    let limits = mandate_on(&target_of(guarded).unwrap(), limited)
+        .unwrap()
+        .policy
+        .limits;
+    assert_eq!((limits.max_rows, limits.max_percent), (Some(100), Some(10)));
+}
+
+#[test]
+fn a_misspelt_guard_is_named_with_what_was_meant() {
+    let (path, reason, message) = fault(with(policy(), "/limit", json!({"maxRows": 1})));
+    assert_eq!(
+        (path.as_str(), reason),
+        ("spec.limit", Reason::UnknownField)
+    );
+    assert!(message.contains("did you mean `limits`?"), "{message}");
+}
+
+#[test]
+fn a_field_that_is_not_known_is_found_at_every_depth() {
+    let parents = [
+        "",
+        "/databaseRef",
+        "/limits",
+        "/pseudonymKey",
+        "/pseudonymKey/secretRef",
+        "/rules/0",
+        "/rules/0/since",
+        "/rules/0/where/0",
+        "/rules/0/where/1/anyOf/0",
+        "/rules/0/where/1/anyOf/0/allOf/0",
+        "/rules/0/walk",
+        "/rules/0/action",
+        "/rules/0/action/columns/0",
+        "/rules/0/action/columns/0/constant",
+        "/rules/0/action/columns/1/generaliseDate",
+        "/rules/0/action/columns/2/generaliseNumber",
+        "/rules/0/related/0",
+        "/rules/0/related/0/match/0",
+        "/rules/0/related/0/action",
+        "/rules/0/related/0/action/columns/0",
+    ];
+    let full = with(policy(), "/limits", json!({}));
+    let full = with(
+        full,
+        "/pseudonymKey",
+        json!({"secretRef": {"name": "s", "key": "k"}}),
+    );
+    let full = with(
+        full,
+        "/rules/0",
+        json!({
+            "name": "r", "basis": "b", "table": "a.b", "expireAfter": "P1D", "since": {"column": "c"},
+            "where": [
+                {"column": "c", "operator": "IsNull"},
+                {"anyOf": [{"allOf": [{"column": "c", "operator": "IsNull"}]}]},
+            ],
+            "walk": {},
+            "action": {"type": "Anonymise", "columns": [
+                {"column": "c1", "strategy": "Constant", "constant": {"value": "x"}},
+                {"column": "c2", "strategy": "GeneraliseDate", "generaliseDate": {"to": "Year"}},
+                {"column": "c3", "strategy": "GeneraliseNumber", "generaliseNumber": {"width": 10}},
+            ]},
+            "related": [{
+                "table": "a.d", "of": "a.b", "match": [{"column": "b", "equals": "id"}],
+                "action": {"type": "Anonymise", "columns": [{"column": "c", "strategy": "Nullify"}]},
+            }],
+        }),
+    );
+    mandate_of(full.clone()).unwrap();
+    for parent in parents {
+        let (path, reason, _) = fault(with(full.clone(), &format!("{parent}/unles"), json!([])));
+        let expected = format!("spec{parent}/unles").replace('/', ".");
+        let plain = path
+            .replace(['[', '.'], "/")
+            .replace(']', "")
+            .replace('/', ".");
+        assert_eq!((plain, reason), (expected, Reason::UnknownField));
+    }
+}
+
+#[test]
+fn a_field_of_a_database_that_is_not_known_is_found_at_every_depth() {
+    let full = with(database(), "/guards", json!({"maxRows": 1}));
+    let full = with(full, "/ledger", json!({"schema": "o"}));
+    let full = with(full, "/pacing", json!({"workers": 2}));
+    let full = with(
+        full,
+        "/usableFrom",
+        json!({"from": "Selector", "selector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}),
+    );
+    let full = with(
+        full,
+        "/connection/tls",
+        json!({"ca": {"configMapRef": {"name": "ca", "key": "ca.crt"}}}),
+    );
+    assert!(matches!(
+        target_of(full.clone()).unwrap().connection.tls.ca,
+        Some(Ca::ConfigMap(_))
+    ));
+    for parent in [
+        "",
+        "/connection",
+        "/connection/credentials",
+        "/connection/credentials/secretRef",
+        "/connection/tls",
+        "/connection/tls/ca",
+        "/connection/tls/ca/configMapRef",
+        "/guards",
+        "/ledger",
+        "/pacing",
+        "/usableFrom",
+        "/usableFrom/selector",
+        "/usableFrom/selector/matchExpressions/0",
+    ] {
+        let faults =
+            target_of(with(full.clone(), &format!("{parent}/surprise"), json!(1))).unwrap_err();
+        assert_eq!(faults.len(), 1, "{parent}: {}", message_of(&faults));
+        assert_eq!(faults[0].reason, Reason::UnknownField, "{parent}");
+        assert!(faults[0].path.ends_with(".surprise"));
+    }
+}
+
+#[test]
+fn all_faults_are_named_at_once() {
+    let document = json!({
+        "schedule": "61 2 * * *",
+        "timeZone": "Europe/Londom",
+        "mode": "Enforced",
+        "limits": {"maxRows": 0, "maxPercent": 101},
+        "rules": [{
+            "name": "Bad Name",
+            "table": "enquiries",
+            "expireAfter": "P0D",
+            "since": {"unit": "Fortnights"},
+            "action": {"type": "Delete", "columns": []},
+        }],
+    });
+    let faults = mandate_of(document).unwrap_err();
+    let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "spec.databaseRef",
+            "spec.timeZone",
+            "spec.mode",
+            "spec.limits.maxRows",
+            "spec.limits.maxPercent",
+            "spec.rules[0].name",
+            "spec.rules[0].basis",
+            "spec.rules[0].table",
+            "spec.rules[0].expireAfter",
+            "spec.rules[0].since.column",
+            "spec.rules[0].since.unit",
+            "spec.rules[0].action.columns",
+        ],
+        "{}",
+        message_of(&faults)
+    );
+}
+
+#[test]
+fn zero_negative_and_fractional_periods_are_refused() {
+    for period in [
+        "P", "P0D", "P0Y0M", "-P6M", "P-6M", "P0.5Y", "P6M ", "6 months", "PT5M", "",
+    ] {
+        let (path, reason, message) = fault(with(policy(), "/rules/0/expireAfter", json!(period)));
+        assert_eq!(
+            (path.as_str(), reason),
+            ("spec.rules[0].expireAfter", Reason::InvalidSpec)
+        );
+        assert!(message.contains("`P"), "{period:?}: {message}");
+    }
+}
+
+#[test]
+fn an_impossible_schedule_says_so() {
+    for schedule in ["0 3 31 2 *", "* * *", "every day"] {
+        let (path, _, _) = fault(with(policy(), "/schedule", json!(schedule)));
+        assert_eq!(path, "spec.schedule");
+    }
+}
+
+#[test]
+fn tables_need_their_schema_in_postgresql_only() {
+    let (path, _, message) = fault(with(policy(), "/rules/0/table", json!("enquiries")));
+    assert_eq!(path, "spec.rules[0].table");
+    assert!(message.contains("public.enquiries"), "{message}");
+    let mysql = target_of(with(database(), "/engine", json!("MySQL"))).unwrap();
+    for table in ["enquiries", "crm.enquiries"] {
+        let document = with(policy(), "/rules/0/table", json!(table));
+        let rule = &mandate_on(&mysql, document).unwrap().policy.rules[0];
+        assert_eq!(rule.table.to_string(), table);
+    }
+}
+
+#[test]
+fn two_rules_of_one_name_are_refused() {
+    let second = policy()["rules"][0].clone();
+    let (path, _, message) = fault(with(policy(), "/rules/-", second));
+    assert_eq!(path, "spec.rules[1].name");
+    assert!(message.contains("rules[0]"), "{message}");
+}
+
+#[test]
+fn a_pseudonym_needs_its_key() {
+    let columns =
+        json!({"type": "Anonymise", "columns": [{"column": "email", "strategy": "Pseudonym"}]});
+    let (path, _, _) = fault(with(policy(), "/rules/0/action", columns));
+    assert_eq!(path, "spec.pseudonymKey");
+}
+
+#[test]
+fn a_constant_without_a_value_is_refused_and_an_empty_one_is_not() {
+    let action = |constant: Value| {
+        let columns = json!({"type": "Anonymise", "columns": [
+            {"column": "c", "strategy": "Constant", "constant": constant},
+        ]});
+        with(policy(), "/rules/0/action", columns)
+    };
+    let (path, _, _) = fault(action(json!({})));
+    assert_eq!(path, "spec.rules[0].action.columns[0].constant.value");
+    mandate_of(action(json!({"value": ""}))).unwrap();
+}
+
+#[test]
+fn one_column_is_treated_once() {
+    let columns = json!({"type": "Anonymise", "columns": [
+        {"column": "c", "strategy": "Nullify"},
+        {"column": "c", "strategy": "Constant", "constant": {"value": "x"}},
+    ]});
+    let (path, _, _) = fault(with(policy(), "/rules/0/action", columns));
+    assert_eq!(path, "spec.rules[0].action.columns[1].column");
+}
+
+#[test]
+fn members_of_another_strategy_are_refused() {
+    let columns = json!({"type": "Anonymise", "columns": [
+        {"column": "c", "strategy": "Nullify", "constant": {"value": "x"}},
+    ]});
+    let (path, _, _) = fault(with(policy(), "/rules/0/action", columns));
+    assert_eq!(path, "spec.rules[0].action.columns[0].constant");
+}
+
+#[test]
+fn tests_take_the_values_their_operator_needs() {
+    for (test, path) in [
+        (
+            json!({"column": "c", "operator": "IsNull", "values": ["x"]}),
+            "values",
+        ),
+        (json!({"column": "c", "operator": "In"}), "values"),
+        (
+            json!({"column": "c", "operator": "In", "values": []}),
+            "values",
+        ),
+        (
+            json!({"column": "c", "operator": "Lt", "values": ["1", "2"]}),
+            "values",
+        ),
+        (
+            json!({"column": "c", "operator": "Lt", "values": ["1; DROP TABLE x"]}),
+            "values[0]",
+        ),
+        (
+            json!({"column": "c", "operator": "Gt", "values": ["NaN"]}),
+            "values[0]",
+        ),
+        (
+            json!({"column": "c", "operator": "Before", "values": ["2018-05-25 10:00"]}),
+            "values[0]",
+        ),
+        (
+            json!({"column": "c", "operator": "After", "values": ["yesterday"]}),
+            "values[0]",
+        ),
+        (
+            json!({"column": "c", "operator": "Like", "values": ["x"]}),
+            "operator",
+        ),
+    ] {
+        let (found, _, _) = fault(with(policy(), "/rules/0/where", json!([test])));
+        assert_eq!(found, format!("spec.rules[0].where[0].{path}"));
+    }
+}
+
+#[test]
+fn an_empty_group_is_refused_because_every_row_would_pass() {
+    let (path, _, _) = fault(with(
+        policy(),
+        "/rules/0/where",
+        json!([{"anyOf": [{"allOf": []}]}]),
+    ));
+    assert_eq!(path, "spec.rules[0].where[0].anyOf[0].allOf");
+    let (path, _, _) = fault(with(policy(), "/rules/0/where", json!([{"anyOf": []}])));
+    assert_eq!(path, "spec.rules[0].where[0].anyOf");
+}
+
+#[test]
+fn a_related_entry_must_hang_on_a_declared_table_and_not_on_itself() {
+    let entry = |table: &str, of: &str| json!([{"table": table, "of": of, "match": [{"column": "p", "equals": "id"}], "action": {"type": "Delete"}}]);
+    let (path, reason, _) = fault(with(
+        policy(),
+        "/rules/0/related",
+        entry("public.notes", "public.enquirys"),
+    ));
+    assert_eq!(
+        (path.as_str(), reason),
+        ("spec.rules[0].related[0].of", Reason::InvalidSpec)
+    );
+    let (path, reason, _) = fault(with(
+        policy(),
+        "/rules/0/related",
+        entry("public.enquiries", "public.enquiries"),
+    ));
+    assert_eq!(
+        (path.as_str(), reason),
+        (
+            "spec.rules[0].related[0].table",
+            Reason::ReferenceUnsupported
+        )
+    );
+}
+
+#[test]
+fn nulls_mean_the_same_as_leaving_out() {
+    let document = with(policy(), "/limits", Value::Null);
+    let document = with(document, "/rules/0/where", Value::Null);
+    let spec: RetentionPolicySpec = serde_json::from_value(document).unwrap();
+    let plain: RetentionPolicySpec = serde_json::from_value(policy()).unwrap();
+    assert_eq!(spec, plain);
+    assert_eq!(spec.digest_input(), plain.digest_input());
+}
+
+#[test]
+fn the_digest_does_not_change_with_mode_schedule_suspend_or_a_spelt_out_default() {
+    let digest = |document: Value| {
+        serde_json::from_value::<RetentionPolicySpec>(document)
+            .unwrap()
+            .digest_input()
+    };
+    let plain = digest(policy());
+    for (field, value) in [
+        ("/mode", json!("Enforce")),
+        ("/schedule", json!("0 0 * * *")),
+        ("/suspend", json!(true)),
+        ("/timeZone", json!("Etc/UTC")),
+    ] {
+        assert_eq!(digest(with(policy(), field, value)), plain, "{field}");
+    }
+    for (field, value) in [
+        ("/timeZone", json!("Europe/London")),
+        ("/limits", json!({"maxRows": 1})),
+        ("/rules/0/expireAfter", json!("P5M")),
+        ("/databaseRef/name", json!("other")),
+    ] {
+        assert_ne!(digest(with(policy(), field, value)), plain, "{field}");
+    }
+}
+
+#[test]
+fn faults_are_seen_before_the_database_is_known() {
+    let spec: RetentionPolicySpec =
+        serde_json::from_value(with(policy(), "/rules/0/expireAfter", json!("P0D"))).unwrap();
+    assert_eq!(Mandate::faults(&spec).len(), 1);
+    let spec: RetentionPolicySpec = serde_json::from_value(policy()).unwrap();
+    assert_eq!(Mandate::faults(&spec), []);
+}
+
+#[test]
+fn an_empty_selector_is_refused_because_it_selects_everything() {
+    let document = with(
+        database(),
+        "/usableFrom",
+        json!({"from": "Selector", "selector": {"matchLabels": {}}}),
+    );
+    assert_eq!(
+        target_of(document).unwrap_err()[0].path,
+        "spec.usableFrom.selector"
+    );
+}
+
+#[test]
+fn faults_of_a_database_name_their_fields() {
+    for (pointer, value, path) in [
+        ("/engine", json!("Oracle"), "spec.engine"),
+        (
+            "/connection/host",
+            json!("postgres://crm"),
+            "spec.connection.host",
+        ),
+        ("/connection/port", json!(0), "spec.connection.port"),
+        (
+            "/connection/database",
+            json!(""),
+            "spec.connection.database",
+        ),
+        (
+            "/connection/tls",
+            json!({"mode": "Prefer"}),
+            "spec.connection.tls.mode",
+        ),
+        (
+            "/connection/tls",
+            json!({"ca": {}}),
+            "spec.connection.tls.ca",
+        ),
+        (
+            "/connection/tls",
+            json!({"mode": "Disable", "ca": {"secretRef": {"name": "a", "key": "b"}}}),
+            "spec.connection.tls.ca",
+        ),
+        ("/ledger", json!({"schema": "Public"}), "spec.ledger.schema"),
+        (
+            "/guards",
+            json!({"maxPercent": 0}),
+            "spec.guards.maxPercent",
+        ),
+        (
+            "/usableFrom",
+            json!({"from": "Selector"}),
+            "spec.usableFrom.selector",
+        ),
+        (
+            "/pacing",
+            json!({"batchDuration": "PT1S"}),
+            "spec.pacing.batchDuration",
+        ),
+        (
+            "/pacing",
+            json!({"batchDuration": "1h"}),
+            "spec.pacing.batchDuration",
+        ),
+        ("/pacing", json!({"workers": 17}), "spec.pacing.workers"),
+    ] {
+        let faults = target_of(with(database(), pointer, value)).unwrap_err();
+        assert_eq!(faults.len(), 1, "{path}: {}", message_of(&faults));
+        assert_eq!(faults[0].path, path);
+    }
+}
+
+#[test]
+fn a_misspelt_name_finds_the_one_that_was_meant() {
+    let known = ["limits", "mode", "rules", "suspend"].map(str::to_owned);
+    assert_eq!(nearest("limit", &known), Some(&known[0]));
+    assert_eq!(nearest("supsend", &known), Some(&known[3]));
+    assert_eq!(nearest("unless", &known), None);
+}
+
+#[test]
+fn an_unknown_field_outweighs_an_unusable_value() {
+    let faults = mandate_of(with(
+        with(policy(), "/mode", json!("On")),
+        "/limit",
+        json!(1),
+    ));
+    assert_eq!(reason_of(&faults.unwrap_err()), Reason::UnknownField);
+}

@@ -1,0 +1,325 @@
+//! RetentionPolicy (`orp`): promises about time. Fields, their manual, and the status.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::refs::{DatabaseRef, KeyRef};
+use super::rule::RuleSpec;
+use super::status::{conditions_schema, lenient};
+use super::words::{Choice, words};
+use crate::report::{PlanReport, Progress, RunOutcome, RunReport};
+
+/// The zone of a policy that names none.
+pub const DEFAULT_TIME_ZONE: &str = "Etc/UTC";
+
+/// Promises about how long rows of one database are kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionPolicySpec {
+    /// The database in which the promises are kept. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, extend("x-kubernetes-validations" = [{
+        "rule": "self == oldSelf",
+        "message": "databaseRef is immutable: create another policy for another database"
+    }]))]
+    pub database_ref: Option<DatabaseRef>,
+    /// When it runs: five fields (minute, hour, day of month, month, day of week) as in CronJob, read
+    /// in `timeZone`. A run that was missed is made up for once. Example: `30 2 * * *`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, length(min = 6, max = 128))]
+    pub schedule: Option<String>,
+    /// The time zone of the schedule and of the calendar in which periods are counted, by its IANA
+    /// name. Default: Etc/UTC. Example: `Europe/London`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), extend("default" = DEFAULT_TIME_ZONE))]
+    pub time_zone: Option<String>,
+    /// DryRun: nothing is changed; status shows what would be. Enforce: expired rows are changed as
+    /// the rules say. Default: DryRun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = "DryRun"))]
+    pub mode: Option<Choice<Mode>>,
+    /// Stops a run within one batch and starts none until it is false again. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = false))]
+    pub suspend: Option<bool>,
+    /// Ceilings of one run. A run that would exceed one is refused whole, with the numbers. The
+    /// database's `guards` hold as well; the tighter one counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsSpec>,
+    /// The promises, in the order in which they are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "self.all(x, self.exists_one(y, y.name == x.name))",
+        "message": "rule names must be unique"
+    }]))]
+    pub rules: Option<Vec<RuleSpec>>,
+    /// The secret key of the strategy Pseudonym, required where a rule uses it. Whoever has it can
+    /// tell which pseudonym belongs to a known value; without it nobody can. Keep it as long as
+    /// pseudonyms must stay equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pseudonym_key: Option<PseudonymKeySpec>,
+    /// What this version does not know; never empty without a refusal.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+words! {
+    /// Whether rows are changed.
+    pub enum Mode {
+        /// Nothing is changed.
+        DryRun,
+        /// Expired rows are changed.
+        Enforce,
+    }
+}
+
+/// Ceilings of one run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitsSpec {
+    /// Most rows that one run may change, related rows among them. Left out: no ceiling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_rows: Option<i64>,
+    /// Most of a rule's table that one run may change, in per cent. Left out: no ceiling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_percent: Option<i32>,
+    /// What this version does not know; never empty without a refusal.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// Where the key of pseudonyms is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PseudonymKeySpec {
+    /// A key of a Secret in the policy's namespace with at least 32 random bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
+    pub secret_ref: Option<KeyRef>,
+    /// What this version does not know; never empty without a refusal.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+impl RetentionPolicySpec {
+    /// What a plan's digest covers of the spec, defaults filled in, so that a changed default or a
+    /// spelt-out one makes no difference. Left out on purpose: `mode`, `schedule`, `suspend`, which
+    /// change when a plan runs and not what it does.
+    pub fn digest_input(&self) -> Value {
+        let Self {
+            database_ref,
+            schedule: _,
+            time_zone,
+            mode: _,
+            suspend: _,
+            limits,
+            rules,
+            pseudonym_key,
+            unknown,
+        } = self;
+        serde_json::json!({
+            "databaseRef": database_ref,
+            "timeZone": time_zone.as_deref().unwrap_or(DEFAULT_TIME_ZONE),
+            "limits": limits,
+            "rules": rules,
+            "pseudonymKey": pseudonym_key,
+            "unknown": unknown,
+        })
+    }
+}
+
+/// What is known of a policy. Counts, table names and instants only; never a value from a row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RetentionPolicyStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, and while they hold Reconciling and Stalled. docs/reasons.md explains every reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// The last plan: what a run would have changed at its instant.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub plan: Option<PlanReport>,
+    /// Entries of the plan that were left out of this status for its size; the ledger has them all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_tables_left_out: Option<i64>,
+    /// The last run that changed rows or found none to change.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub last_run: Option<RunReport>,
+    /// The last ten runs, newest first, totals only.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient")]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
+    pub history: Vec<PastRun>,
+    /// Rows that are expired and not yet changed, of all rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overdue_rows: Option<i64>,
+    /// When the oldest of them fell due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_overdue_at: Option<Timestamp>,
+    /// When it runs next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_run_at: Option<Timestamp>,
+    /// The scheduled time of the last run that was started by the schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_scheduled_at: Option<Timestamp>,
+    /// The value of the annotation `oubliette.dev/run-now` that was acted on last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub handled_run_now: Option<String>,
+    /// Head of the evidence chain in the database's ledger after the last run. If the ledger no
+    /// longer has it, the database was restored, and nothing runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub ledger_head: Option<String>,
+    /// The plan or run under way.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub progress: Option<ProgressStatus>,
+    /// Where the changed rows may still be: backups, logs, replicas, files. Oubliette does not reach
+    /// these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub left_elsewhere: Vec<String>,
+}
+
+/// How far a plan or run is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgressStatus {
+    /// Connecting, Planning, Running or Verifying.
+    #[schemars(length(max = 32))]
+    pub phase: String,
+    /// The rule at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub rule: Option<String>,
+    /// Rows done so far, of all rules.
+    pub rows_done: i64,
+    /// Rows planned, of all rules.
+    pub rows_planned: i64,
+    /// Rows per second over the last seconds.
+    pub rows_per_second: i64,
+    /// When it will be done at this rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_end_at: Option<Timestamp>,
+    /// The reason why it waits, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub waiting_for: Option<String>,
+}
+
+impl ProgressStatus {
+    /// What a person is shown of a progress at the instant `now`.
+    pub fn of(progress: &Progress, now: Timestamp) -> Self {
+        let Progress {
+            phase,
+            rule,
+            done,
+            planned,
+            rate,
+            waiting,
+        } = progress;
+        let left = planned.saturating_sub(*done).max(0);
+        let estimated_end_at = (*rate > 0 && *planned > 0)
+            .then(|| {
+                now.checked_add(SignedDuration::from_secs(left.div_euclid(*rate)))
+                    .ok()
+            })
+            .flatten();
+        Self {
+            phase: phase.as_str().to_owned(),
+            rule: rule.clone(),
+            rows_done: *done,
+            rows_planned: *planned,
+            rows_per_second: *rate,
+            estimated_end_at,
+            waiting_for: waiting.map(|reason| reason.as_str().to_owned()),
+        }
+    }
+}
+
+/// One run of the past.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PastRun {
+    /// The run's id in the ledger.
+    #[schemars(length(max = 256))]
+    pub run: String,
+    /// When the first worker began.
+    pub started_at: Timestamp,
+    /// When the last step was finished.
+    pub finished_at: Timestamp,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Rows changed, related ones among them.
+    pub rows_changed: i64,
+    /// Rows still eligible after it.
+    pub rows_left: i64,
+}
+
+impl From<&RunReport> for PastRun {
+    fn from(report: &RunReport) -> Self {
+        let residuals = report.rules.iter().map(|rule| {
+            let residual = rule.residual;
+            residual.locked + residual.newly_eligible + residual.unexplained
+        });
+        Self {
+            run: report.run.clone(),
+            started_at: report.started_at,
+            finished_at: report.finished_at,
+            outcome: report.outcome,
+            rows_changed: report
+                .rules
+                .iter()
+                .flat_map(|rule| &rule.changed)
+                .map(|count| count.rows)
+                .sum(),
+            rows_left: residuals.sum(),
+        }
+    }
+}
+
+/// Runs kept in `history`.
+pub const HISTORY: usize = 10;
+/// Tables kept in `plan`.
+pub const PLAN_TABLES: usize = 100;
+
+impl RetentionPolicyStatus {
+    /// Enters a run that has ended: it becomes `lastRun` and the first of `history`.
+    pub fn enter_run(&mut self, report: RunReport) {
+        self.history.retain(|past| past.run != report.run);
+        self.history.insert(0, PastRun::from(&report));
+        self.history.truncate(HISTORY);
+        self.last_run = Some(report);
+    }
+
+    /// Enters a plan, with at most [`PLAN_TABLES`] tables: related ones are left out first.
+    pub fn enter_plan(&mut self, mut plan: PlanReport) {
+        self.overdue_rows = Some(plan.rules.iter().map(|rule| rule.eligible).sum());
+        self.oldest_overdue_at = plan
+            .rules
+            .iter()
+            .filter_map(|rule| rule.overdue_since)
+            .min();
+        let mut room = PLAN_TABLES.saturating_sub(plan.rules.len());
+        let mut left_out = 0_i64;
+        for rule in &mut plan.rules {
+            while rule.related.len() > room {
+                rule.related.pop();
+                left_out += 1;
+            }
+            room -= rule.related.len();
+        }
+        self.plan_tables_left_out = (left_out > 0).then_some(left_out);
+        self.plan = Some(plan);
+    }
+}

@@ -1,0 +1,177 @@
+//! A target database as the rest of the program sees it: parsed, complete, defaults filled in.
+//! `api::target_database` is what people write; `api::parse` makes these.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::catalog::Engine;
+use crate::name::Ident;
+use crate::policy::Limits;
+
+pub use crate::api::target_database::{EngineName, PacingMode, TlsMode};
+
+/// A parsed TargetDatabase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The declared family of the server.
+    pub engine: EngineName,
+    /// Where the database is and as whom to connect.
+    pub connection: Connection,
+    /// PostgreSQL: the ledger's schema. MySQL: the prefix of its tables.
+    pub ledger: Ident,
+    /// Floors under every policy's limits.
+    pub guards: Limits,
+    /// From which namespaces policies may use it.
+    pub usable_from: UsableFrom,
+    /// Whether all runs are to stop.
+    pub suspend: bool,
+    /// How fast rows are changed.
+    pub pacing: Pacing,
+}
+
+/// Where a database is and as whom to connect. Names of Secrets, never their content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The database's name.
+    pub database: String,
+    /// The Secret with `username` and `password`.
+    pub credentials: String,
+    /// How the connection is protected.
+    pub tls: Tls,
+}
+
+/// How a connection is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// What is verified.
+    pub mode: TlsMode,
+    /// Where the CA's certificates are; `None`: those of the operator's image.
+    pub ca: Option<Ca>,
+}
+
+/// Where the CA's certificates are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ca {
+    /// In a Secret.
+    Secret(KeyOf),
+    /// In a ConfigMap.
+    ConfigMap(KeyOf),
+}
+
+/// One key of a Secret or ConfigMap, in the namespace of the resource that names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyOf {
+    /// The object's name.
+    pub name: String,
+    /// The key in its data.
+    pub key: String,
+}
+
+/// How fast rows are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// Rate-limited, or as fast as the server allows.
+    pub mode: PacingMode,
+    /// How long one transaction should take.
+    pub batch_duration: Duration,
+    /// Workers over disjoint key ranges; 1 in Steady.
+    pub workers: u8,
+    /// Most rows per second in Steady; `None`: a fifth of the unpaced rate.
+    pub max_rows_per_second: Option<u64>,
+    /// How long a batch waits for a lock.
+    pub lock_timeout: Duration,
+}
+
+/// From which namespaces a database may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsableFrom {
+    /// Its own.
+    Same,
+    /// Its own, and those whose labels pass every test (never empty).
+    Selector(Vec<LabelTest>),
+    /// Every one.
+    All,
+}
+
+/// A test of a namespace's labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LabelTest {
+    /// There is such a label, and its value is one of these.
+    In(String, Vec<String>),
+    /// There is no such label, or its value is none of these.
+    NotIn(String, Vec<String>),
+    /// There is such a label.
+    Exists(String),
+    /// There is no such label.
+    DoesNotExist(String),
+}
+
+impl LabelTest {
+    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        match self {
+            Self::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
+            Self::NotIn(key, values) => {
+                !labels.get(key).is_some_and(|value| values.contains(value))
+            }
+            Self::Exists(key) => labels.contains_key(key),
+            Self::DoesNotExist(key) => !labels.contains_key(key),
+        }
+    }
+}
+
+impl UsableFrom {
+    /// Whether a policy in namespace `user` may use a database in namespace `owner`. `labels` are
+    /// those of the namespace `user`.
+    pub fn allows(&self, owner: &str, user: &str, labels: &BTreeMap<String, String>) -> bool {
+        owner == user
+            || match self {
+                Self::Same => false,
+                Self::Selector(tests) => tests.iter().all(|test| test.holds(labels)),
+                Self::All => true,
+            }
+    }
+}
+
+impl Target {
+    /// Whether a detected engine is of the declared family.
+    pub fn accepts(&self, engine: Engine) -> bool {
+        match self.engine {
+            EngineName::PostgreSQL => engine == Engine::Postgres,
+            EngineName::MySQL => engine.is_innodb(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn the_own_namespace_may_always_use_a_database() {
+        assert!(UsableFrom::Same.allows("crm", "crm", &labels(&[])));
+        assert!(!UsableFrom::Same.allows("crm", "web", &labels(&[("team", "crm")])));
+    }
+
+    #[test]
+    fn a_selector_admits_only_namespaces_that_pass_every_test() {
+        let selector = UsableFrom::Selector(vec![
+            LabelTest::In("team".into(), vec!["crm".into()]),
+            LabelTest::DoesNotExist("guest".into()),
+        ]);
+        assert!(selector.allows("crm", "web", &labels(&[("team", "crm")])));
+        assert!(!selector.allows("crm", "web", &labels(&[("team", "crm"), ("guest", "")])));
+        assert!(!selector.allows("crm", "web", &labels(&[("team", "hr")])));
+        assert!(!selector.allows("crm", "web", &labels(&[])));
+    }
+}
