@@ -14,6 +14,7 @@ pub mod period;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod run;
 pub mod schedule;
 pub mod sql;
 pub mod strategy;

@@ -99,6 +99,13 @@ impl<'d> Writer<'d> {
         self
     }
 
+    /// One quoted identifier made of a prefix and a name of the program's own: `oubliette_run`.
+    pub(crate) fn prefixed(&mut self, prefix: &Ident, name: &'static str) -> &mut Self {
+        self.dialect
+            .quote(&mut self.text, &format!("{}_{name}", prefix.as_str()));
+        self
+    }
+
     /// A quoted, qualified table name.
     pub fn table(&mut self, name: &TableName) -> &mut Self {
         if let Some(schema) = &name.schema {

@@ -1,0 +1,195 @@
+//! The ledger's tables and their versions. A migration is a list of statements that may be repeated:
+//! MySQL commits each by itself, and a program may die between two.
+
+use crate::catalog::Engine;
+use crate::name::Ident;
+use crate::sql::{Bound, Writer, dialect};
+use crate::value::Value;
+
+/// The version this program writes. A ledger with a higher one is refused.
+pub const VERSION: i64 = 1;
+
+/// Where a ledger is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// The engine.
+    pub engine: Engine,
+    /// The schema; on InnoDB the prefix of its tables in the database itself, so that a dump of
+    /// the database carries them (SQL.md section 7).
+    pub place: Ident,
+}
+
+impl Ledger {
+    pub(super) fn writer(&self) -> Writer<'static> {
+        Writer::new(dialect(self.engine))
+    }
+
+    /// Writes one of the ledger's tables. `name` is one of `TABLES`.
+    pub(super) fn table(&self, w: &mut Writer<'_>, name: &'static str) {
+        if self.engine.is_innodb() {
+            w.prefixed(&self.place, name);
+        } else {
+            w.ident(&self.place).sql(".").sql(name);
+        }
+    }
+
+    /// Statements that bring a ledger from nothing to this version; each may be repeated.
+    pub fn create(&self) -> Vec<Bound> {
+        let mut all = Vec::new();
+        if self.engine == Engine::Postgres {
+            let mut w = self.writer();
+            w.sql("CREATE SCHEMA IF NOT EXISTS ").ident(&self.place);
+            all.push(w.finish());
+        }
+        for (name, postgres, innodb) in CREATE {
+            let mut w = self.writer();
+            w.sql("CREATE TABLE IF NOT EXISTS ");
+            self.table(&mut w, name);
+            w.sql(" (");
+            if self.engine.is_innodb() {
+                w.sql(innodb);
+                w.sql(") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin");
+            } else {
+                w.sql(postgres).sql(")");
+            }
+            all.push(w.finish());
+        }
+        let mut w = self.writer();
+        self.insert_new(&mut w, "chain_head");
+        w.sql("(id, hash, length) VALUES (1, '', 0)");
+        self.unless_present(&mut w);
+        all.push(w.finish());
+        all
+    }
+
+    /// Claims an ownerless ledger; changes nothing where there is an owner.
+    pub fn claim(&self, cluster: &str, database: &str) -> Bound {
+        let mut w = self.writer();
+        self.insert_new(&mut w, "meta");
+        w.sql("(id, version, owner_cluster, owner_database) VALUES (1, ");
+        w.bind(Value::Int(VERSION)).sql(", ");
+        w.bind(Value::Text(cluster.to_owned())).sql(", ");
+        w.bind(Value::Text(database.to_owned())).sql(")");
+        self.unless_present(&mut w);
+        w.finish()
+    }
+
+    fn insert_new(&self, w: &mut Writer<'_>, table: &'static str) {
+        w.sql(if self.engine.is_innodb() {
+            "INSERT IGNORE INTO "
+        } else {
+            "INSERT INTO "
+        });
+        self.table(w, table);
+        w.sql(" ");
+    }
+
+    fn unless_present(&self, w: &mut Writer<'_>) {
+        if !self.engine.is_innodb() {
+            w.sql(" ON CONFLICT DO NOTHING");
+        }
+    }
+
+    /// Whether the ledger's tables exist: one row per table.
+    pub fn present(&self) -> Bound {
+        if self.engine.is_innodb() {
+            let meta = format!("{}_meta", self.place);
+            Bound::fixed(
+                "SELECT 1 FROM information_schema.tables \
+                 WHERE table_schema = DATABASE() AND table_name = ?",
+                vec![Value::Text(meta)],
+            )
+        } else {
+            Bound::fixed(
+                "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'meta'",
+                vec![Value::Text(self.place.as_str().to_owned())],
+            )
+        }
+    }
+
+    /// The grants a user needs on a ledger that somebody else has created.
+    pub fn grants(&self, user: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.engine == Engine::Postgres {
+            let mut w = self.writer();
+            w.sql("GRANT USAGE ON SCHEMA ").ident(&self.place);
+            all.push(format!("{} TO {user};", w.finish().sql.text()));
+        }
+        for table in super::TABLES {
+            let mut w = self.writer();
+            w.sql("GRANT SELECT, INSERT, UPDATE ON ");
+            self.table(&mut w, table);
+            all.push(format!("{} TO {user};", w.finish().sql.text()));
+        }
+        all
+    }
+}
+
+/// The ledger's SQL as a script for an administrator, with the user's grants.
+pub fn printed(ledger: &Ledger, user: &str) -> String {
+    let mut script = String::new();
+    for bound in ledger.create() {
+        script.push_str(bound.sql.text());
+        script.push_str(";\n");
+    }
+    for grant in ledger.grants(user) {
+        script.push_str(&grant);
+        script.push('\n');
+    }
+    script
+}
+
+/// Name, columns on PostgreSQL, columns on InnoDB. Times are RFC 3339 text in UTC: the ledger's own
+/// arithmetic needs none, and text reads the same everywhere.
+const CREATE: &[(&str, &str, &str)] = &[
+    (
+        "meta",
+        "id smallint PRIMARY KEY CHECK (id = 1), version bigint NOT NULL, \
+         owner_cluster text NOT NULL, owner_database text NOT NULL",
+        "id smallint PRIMARY KEY CHECK (id = 1), version bigint NOT NULL, \
+         owner_cluster varchar(190) NOT NULL, owner_database varchar(190) NOT NULL",
+    ),
+    (
+        "run",
+        "id text PRIMARY KEY, policy_uid text NOT NULL, policy text NOT NULL, plan text NOT NULL, \
+         as_of text NOT NULL, epoch bigint NOT NULL, state text NOT NULL, started_at text NOT NULL, \
+         report text",
+        "id varchar(190) PRIMARY KEY, policy_uid varchar(64) NOT NULL, policy varchar(512) NOT NULL, \
+         plan varchar(100) NOT NULL, as_of varchar(40) NOT NULL, epoch bigint NOT NULL, \
+         state varchar(20) NOT NULL, started_at varchar(40) NOT NULL, report longtext, \
+         KEY (policy_uid, state)",
+    ),
+    (
+        "checkpoint",
+        "run text NOT NULL, step integer NOT NULL, worker integer NOT NULL, part integer NOT NULL, \
+         epoch bigint NOT NULL, seq bigint NOT NULL, hold_gen bigint NOT NULL, n bigint NOT NULL, \
+         ceiling bigint NOT NULL, state text NOT NULL, low text, high text, cursor_key text, \
+         PRIMARY KEY (run, step, worker, part)",
+        "run varchar(190) NOT NULL, step integer NOT NULL, worker integer NOT NULL, \
+         part integer NOT NULL, epoch bigint NOT NULL, seq bigint NOT NULL, \
+         hold_gen bigint NOT NULL, n bigint NOT NULL, ceiling bigint NOT NULL, \
+         state varchar(20) NOT NULL, low longtext, high longtext, cursor_key longtext, \
+         PRIMARY KEY (run, step, worker, part)",
+    ),
+    (
+        "tally",
+        "run text NOT NULL, step integer NOT NULL, worker integer NOT NULL, part integer NOT NULL, \
+         target integer NOT NULL, n bigint NOT NULL, \
+         PRIMARY KEY (run, step, worker, part, target)",
+        "run varchar(190) NOT NULL, step integer NOT NULL, worker integer NOT NULL, \
+         part integer NOT NULL, target integer NOT NULL, n bigint NOT NULL, \
+         PRIMARY KEY (run, step, worker, part, target)",
+    ),
+    (
+        "chain_head",
+        "id smallint PRIMARY KEY CHECK (id = 1), hash text NOT NULL, length bigint NOT NULL",
+        "id smallint PRIMARY KEY CHECK (id = 1), hash varchar(100) NOT NULL, length bigint NOT NULL",
+    ),
+    (
+        "evidence",
+        "seq bigint PRIMARY KEY, run text NOT NULL, body text NOT NULL, previous text NOT NULL, \
+         hash text NOT NULL UNIQUE",
+        "seq bigint PRIMARY KEY, run varchar(190) NOT NULL, body longtext NOT NULL, \
+         previous varchar(100) NOT NULL, hash varchar(100) NOT NULL UNIQUE",
+    ),
+];

@@ -1,0 +1,361 @@
+//! One worker's way through its range of keys.
+//!
+//! The unit is the transaction. A lane knows its fence: epoch and sequence of its own checkpoint
+//! row. It never assumes how a transaction ended: a lost answer is settled by a locking read, and
+//! a fence that missed is looked at the same way (SQL.md section 1).
+
+use std::time::Duration;
+
+use super::pace::{Pace, PaceSettings};
+use crate::api::reason::Reason;
+use crate::sql::Window;
+use crate::value::Key;
+
+/// Batches under one checkpoint row before it is replaced by a fresh one: 20,000 updates of one row
+/// under an old snapshot made the fence 20 times slower (SQL.md section 1).
+const BATCHES_PER_PART: u32 = 500;
+/// How often a transaction is begun anew after a deadlock or a passing fault before the lane stops.
+const RETRIES: u32 = 12;
+
+/// How a change reaches its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One statement over the window.
+    Window,
+    /// Rows chosen and locked first, waiting for locks, then changed by key.
+    Keys,
+    /// The same, passing over locked rows; the sweep looks for them later.
+    SkipLocked,
+}
+
+/// Which forms a lane uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Window, and where it meets a lock SkipLocked (PostgreSQL, InnoDB in Backlog).
+    WindowFirst,
+    /// SkipLocked at once (InnoDB in Steady; every rule with related rows; sweeps).
+    SkipLocked,
+}
+
+/// A checkpoint row as it stands in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// The rightful worker's epoch.
+    pub epoch: i64,
+    /// Raised by each transaction.
+    pub seq: i64,
+    /// Raised by whoever places a hold.
+    pub hold_gen: i64,
+    /// Which row of this lane is the open one.
+    pub part: i32,
+    /// Rows changed so far by this lane, related rows among them.
+    pub n: i64,
+    /// Most rows this lane may change.
+    pub ceiling: i64,
+    /// Everything up to here is done; `None`: nothing yet.
+    pub cursor: Option<Key>,
+    /// The range has been walked to its end.
+    pub walked: bool,
+}
+
+/// One transaction to be tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Where it begins and must end at the latest.
+    pub window: Window,
+    /// Rows it spans.
+    pub width: u32,
+    /// How it reaches them.
+    pub form: Form,
+    /// Nothing is changed: the window holds a row (or its related rows) that stays locked, and the
+    /// cursor passes it by.
+    pub pass_by: bool,
+    /// What the fence compares.
+    pub epoch: i64,
+    /// What the fence compares and raises.
+    pub seq: i64,
+    /// What the fence compares.
+    pub hold_gen: i64,
+    /// The checkpoint row.
+    pub part: i32,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Directive {
+    /// Wait, then try this transaction.
+    Batch(Duration, Order),
+    /// Read the own checkpoint row under lock.
+    Settle(Duration),
+    /// Replace the checkpoint row by a fresh one.
+    RollOver {
+        /// The open row.
+        part: i32,
+    },
+    /// The range has been walked.
+    Done,
+    /// Stop the run.
+    Halt(Halt),
+}
+
+/// Why a lane stops before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// Another worker has raised the epoch.
+    TakenOver,
+    /// The next batch would pass the ceiling.
+    Ceiling,
+    /// Faults did not end.
+    Fault(Reason),
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It committed.
+    Committed {
+        /// Rows changed, related rows among them.
+        changed: u64,
+        /// The window's last key; `None`: the end of the range.
+        reached: Option<Key>,
+        /// Rows that were eligible and stayed, because they were locked.
+        blocked: u64,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// It met a lock and was rolled back.
+    Locked,
+    /// It was rolled back for a passing reason (deadlock, connection).
+    Again(Reason),
+    /// It was rolled back for a lasting reason.
+    Failed(Reason),
+    /// The fence hit no row; it was rolled back.
+    Missed {
+        /// Rows it would have changed.
+        changed: u64,
+    },
+    /// COMMIT was sent and not answered.
+    Lost,
+    /// The checkpoint row as it stands, read under lock; `None`: there is no open row.
+    Settled(Option<Saved>),
+    /// The lane continues under this part.
+    RolledOver(i32),
+}
+
+/// The state of one worker in one step.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// Exclusive lower and inclusive upper bound of the range.
+    range: Window,
+    saved: Saved,
+    style: Style,
+    form: Form,
+    pace: Pace,
+    /// Narrowed width after locks; `None`: the pace decides.
+    narrowed: Option<u32>,
+    pass_by: bool,
+    /// Rows of the transaction whose fence missed, to tell a ceiling from a takeover.
+    missed: Option<u64>,
+    settling: bool,
+    halted: Option<Halt>,
+    batches: u32,
+    retries: u32,
+    delay: Duration,
+    blocked: u64,
+}
+
+impl Lane {
+    /// A lane that continues from its checkpoint.
+    pub fn new(range: Window, saved: Saved, style: Style, pace: PaceSettings) -> Self {
+        Self {
+            range,
+            saved,
+            style,
+            form: first_form(style),
+            pace: Pace::new(pace),
+            narrowed: None,
+            pass_by: false,
+            missed: None,
+            settling: false,
+            halted: None,
+            batches: 0,
+            retries: 0,
+            delay: Duration::ZERO,
+            blocked: 0,
+        }
+    }
+
+    /// Rows changed so far, as the ledger has them.
+    pub fn changed(&self) -> i64 {
+        self.saved.n
+    }
+
+    /// The checkpoint as far as it is known.
+    pub fn saved(&self) -> &Saved {
+        &self.saved
+    }
+
+    /// Rows met locked on this walk.
+    pub fn blocked(&self) -> u64 {
+        self.blocked
+    }
+
+    /// What is to be done next. Asking twice gives the same answer.
+    pub fn next(&self) -> Directive {
+        if let Some(halt) = self.halted {
+            return Directive::Halt(halt);
+        }
+        if self.settling {
+            return Directive::Settle(self.delay);
+        }
+        if self.saved.walked {
+            return Directive::Done;
+        }
+        if self.batches >= BATCHES_PER_PART {
+            return Directive::RollOver {
+                part: self.saved.part,
+            };
+        }
+        Directive::Batch(
+            self.delay,
+            Order {
+                window: Window {
+                    after: self
+                        .saved
+                        .cursor
+                        .clone()
+                        .or_else(|| self.range.after.clone()),
+                    upto: self.range.upto.clone(),
+                },
+                width: self.narrowed.unwrap_or_else(|| self.pace.width()),
+                form: self.form,
+                pass_by: self.pass_by,
+                epoch: self.saved.epoch,
+                seq: self.saved.seq,
+                hold_gen: self.saved.hold_gen,
+                part: self.saved.part,
+            },
+        )
+    }
+
+    /// Takes the answer to the last directive.
+    pub fn take(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Committed {
+                changed,
+                reached,
+                blocked,
+                elapsed,
+            } => {
+                self.committed(changed, reached, blocked, elapsed);
+            }
+            Outcome::Locked => self.locked(),
+            Outcome::Again(reason) => self.again(reason),
+            Outcome::Failed(reason) => self.halted = Some(Halt::Fault(reason)),
+            Outcome::Missed { changed } => {
+                self.missed = Some(changed);
+                self.settling = true;
+            }
+            Outcome::Lost => self.settling = true,
+            Outcome::Settled(found) => self.settled(found),
+            Outcome::RolledOver(part) => {
+                self.saved.part = part;
+                self.batches = 0;
+                self.progressed();
+            }
+        }
+    }
+
+    fn committed(&mut self, changed: u64, reached: Option<Key>, blocked: u64, elapsed: Duration) {
+        let width = self.narrowed.unwrap_or_else(|| self.pace.width());
+        let wait = self.pace.took(width, changed, elapsed);
+        self.saved.seq += 1;
+        self.saved.n += i64::try_from(changed).unwrap_or(i64::MAX);
+        self.saved.walked = reached.is_none();
+        if reached.is_some() {
+            self.saved.cursor = reached;
+        }
+        self.blocked += blocked;
+        if self.pass_by {
+            self.blocked += 1;
+        }
+        self.batches += 1;
+        self.progressed();
+        self.form = first_form(self.style);
+        self.pass_by = false;
+        // Widen again step by step: the neighbourhood of a lock is likely to hold more.
+        self.narrowed = self
+            .narrowed
+            .map(|w| w.saturating_mul(4))
+            .filter(|w| *w < self.pace.width());
+        self.delay = wait;
+    }
+
+    fn progressed(&mut self) {
+        self.retries = 0;
+        self.delay = Duration::ZERO;
+        self.missed = None;
+        self.settling = false;
+    }
+
+    /// First the form that passes over locked rows; where that waits too (related rows, a fence of
+    /// a dying worker), narrower windows; at a single row, pass it by.
+    fn locked(&mut self) {
+        if self.form == Form::Window {
+            self.form = Form::SkipLocked;
+            return;
+        }
+        let width = self.narrowed.unwrap_or_else(|| self.pace.width());
+        if width > 1 {
+            self.narrowed = Some((width / 4).max(1));
+        } else if self.pass_by {
+            // Even an empty transaction waits: it is the checkpoint row that is locked.
+            self.again(Reason::RowsLocked);
+        } else {
+            self.pass_by = true;
+        }
+    }
+
+    fn again(&mut self, reason: Reason) {
+        self.retries += 1;
+        if self.retries > RETRIES {
+            self.halted = Some(Halt::Fault(reason));
+            return;
+        }
+        let shift = self.retries.min(6);
+        self.delay = Duration::from_millis(50) * 2_u32.pow(shift);
+    }
+
+    fn settled(&mut self, found: Option<Saved>) {
+        let missed = self.missed.take();
+        let Some(found) = found else {
+            self.halted = Some(Halt::TakenOver);
+            return;
+        };
+        if found.epoch != self.saved.epoch || found.part != self.saved.part {
+            self.halted = Some(Halt::TakenOver);
+            return;
+        }
+        let moved = found.seq != self.saved.seq || found.hold_gen != self.saved.hold_gen;
+        let full = missed.is_some_and(|k| {
+            found.n.saturating_add(i64::try_from(k).unwrap_or(i64::MAX)) > found.ceiling
+        });
+        self.saved = found;
+        self.settling = false;
+        if moved {
+            // The lost transaction was committed after all, or a hold was placed: go on from there.
+            self.progressed();
+        } else if full {
+            self.halted = Some(Halt::Ceiling);
+        } else {
+            self.again(Reason::RunFailed);
+        }
+    }
+}
+
+fn first_form(style: Style) -> Form {
+    match style {
+        Style::WindowFirst => Form::Window,
+        Style::SkipLocked => Form::SkipLocked,
+    }
+}

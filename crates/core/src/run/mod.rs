@@ -1,0 +1,8 @@
+//! The run machine: one `Lane` per worker and step decides what the next transaction is and what
+//! its answer means. Pure: no clock, no randomness; asking twice gives the same answer.
+
+mod lane;
+mod pace;
+
+pub use lane::{Directive, Form, Halt, Lane, Order, Outcome, Saved, Style};
+pub use pace::{Pace, PaceSettings};
