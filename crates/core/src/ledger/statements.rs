@@ -392,7 +392,7 @@ impl Ledger {
         self.and_int(&mut w, " AND epoch = ", saved.epoch);
         self.and_int(&mut w, " AND seq = ", saved.seq);
         self.and_int(&mut w, " AND hold_gen = ", saved.hold_gen);
-        w.sql(" AND state = 'open'");
+        w.sql(" AND state IN ('open', 'walked')");
         w.finish()
     }
 

@@ -118,13 +118,13 @@ pub enum Outcome {
         changed: u64,
         /// The window's last key; `None`: the end of the range.
         reached: Option<Key>,
-        /// Rows that were eligible and stayed, because they were locked.
-        blocked: u64,
         /// How long it took.
         elapsed: Duration,
     },
-    /// It met a lock and was rolled back.
+    /// It met a lock, or ran too long, and was rolled back.
     Locked,
+    /// More rows hang on the window than one transaction should change; it was rolled back.
+    TooMany,
     /// It was rolled back for a passing reason (deadlock, connection).
     Again(Reason),
     /// It was rolled back for a lasting reason.
@@ -161,7 +161,7 @@ pub struct Lane {
     batches: u32,
     retries: u32,
     delay: Duration,
-    blocked: u64,
+    passed_by: u64,
 }
 
 impl Lane {
@@ -181,7 +181,7 @@ impl Lane {
             batches: 0,
             retries: 0,
             delay: Duration::ZERO,
-            blocked: 0,
+            passed_by: 0,
         }
     }
 
@@ -195,9 +195,9 @@ impl Lane {
         &self.saved
     }
 
-    /// Rows met locked on this walk.
-    pub fn blocked(&self) -> u64 {
-        self.blocked
+    /// Rows that were passed by because they stayed locked.
+    pub fn passed_by(&self) -> u64 {
+        self.passed_by
     }
 
     /// What is to be done next. Asking twice gives the same answer.
@@ -227,7 +227,7 @@ impl Lane {
                         .or_else(|| self.range.after.clone()),
                     upto: self.range.upto.clone(),
                 },
-                width: self.narrowed.unwrap_or_else(|| self.pace.width()),
+                width: self.width(),
                 form: self.form,
                 pass_by: self.pass_by,
                 epoch: self.saved.epoch,
@@ -244,11 +244,11 @@ impl Lane {
             Outcome::Committed {
                 changed,
                 reached,
-                blocked,
                 elapsed,
             } => {
-                self.committed(changed, reached, blocked, elapsed);
+                self.committed(changed, reached, elapsed);
             }
+            Outcome::TooMany => self.narrow(),
             Outcome::Locked => self.locked(),
             Outcome::Again(reason) => self.again(reason),
             Outcome::Failed(reason) => self.halted = Some(Halt::Fault(reason)),
@@ -266,8 +266,8 @@ impl Lane {
         }
     }
 
-    fn committed(&mut self, changed: u64, reached: Option<Key>, blocked: u64, elapsed: Duration) {
-        let width = self.narrowed.unwrap_or_else(|| self.pace.width());
+    fn committed(&mut self, changed: u64, reached: Option<Key>, elapsed: Duration) {
+        let width = self.width();
         let wait = self.pace.took(width, changed, elapsed);
         self.saved.seq += 1;
         self.saved.n += i64::try_from(changed).unwrap_or(i64::MAX);
@@ -275,10 +275,7 @@ impl Lane {
         if reached.is_some() {
             self.saved.cursor = reached;
         }
-        self.blocked += blocked;
-        if self.pass_by {
-            self.blocked += 1;
-        }
+        self.passed_by += u64::from(self.pass_by);
         self.batches += 1;
         self.progressed();
         self.form = first_form(self.style);
@@ -305,15 +302,22 @@ impl Lane {
             self.form = Form::SkipLocked;
             return;
         }
-        let width = self.narrowed.unwrap_or_else(|| self.pace.width());
-        if width > 1 {
-            self.narrowed = Some((width / 4).max(1));
+        if self.width() > 1 {
+            self.narrow();
         } else if self.pass_by {
             // Even an empty transaction waits: it is the checkpoint row that is locked.
             self.again(Reason::RowsLocked);
         } else {
             self.pass_by = true;
         }
+    }
+
+    fn narrow(&mut self) {
+        self.narrowed = Some((self.width() / 4).max(1));
+    }
+
+    fn width(&self) -> u32 {
+        self.narrowed.unwrap_or_else(|| self.pace.width())
     }
 
     fn again(&mut self, reason: Reason) {
