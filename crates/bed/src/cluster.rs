@@ -216,3 +216,5 @@ fn base64_decode(text: &str) -> Result<String> {
         .context("failed to run base64")?;
     Ok(String::from_utf8(output.stdout)?)
 }
+
+pub(crate) use start::{PROGRAMS, assets_folder};

@@ -26,6 +26,7 @@ mod port;
 mod process;
 mod scratch;
 mod server;
+pub mod setup;
 
 pub use authority::{Authority, Issued, authority};
 pub use bed::{Bed, Wanted};

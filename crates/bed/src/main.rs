@@ -7,9 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bed::{Bed, Wanted};
+use bed::{Bed, Wanted, setup};
 
 const USAGE: &str = "usage:
+  bed setup [--only LIST]                                install what is missing (make setup)
   bed run [--only LIST] [--log-statements] -- COMMAND…   run a command with servers beside it
   bed up  [--only LIST] [--log-statements]     start servers, print where they are, stay until stdin ends
 LIST is one or more of postgres15,postgres18,mariadb,mysql,cluster (all)";
@@ -43,6 +44,7 @@ fn run(mut arguments: Vec<String>) -> Result<ExitCode> {
     }
     wanted.options.log_statements = log_statements;
     match order.as_str() {
+        "setup" => setup::setup(&wanted).map(|()| ExitCode::SUCCESS),
         "run" => beside(&wanted, &command),
         "up" => up(&wanted),
         _ => bail!("{USAGE}"),

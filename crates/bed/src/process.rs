@@ -224,17 +224,17 @@ fn spawn(command: Command) -> Result<Child> {
     let spawner = SPAWNER.get_or_init(|| {
         let (sender, orders) = channel::<Order>();
         thread::spawn(move || {
-            for (mut command, answer) in orders {
-                let _ = answer.send(command.spawn());
+            for (mut command, reply) in orders {
+                let _ = reply.send(command.spawn());
             }
         });
         Mutex::new(sender)
     });
-    let (answer, spawned) = channel();
+    let (reply, child) = channel();
     spawner
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .send((command, answer))
+        .send((command, reply))
         .map_err(|_| anyhow!("the thread that starts servers has ended"))?;
-    Ok(spawned.recv()??)
+    Ok(child.recv()??)
 }

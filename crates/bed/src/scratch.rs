@@ -117,20 +117,6 @@ fn sweep(parent: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what dead beds left below a folder.
-pub(crate) fn sweep_all() {
-    let base = std::env::temp_dir();
-    let parent = base.join(format!(
-        "oubliette-bed-{}",
-        rustix::process::getuid().as_raw()
-    ));
-    if let Ok(turn) = File::create(parent.join("turn"))
-        && turn.lock().is_ok()
-    {
-        let _ = sweep(&parent);
-    }
-}
-
 /// Makes a folder that others may enter; it may exist already.
 fn make_folder(path: &Path) -> Result<()> {
     fs::DirBuilder::new()
@@ -178,5 +164,6 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn random_hex(bytes: usize) -> Result<String> {
     let mut buffer = vec![0; bytes];
     File::open("/dev/urandom")?.read_exact(&mut buffer)?;
-    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits = buffer.iter().map(|byte| format!("{byte:02x}"));
+    Ok(digits.collect::<Vec<_>>().concat())
 }

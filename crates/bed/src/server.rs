@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a server may take to answer; a killed one recovers first.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// How a server is to differ from the usual one.
 #[derive(Clone, Debug, Default)]

@@ -73,10 +73,10 @@ fn version(programs: &Programs) -> Result<String> {
     .command();
     let output = command.output().context("failed to ask for the version")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let words = text
+    let mut words = text
         .split_whitespace()
         .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-    let version = words.last().context("a server has no version")?;
+    let version = words.next_back().context("a server has no version")?;
     Ok(version
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '.' })
