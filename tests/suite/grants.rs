@@ -4,6 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use serde_json::Value;
+
 use crate::expect::Grants;
 use crate::sql::{Database, next_number};
 
@@ -11,7 +13,7 @@ use crate::sql::{Database, next_number};
 pub(crate) fn printed(
     database: &Database,
     user: &str,
-    manifests: &str,
+    objects: &[Value],
     given: Grants,
 ) -> Result<Option<String>> {
     let mode = match given {
@@ -24,7 +26,10 @@ pub(crate) fn printed(
         std::process::id(),
         next_number()
     ));
-    std::fs::write(&file, manifests).context("failed to write the manifests to a file")?;
+    // JSON documents are YAML documents.
+    let manifests: Vec<String> = objects.iter().map(Value::to_string).collect();
+    std::fs::write(&file, manifests.join("\n---\n"))
+        .context("failed to write the manifests to a file")?;
     let output = Command::new(env!("CARGO_BIN_EXE_oubliette"))
         .args(["grants", "--engine", database.server.engine()])
         .args(["--database", &database.name, "--user", user])

@@ -13,17 +13,22 @@ use crate::wait::{PATIENCE, wait_for};
 /// How one operator differs from another.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Its log's name, and its Lease's.
-    pub(crate) name: String,
+    /// Its Lease's name: operators of one name elect one among themselves.
+    pub(crate) lease: String,
+    /// Who it is among these.
+    pub(crate) identity: String,
     /// The namespaces it serves; all, when empty.
     pub(crate) watch_namespace: Option<String>,
     /// The kubeconfig with its token.
     pub(crate) kubeconfig: PathBuf,
     /// Where its log goes.
     pub(crate) log: PathBuf,
-    /// The port of `/livez`, `/readyz` and `/metrics`.
-    pub(crate) port: u16,
+    /// Where `/livez`, `/readyz` and `/metrics` are.
+    pub(crate) health: String,
 }
+
+/// Where the chart is installed.
+pub(crate) const SYSTEM_NAMESPACE: &str = "oubliette-system";
 
 /// A running operator.
 pub(crate) struct Operator {
@@ -44,10 +49,14 @@ impl Operator {
         command
             .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_oubliette")])
             .arg("operator")
-            .args(["--listen", &format!("127.0.0.1:{}", settings.port)])
-            .args(["--lease-name", &settings.name])
+            .args(["--health-address", &settings.health])
+            .args(["--lease-name", &settings.lease])
+            .args(["--lease-namespace", SYSTEM_NAMESPACE])
+            .args(["--identity", &settings.identity])
+            // The most talkative it can be: the privacy case reads all of it.
+            .args(["--log", "debug", "--log-format", "text"])
             .env("KUBECONFIG", &settings.kubeconfig)
-            .env("RUST_LOG", "info,oubliette=debug")
+            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("failed to share the log")?)
             .stderr(log);
@@ -108,7 +117,7 @@ impl Operator {
 
     /// Waits until `/readyz` says so.
     pub(crate) fn wait_ready(&mut self) -> Result<()> {
-        let address = format!("127.0.0.1:{}", self.settings.port);
+        let address = self.settings.health.clone();
         let log = self.settings.log.clone();
         let child = &mut self.child;
         wait_for("the operator is ready", PATIENCE, || {
@@ -125,7 +134,7 @@ impl Operator {
 
     /// The metrics page.
     pub(crate) fn metrics(&self) -> Result<String> {
-        let (code, body) = http_get(&format!("127.0.0.1:{}", self.settings.port), "/metrics")?;
+        let (code, body) = http_get(&self.settings.health, "/metrics")?;
         if code != 200 {
             bail!("/metrics answers {code}");
         }

@@ -123,7 +123,6 @@ pub(crate) struct Stage<'w> {
     pub(crate) policy: String,
     /// The operator's database user.
     pub(crate) user: String,
-    manifests: String,
 }
 
 impl<'w> Stage<'w> {
@@ -155,9 +154,8 @@ impl<'w> Stage<'w> {
             namespace,
             policy,
             user,
-            manifests,
         };
-        stage.grant(given)?;
+        stage.grant(&objects, given)?;
         stage.apply_secrets(&password)?;
         let has = |kind: &str| objects.iter().any(|o| o["kind"] == kind);
         if !has("TargetDatabase") {
@@ -204,8 +202,19 @@ impl<'w> Stage<'w> {
         })
     }
 
-    fn grant(&self, given: Grants) -> Result<()> {
-        let Some(sql) = grants::printed(&self.database, &self.user, &self.manifests, given)? else {
+    fn filled(&self, value: &Value) -> Result<Value> {
+        Ok(serde_json::from_str(
+            &self.database.fill(&value.to_string()),
+        )?)
+    }
+
+    /// Gives the operator's user what these objects (a policy, perhaps its database) need.
+    fn grant(&self, objects: &[Value], given: Grants) -> Result<()> {
+        let mut objects = objects.to_vec();
+        if !objects.iter().any(|o| o["kind"] == "TargetDatabase") {
+            objects.push(self.target_database());
+        }
+        let Some(sql) = grants::printed(&self.database, &self.user, &objects, given)? else {
             return Ok(());
         };
         self.world
@@ -225,8 +234,15 @@ impl<'w> Stage<'w> {
                 .world
                 .block_on(self.database.admin.execute(&self.database.fill(sql)))
                 .map(|_| ()),
-            Step::Patch(patch) => self.namespace.patch("RetentionPolicy", &self.policy, patch),
-            Step::PatchDatabase(patch) => self.namespace.patch("TargetDatabase", TARGET, patch),
+            Step::Patch(patch) => {
+                let patch = self.filled(patch)?;
+                self.namespace
+                    .patch("RetentionPolicy", &self.policy, &patch)
+            }
+            Step::PatchDatabase(patch) => {
+                let patch = self.filled(patch)?;
+                self.namespace.patch("TargetDatabase", TARGET, &patch)
+            }
             Step::Reason(reason) => self
                 .namespace
                 .wait_reason("RetentionPolicy", &self.policy, reason)
@@ -234,7 +250,10 @@ impl<'w> Stage<'w> {
             Step::Refused(refusal) => self.wait_refused(refusal),
             Step::Status(status) => self.wait_status(status),
             Step::Rows(rows) => self.rows(rows),
-            Step::Grant => self.grant(Grants::Printed),
+            Step::Grant => {
+                let policy = self.namespace.get("RetentionPolicy", &self.policy)?;
+                self.grant(&[policy], Grants::Printed)
+            }
         }
     }
 
@@ -277,7 +296,7 @@ impl<'w> Stage<'w> {
     }
 
     fn wait_status(&self, expected: &Value) -> Result<()> {
-        let expected: Value = serde_json::from_str(&self.database.fill(&expected.to_string()))?;
+        let expected = self.filled(expected)?;
         self.namespace.wait_until(
             "RetentionPolicy",
             &self.policy,

@@ -211,7 +211,14 @@ impl Database {
             &endpoint.user,
             &endpoint.password,
         );
-        root.execute(&format!("CREATE DATABASE {name}")).await?;
+        // Not left to the server: a configuration may say latin1.
+        let charset = if server.is_postgres() {
+            ""
+        } else {
+            " CHARACTER SET utf8mb4"
+        };
+        root.execute(&format!("CREATE DATABASE {name}{charset}"))
+            .await?;
         root.close().await;
         let admin = Link::open(endpoint, server, &name, &endpoint.user, &endpoint.password);
         Ok(Self {

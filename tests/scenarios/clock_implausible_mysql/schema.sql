@@ -1,0 +1,5 @@
+SET SESSION sql_mode = '';
+CREATE TABLE learners (id integer PRIMARY KEY, left_at datetime NULL);
+INSERT INTO learners VALUES
+  (1, '0000-00-00 00:00:00'), (2, '2020-00-00 00:00:00'), (3, '0044-03-15 00:00:00'), (4, '1900-01-01'), (5, '1970-01-01 00:00:00'),
+  (6, '1970-01-03 00:00:00'), (7, '2015-01-01'), (8, '9999-12-31'), (9, now());

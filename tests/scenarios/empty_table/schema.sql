@@ -1,0 +1,1 @@
+CREATE TABLE learners (id integer PRIMARY KEY, left_at ${instant} NULL);

@@ -1,0 +1,3 @@
+CREATE TABLE learners (id integer PRIMARY KEY, left_at ${instant} NULL, full_name varchar(100),
+  initial varchar(1) GENERATED ALWAYS AS (left(full_name, 1)) STORED);
+INSERT INTO learners (id, left_at, full_name) VALUES (1, current_timestamp - INTERVAL '2' YEAR, 'Ada Bennett'), (2, current_timestamp, 'Ibrahim Cole');

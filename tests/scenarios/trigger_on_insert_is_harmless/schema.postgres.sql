@@ -1,0 +1,5 @@
+CREATE TABLE learners (id integer PRIMARY KEY, left_at ${instant} NULL, full_name varchar(100));
+INSERT INTO learners (id, left_at, full_name) VALUES (1, current_timestamp - INTERVAL '2' YEAR, 'Ada Bennett'), (2, current_timestamp, 'Ibrahim Cole');
+
+CREATE FUNCTION trim_name() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.full_name := trim(NEW.full_name); RETURN NEW; END $$;
+CREATE TRIGGER trim_the_name BEFORE INSERT ON learners FOR EACH ROW EXECUTE FUNCTION trim_name();
