@@ -27,6 +27,7 @@ pub(crate) fn resource(api_version: &str, kind: &str) -> ApiResource {
     let plural = match kind {
         "RetentionPolicy" => "retentionpolicies".to_owned(),
         "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
+        "NetworkPolicy" => "networkpolicies".to_owned(),
         other => format!("{}s", other.to_ascii_lowercase()),
     };
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), &plural)
@@ -61,7 +62,12 @@ impl<'w> Namespace<'w> {
     fn api(&self, resource: &ApiResource) -> Api<DynamicObject> {
         if matches!(
             resource.kind.as_str(),
-            "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "CustomResourceDefinition"
+            "Namespace"
+                | "ClusterRole"
+                | "ClusterRoleBinding"
+                | "CustomResourceDefinition"
+                | "ValidatingAdmissionPolicy"
+                | "ValidatingAdmissionPolicyBinding"
         ) {
             Api::all_with(self.client.clone(), resource)
         } else {
@@ -113,12 +119,22 @@ impl<'w> Namespace<'w> {
 
     /// An object of our kinds.
     pub(crate) fn get(&self, kind: &str, name: &str) -> Result<Value> {
-        let api = self.api(&resource(API_VERSION, kind));
+        self.get_any(&resource(API_VERSION, kind), name)
+    }
+
+    /// An object of any kind.
+    pub(crate) fn get_any(&self, resource: &ApiResource, name: &str) -> Result<Value> {
+        self.find_any(resource, name)?
+            .ok_or_else(|| anyhow!("there is no {} {name}", resource.kind))
+    }
+
+    /// An object of any kind, if it is there.
+    pub(crate) fn find_any(&self, resource: &ApiResource, name: &str) -> Result<Option<Value>> {
         let object = self
             .world
-            .block_on(api.get(name))
-            .with_context(|| format!("failed to get {kind} {name}"))?;
-        Ok(serde_json::to_value(object)?)
+            .block_on(self.api(resource).get_opt(name))
+            .with_context(|| format!("failed to get {} {name}", resource.kind))?;
+        Ok(object.map(serde_json::to_value).transpose()?)
     }
 
     /// Every object of a kind, as the API server has it.

@@ -13,15 +13,20 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 use crate::case::{Case, Needs, Server};
+use crate::chart;
 use crate::expect::Grants;
 use crate::operator::{Operator, Settings};
 use crate::scenario::Stage;
+use crate::servers;
 use crate::sql::{Database, Link, next_number};
 use crate::wait::wait_for;
 use crate::world::World;
 
 /// Rows of each of the two tables; half of them are expired.
 const ROWS: i64 = 100_000;
+
+/// No row is near the boundary: expired ones are two years old, the others of today.
+const CUTOFF: &str = "current_timestamp - INTERVAL '18' MONTH";
 
 /// How long one interrupted run may take on a busy machine.
 const RUN: Duration = Duration::from_mins(8);
@@ -64,14 +69,14 @@ fn operator_is_killed(world: &World, server: Server) -> Result<()> {
     let database = world.database(server, "operator_is_killed")?;
     let trial = Trial::begin(world, database)?;
     let mut operator = trial.operator(world)?;
-    trial.stage.run_now_and_forget()?;
+    let token = trial.stage.run_now()?;
     for mark in trial.marks(kills()?)? {
         trial.wait_until_left(world, mark)?;
         operator.kill()?;
         // Another process, as a new Pod would be: it has to wait for the Lease to expire.
         operator = trial.operator(world)?;
     }
-    trial.end(world)
+    trial.end(world, &token)
 }
 
 fn operator_stands_still(world: &World, server: Server) -> Result<()> {
@@ -79,7 +84,7 @@ fn operator_stands_still(world: &World, server: Server) -> Result<()> {
     let trial = Trial::begin(world, database)?;
     let mut first = trial.operator(world)?;
     let mut second = trial.operator(world)?;
-    trial.stage.run_now_and_forget()?;
+    let token = trial.stage.run_now()?;
     for mark in trial.marks(2)? {
         trial.wait_until_left(world, mark)?;
         // Whoever leads stands still; the other takes the Lease over and goes on …
@@ -111,28 +116,28 @@ fn operator_stands_still(world: &World, server: Server) -> Result<()> {
         })?;
         still.signal("CONT")?;
     }
-    let outcome = trial.end(world);
+    let outcome = trial.end(world, &token);
     first.kill()?;
     second.kill()?;
     outcome
 }
 
 fn database_is_killed(world: &World, server: Server) -> Result<()> {
-    let own = crate::servers::start_one(server)?;
+    let own = servers::start_one(server, &bed::Options::default())?;
     let database = world.block_on(Database::create(
-        &crate::servers::endpoint(&own)?,
+        &servers::endpoint(&own)?,
         server,
         "database_is_killed",
     ))?;
     let trial = Trial::begin(world, database)?;
     let operator = trial.operator(world)?;
-    trial.stage.run_now_and_forget()?;
+    let token = trial.stage.run_now()?;
     for mark in trial.marks(kills()?)? {
         trial.wait_until_left(world, mark)?;
         own.kill9()?;
         own.restart()?;
     }
-    let outcome = trial.end(world);
+    let outcome = trial.end(world, &token);
     drop(operator);
     outcome
 }
@@ -171,10 +176,10 @@ spec:
 impl<'w> Trial<'w> {
     fn begin(world: &'w World, database: Database) -> Result<Self> {
         world.block_on(fill(&database))?;
-        let application = Application::start(world, &database)?;
+        let application = Application::start(world, &database);
         let stage = Stage::set(world, "interrupted", database, MANIFESTS, Grants::Printed)?;
         let lease = format!("interrupted-{}", next_number());
-        crate::servers::allow_lease(world, &lease)?;
+        chart::allow_lease(world, &lease)?;
         Ok(Self {
             stage,
             lease,
@@ -190,37 +195,31 @@ impl<'w> Trial<'w> {
             log: world.evidence.join(format!("operator-{identity}.log")),
             identity,
             watch_namespace: Some(self.stage.namespace.name.clone()),
-            kubeconfig: crate::servers::operator_kubeconfig(world)?,
-            health: crate::servers::free_address()?,
+            kubeconfig: chart::operator_kubeconfig(world)?,
+            health: servers::free_address()?,
         };
         Operator::start(&settings)
     }
 
     /// Who holds the Lease now; empty when nobody does.
     fn leader(&self, world: &World) -> Result<String> {
-        crate::servers::lease_holder(world, &self.lease)
+        chart::lease_holder(world, &self.lease)
     }
 
     /// Expired rows that are still to be changed.
     fn left(&self, world: &World) -> Result<i64> {
         let admin = &self.stage.database.admin;
-        let cutoff = self.cutoff();
         world.block_on(async {
             let events = admin
-                .number(&format!("SELECT count(*) FROM events WHERE at < {cutoff}"))
+                .number(&format!("SELECT count(*) FROM events WHERE at < {CUTOFF}"))
                 .await?;
             let people = admin
                 .number(&format!(
-                    "SELECT count(*) FROM people WHERE at < {cutoff} AND full_name NOT LIKE 'p\\_%'"
+                    "SELECT count(*) FROM people WHERE at < {CUTOFF} AND full_name NOT LIKE 'p\\_%'"
                 ))
                 .await?;
             Ok(events + people)
         })
-    }
-
-    fn cutoff(&self) -> &'static str {
-        // No row is near the boundary: expired ones are two years old, the others of today.
-        "current_timestamp - INTERVAL '18' MONTH"
     }
 
     /// At how many rows left something happens: spread over the run, in order, at random places.
@@ -240,30 +239,36 @@ impl<'w> Trial<'w> {
             // The server may be away for a moment.
             Ok(match self.left(world) {
                 Ok(left) if left <= mark => Ok(()),
-                Ok(left) => Err(format!("{left} rows are left; {}", self.stage.status_text())),
+                Ok(left) => Err(format!(
+                    "{left} rows are left; {}",
+                    self.stage.status_text()
+                )),
                 Err(error) => Err(format!("{error:#}")),
             })
         })
     }
 
     /// Waits for the end of the run and compares rows and counts.
-    fn end(self, world: &World) -> Result<()> {
-        let object = self.stage.wait_run_ended(RUN)?;
+    fn end(self, world: &World, token: &str) -> Result<()> {
+        let object = self.stage.wait_run_ended(token, RUN)?;
         let written = self.application.stop(world)?;
         let admin = &self.stage.database.admin;
         let number = |sql: &str| world.block_on(admin.number(sql));
-        let cutoff = self.cutoff();
 
         // Whatever the application renewed in time is still there, whatever it wrote is.
-        let expired_left = number(&format!("SELECT count(*) FROM events WHERE at < {cutoff}"))?;
+        let expired_left = number(&format!("SELECT count(*) FROM events WHERE at < {CUTOFF}"))?;
         ensure!(expired_left == 0, "{expired_left} expired events are left");
         let renewed = number(&format!(
-            "SELECT count(*) FROM events WHERE id <= {ROWS} AND id % 2 = 0 AND at >= {cutoff}"
+            "SELECT count(*) FROM events WHERE id <= {ROWS} AND id % 2 = 0 AND at >= {CUTOFF}"
         ))?;
         let young = number(&format!(
             "SELECT count(*) FROM events WHERE id <= {ROWS} AND id % 2 = 1"
         ))?;
-        ensure!(young == ROWS / 2, "{young} young events are left of {}", ROWS / 2);
+        ensure!(
+            young == ROWS / 2,
+            "{young} young events are left of {}",
+            ROWS / 2
+        );
         let inserted = number(&format!("SELECT count(*) FROM events WHERE id > {ROWS}"))?;
         ensure!(
             inserted >= written.inserted,
@@ -273,9 +278,8 @@ impl<'w> Trial<'w> {
         let deleted = ROWS / 2 - renewed;
 
         // Each expired name is a pseudonym of the original, made once.
-        let anonymised = number(&format!(
-            "SELECT count(*) FROM people WHERE id % 2 = 0 AND full_name LIKE 'p\\_%'"
-        ))?;
+        let anonymised =
+            number("SELECT count(*) FROM people WHERE id % 2 = 0 AND full_name LIKE 'p\\_%'")?;
         ensure!(
             anonymised == ROWS / 2,
             "{anonymised} names are pseudonyms, not {}",
@@ -289,7 +293,10 @@ impl<'w> Trial<'w> {
         let untouched = number(
             "SELECT count(*) FROM people WHERE id % 2 = 1 AND full_name LIKE 'Ada Bennett %'",
         )?;
-        ensure!(untouched == ROWS / 2, "{untouched} young names are as they were");
+        ensure!(
+            untouched == ROWS / 2,
+            "{untouched} young names are as they were"
+        );
 
         // The counts in status, over however many runs it took.
         let (counted_deleted, counted_anonymised) = counts(&object)?;
@@ -369,7 +376,7 @@ struct Application {
 }
 
 impl Application {
-    fn start(world: &World, database: &Database) -> Result<Self> {
+    fn start(world: &World, database: &Database) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let link = Link::open(
             &database.endpoint,
@@ -378,10 +385,8 @@ impl Application {
             &database.endpoint.user,
             &database.endpoint.password,
         );
-        let task = world
-            .handle()
-            .spawn(write_until(Arc::clone(&stop), link));
-        Ok(Self { stop, task })
+        let task = world.handle().spawn(write_until(Arc::clone(&stop), link));
+        Self { stop, task }
     }
 
     fn stop(self, world: &World) -> Result<Written> {

@@ -6,10 +6,12 @@
 #![expect(dead_code, reason = "the harness stands before all of its cases do")]
 
 mod case;
+mod chart;
 mod cluster;
 mod expect;
-mod grants;
+mod interruption;
 mod operator;
+mod printed;
 mod scenario;
 mod servers;
 mod sql;
@@ -32,7 +34,12 @@ fn cases() -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Cases that look at what the others left behind, after the operator has ended.
+/// Cases that run operators of their own, after the suite's has ended.
+fn own_operator_cases() -> Vec<Case> {
+    interruption::cases()
+}
+
+/// Cases that look at what all the others left behind.
 fn last_cases() -> Vec<Case> {
     Vec::new()
 }
@@ -53,17 +60,16 @@ fn run() -> Result<ExitCode> {
     arguments.test_threads.get_or_insert(4);
 
     let world: Arc<OnceLock<World>> = Arc::default();
-    let (first, first_needs) = trials(cases()?, &arguments, &world);
-    let (last, last_needs) = trials(last_cases(), &arguments, &world);
+    let rounds = [cases()?, own_operator_cases(), last_cases()];
+    let mut needs = Needs::nothing();
+    let rounds = rounds.map(|cases| trials(cases, &arguments, &world, &mut needs));
     if arguments.list {
-        let all = first.into_iter().chain(last).collect();
+        let all = rounds.into_iter().flatten().collect();
         return Ok(libtest_mimic::run(&arguments, all).exit_code());
     }
 
-    let mut needs = first_needs;
-    needs.merge(&last_needs);
     // The bed is started here, by the main thread: the servers end when this thread does.
-    let mut bed = servers::start(&needs).context(
+    let bed = servers::start(&needs).context(
         "failed to start the test bed (`make setup` installs what it needs, and says what is missing)",
     )?;
     let mut ready = World::new(repository().join("target/suite"))?;
@@ -72,13 +78,14 @@ fn run() -> Result<ExitCode> {
         .set(ready)
         .map_err(|_| anyhow!("the world was made twice"))?;
 
-    let conclusion = libtest_mimic::run(&arguments, first);
-    let mut failed = conclusion.has_failed();
-    if !last.is_empty() {
-        if let Some(world) = world.get() {
+    let mut failed = false;
+    for (number, round) in rounds.into_iter().enumerate() {
+        if let (1, Some(world)) = (number, world.get()) {
             world.stop_operator()?;
         }
-        failed |= libtest_mimic::run(&arguments, last).has_failed();
+        if round.iter().any(|trial| !arguments.is_filtered_out(trial)) {
+            failed |= libtest_mimic::run(&arguments, round).has_failed();
+        }
     }
     // The world's clients go before the servers.
     drop(world);
@@ -90,13 +97,13 @@ fn run() -> Result<ExitCode> {
     })
 }
 
-/// The cases as trials, and what the selected ones need together.
+/// The cases as trials; what the selected ones need is added to `needs`.
 fn trials(
     cases: Vec<Case>,
     arguments: &Arguments,
     world: &Arc<OnceLock<World>>,
-) -> (Vec<Trial>, Needs) {
-    let mut needs = Needs::nothing();
+    needs: &mut Needs,
+) -> Vec<Trial> {
     let mut trials = Vec::new();
     for case in cases {
         let Case {
@@ -116,5 +123,5 @@ fn trials(
         }
         trials.push(trial);
     }
-    (trials, needs)
+    trials
 }

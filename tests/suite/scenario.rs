@@ -1,6 +1,7 @@
 //! `tests/scenarios/*`: the same manifests on every engine. A folder is a case on each server.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::case::{Case, Needs, Server};
 use crate::cluster::{self, API_VERSION, Namespace, brief_status, documents};
 use crate::expect::{Expect, Grants, Refusal, Rows, Step};
-use crate::grants;
+use crate::printed;
 use crate::sql::{Database, next_number};
 use crate::wait::PATIENCE;
 use crate::world::{World, repository};
@@ -157,10 +158,14 @@ impl<'w> Stage<'w> {
         };
         stage.grant(&objects, given)?;
         stage.apply_secrets(&password)?;
-        let has = |kind: &str| objects.iter().any(|o| o["kind"] == kind);
-        if !has("TargetDatabase") {
-            stage.namespace.apply_value(&stage.target_database())?;
+        let mut objects = objects;
+        if !objects.iter().any(|o| o["kind"] == "TargetDatabase") {
+            objects.insert(0, stage.target_database());
         }
+        // The operator may read these Secrets, by their names, because these Roles say so.
+        stage
+            .namespace
+            .apply(&printed::roles(&objects, &stage.namespace.name)?)?;
         for object in &objects {
             stage.namespace.apply_value(object)?;
         }
@@ -214,7 +219,7 @@ impl<'w> Stage<'w> {
         if !objects.iter().any(|o| o["kind"] == "TargetDatabase") {
             objects.push(self.target_database());
         }
-        let Some(sql) = grants::printed(&self.database, &self.user, &objects, given)? else {
+        let Some(sql) = printed::grants(&objects, &self.user, given)? else {
             return Ok(());
         };
         self.world
@@ -227,9 +232,7 @@ impl<'w> Stage<'w> {
     pub(crate) fn take(&self, step: &Step) -> Result<()> {
         match step {
             Step::Run => self.run_to_end(),
-            Step::RunNow => self
-                .namespace
-                .run_now(&self.policy, &format!("token-{}", next_number())),
+            Step::RunNow => self.run_now().map(|_| ()),
             Step::Sql(sql) => self
                 .world
                 .block_on(self.database.admin.execute(&self.database.fill(sql)))
@@ -259,24 +262,43 @@ impl<'w> Stage<'w> {
 
     /// Runs the policy out of schedule and waits until the run has ended.
     pub(crate) fn run_to_end(&self) -> Result<()> {
+        let token = self.run_now()?;
+        self.wait_run_ended(&token, PATIENCE).map(|_| ())
+    }
+
+    /// Asks for a run out of schedule; the answer is its token.
+    pub(crate) fn run_now(&self) -> Result<String> {
         let token = format!("token-{}", next_number());
         self.namespace.run_now(&self.policy, &token)?;
+        Ok(token)
+    }
+
+    /// Waits until the run of a token has ended.
+    pub(crate) fn wait_run_ended(&self, token: &str, deadline: Duration) -> Result<Value> {
+        let dry = |object: &Value| object.pointer("/spec/mode") == Some(&json!("DryRun"));
         self.namespace.wait_until(
             "RetentionPolicy",
             &self.policy,
             "has done the run that was asked for",
-            PATIENCE,
+            deadline,
             |object| {
                 if object.pointer("/status/handledRunNow") != Some(&json!(token)) {
                     return Err("the token is not handled".to_owned());
                 }
-                match object.pointer("/status/lastRun/finishedAt") {
-                    Some(Value::String(_)) => Ok(()),
+                match object.pointer("/status/lastRun/run") {
+                    _ if dry(object) => Ok(()),
+                    Some(Value::String(run)) if run.contains(token) => Ok(()),
                     _ => Err("the run has not ended".to_owned()),
                 }
             },
-        )?;
-        Ok(())
+        )
+    }
+
+    /// The policy's status, for messages.
+    pub(crate) fn status_text(&self) -> String {
+        self.namespace
+            .get("RetentionPolicy", &self.policy)
+            .map_or_else(|error| format!("{error:#}"), |object| brief_status(&object))
     }
 
     fn wait_refused(&self, refusal: &Refusal) -> Result<()> {
@@ -313,11 +335,7 @@ impl<'w> Stage<'w> {
             let seen = self.world.block_on(self.database.admin.rows(&query))?;
             let wanted = rows.expected();
             if seen != wanted {
-                let status = self
-                    .namespace
-                    .get("RetentionPolicy", &self.policy)
-                    .map(|object| brief_status(&object))
-                    .unwrap_or_default();
+                let status = self.status_text();
                 bail!("{query}\n  gives    {seen:?}\n  expected {wanted:?}\n  status: {status}");
             }
         }

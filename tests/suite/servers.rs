@@ -1,11 +1,15 @@
-//! The suite's view of the bed: which servers run and how they are reached. The bed itself
-//! (starting, stopping, caching) is `crates/bed`.
+//! The suite's view of the bed: which servers run and how they are reached. Starting, stopping and
+//! caching them is `crates/bed`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
+use bed::{Bed, Kind, Wanted};
 
-use crate::case::Needs;
+use crate::case::{Needs, Server};
+use crate::chart;
+use crate::operator::{Operator, Settings};
 use crate::world::World;
 
 /// One database server's address and administrator.
@@ -19,22 +23,23 @@ pub(crate) struct Endpoint {
     pub(crate) user: String,
     /// Their password.
     pub(crate) password: String,
-    /// The certificate authority of the bed, PEM.
+    /// The authority of its certificate, PEM.
     pub(crate) ca: PathBuf,
 }
 
 /// The running control plane.
 #[derive(Clone, Debug)]
 pub(crate) struct ControlPlane {
-    /// The administrator's kubeconfig.
-    pub(crate) kubeconfig: PathBuf,
+    /// The bed's, with kubectl and the logs.
+    pub(crate) cluster: Arc<bed::Cluster>,
 }
 
 impl ControlPlane {
     /// A client with the administrator's rights.
     pub(crate) async fn client(&self) -> Result<kube::Client> {
-        let kubeconfig = kube::config::Kubeconfig::read_from(&self.kubeconfig)
-            .with_context(|| format!("failed to read {}", self.kubeconfig.display()))?;
+        let path = &self.cluster.kubeconfig;
+        let kubeconfig = kube::config::Kubeconfig::read_from(path)
+            .with_context(|| format!("failed to read {}", path.display()))?;
         let config = kube::Config::from_custom_kubeconfig(
             kubeconfig,
             &kube::config::KubeConfigOptions::default(),
@@ -46,19 +51,83 @@ impl ControlPlane {
 }
 
 /// What runs; it stops when this is dropped.
-pub(crate) struct Running {}
+pub(crate) struct Running {
+    bed: Bed,
+}
+
+/// What the bed calls a server.
+fn kind(server: Server) -> Kind {
+    match server {
+        Server::Postgres15 => Kind::Postgres15,
+        Server::Postgres18 => Kind::Postgres18,
+        Server::MySql => Kind::MySql,
+        Server::MariaDb => Kind::MariaDb,
+    }
+}
 
 /// Starts what the selected cases need.
 pub(crate) fn start(needs: &Needs) -> Result<Running> {
-    if needs.cluster || !needs.servers.is_empty() {
-        bail!("this build has no test bed");
-    }
-    Ok(Running {})
+    let wanted = Wanted {
+        servers: needs.servers.iter().map(|&server| kind(server)).collect(),
+        cluster: needs.cluster,
+        ..Wanted::default()
+    };
+    let bed = Bed::start_saying(&wanted, &|line| eprintln!("bed: {line}"))?;
+    Ok(Running { bed })
+}
+
+/// A server of the case's own, for those that kill it or set its globals.
+pub(crate) fn start_one(server: Server, options: &bed::Options) -> Result<bed::Server> {
+    bed::Server::start(kind(server), options)
+}
+
+/// How a server of the bed is reached.
+pub(crate) fn endpoint(server: &bed::Server) -> Result<Endpoint> {
+    Ok(Endpoint {
+        host: server.host.clone(),
+        port: server.port,
+        user: server.user.clone(),
+        password: server.password.clone(),
+        ca: server.ca.clone().ok_or_else(|| {
+            anyhow!(
+                "{} has no certificate authority: the suite needs verified TLS",
+                server.kind.name()
+            )
+        })?,
+    })
+}
+
+/// An address on which nothing listens yet.
+pub(crate) fn free_address() -> Result<String> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no free port")?;
+    Ok(listener.local_addr()?.to_string())
 }
 
 impl Running {
     /// Hands the running servers to the world, and starts the suite's operator where needed.
-    pub(crate) fn populate(&mut self, _world: &mut World, _needs: &Needs) -> Result<()> {
+    pub(crate) fn populate(&self, world: &mut World, needs: &Needs) -> Result<()> {
+        for &server in &needs.servers {
+            world.add_server(server, endpoint(self.bed.server(kind(server))?)?);
+        }
+        if needs.cluster {
+            world.add_control_plane(ControlPlane {
+                cluster: Arc::clone(self.bed.cluster()?),
+            })?;
+            chart::install(world)?;
+        }
+        if needs.operator {
+            let settings = Settings {
+                lease: "oubliette".to_owned(),
+                identity: "suite".to_owned(),
+                watch_namespace: None,
+                kubeconfig: chart::operator_kubeconfig(world)?,
+                log: world.evidence.join("operator-suite.log"),
+                health: free_address()?,
+            };
+            let mut operator = Operator::start(&settings)?;
+            operator.wait_ready()?;
+            world.add_operator(operator);
+        }
         Ok(())
     }
 }
