@@ -1,6 +1,7 @@
 //! Oubliette: effects around `oubliette-core`.
 
 pub mod database;
+pub mod lease;
 pub mod metrics;
 pub mod serve;
 pub mod shutdown;
