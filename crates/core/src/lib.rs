@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod catalog;
+pub mod decide;
 pub mod digest;
 pub mod grants;
 pub mod hmac;

@@ -150,6 +150,9 @@ pub struct RetentionPolicyStatus {
     /// The last plan: what a run would have changed at its instant.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub plan: Option<PlanReport>,
+    /// The generation of the spec that `plan` was made for and passed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_generation: Option<i64>,
     /// Entries of the plan that were left out of this status for its size; the ledger has them all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_tables_left_out: Option<i64>,
@@ -172,6 +175,12 @@ pub struct RetentionPolicyStatus {
     /// The scheduled time of the last run that was started by the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scheduled_at: Option<Timestamp>,
+    /// The schedule and mode by which ticks are counted, and since when.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub scheduled: Option<ScheduledStatus>,
+    /// The run that was started and has not come to its end; it is resumed.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub open_run: Option<OpenRun>,
     /// The value of the annotation `oubliette.dev/run-now` that was acted on last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
@@ -245,6 +254,35 @@ impl ProgressStatus {
             waiting_for: waiting.map(|reason| reason.as_str().to_owned()),
         }
     }
+}
+
+/// The schedule in force. Ticks from before `since` are not made up for: who switches to Enforce or
+/// writes another schedule at noon did not ask for the run of last night.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduledStatus {
+    /// The cron expression.
+    #[schemars(length(max = 128))]
+    pub schedule: String,
+    /// Its time zone.
+    #[schemars(length(max = 64))]
+    pub time_zone: String,
+    /// DryRun or Enforce.
+    #[schemars(length(max = 32))]
+    pub mode: String,
+    /// Since when these hold.
+    pub since: Timestamp,
+}
+
+/// A run that has not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenRun {
+    /// The run's id in the ledger.
+    #[schemars(length(max = 256))]
+    pub run: String,
+    /// When it was asked for.
+    pub since: Timestamp,
 }
 
 /// One run of the past.

@@ -1,0 +1,63 @@
+//! What a decision can ask of the executor, and what comes back: a plan or a run of one policy.
+
+use crate::api::reason::Reason;
+use crate::plan::Refusal;
+use crate::report::{PlanReport, RunReport};
+
+/// What a job is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// Count what would change. Changes nothing.
+    Plan,
+    /// Plan, then change rows. An open run of this policy in the ledger is resumed first, whatever
+    /// id is asked for.
+    Run {
+        /// Primary key of the run in the ledger.
+        id: String,
+    },
+}
+
+/// Why a job is told to stop before its end. It takes effect before the next batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopWhy {
+    /// The process ends; the run stays open and is resumed.
+    Shutdown,
+    /// Another replica may hold the lease; the run stays open and is resumed there.
+    LeaseLost,
+    /// The policy or its database is suspended; the run stays open and is resumed.
+    Suspended,
+    /// The promise is another one now: the run is abandoned in the ledger.
+    SpecChanged,
+    /// The resource is gone or its namespace ends: the run is abandoned in the ledger.
+    Deleted,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug)]
+pub enum JobOutcome {
+    /// The plan stands and nothing changed.
+    Planned(PlanReport),
+    /// Guards refused the plan; nothing was begun.
+    Refused {
+        /// The figures, as far as they were found.
+        plan: Option<PlanReport>,
+        /// Every refusal; never empty.
+        refusals: Vec<Refusal>,
+    },
+    /// The run ended and says how.
+    Ran {
+        /// The plan it carried out.
+        plan: PlanReport,
+        /// What it did.
+        run: RunReport,
+    },
+    /// It was told to stop.
+    Stopped(StopWhy),
+    /// An error ended it. Whether the run is open is the ledger's to say.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// For people; never a value of the database.
+        message: String,
+    },
+}

@@ -1,0 +1,198 @@
+//! What the end of a job changes in a policy's status. Entering the same end twice gives the same
+//! status: a write that was refused is decided again.
+
+use jiff::Timestamp;
+
+use super::job::{JobKind, JobOutcome, StopWhy};
+use super::retention_policy::{Finished, Observed};
+use super::retry::{Failures, same_run_again};
+use super::{Event, Verdict, elsewhere, say};
+use crate::api::condition::cut;
+use crate::api::reason::Reason;
+use crate::api::retention_policy::{HISTORY, PastRun, RetentionPolicyStatus};
+use crate::report::{PlanReport, RunOutcome, RunReport};
+
+/// The status schema's bounds on warnings.
+const WARNINGS: usize = 64;
+const WARNING: usize = 1_024;
+
+/// What the end of a job means for the decision.
+pub(super) struct Told {
+    /// What the conditions say now; `None` where the end says nothing (it was told to stop).
+    pub verdict: Option<Verdict>,
+    pub events: Vec<Event>,
+    pub failures: Failures,
+}
+
+/// Enters the end of a job.
+pub(super) fn enter(
+    status: &mut RetentionPolicyStatus,
+    job: &Finished<'_>,
+    observed: &Observed<'_>,
+) -> Told {
+    status.progress = None;
+    let mut told = Told {
+        verdict: None,
+        events: Vec::new(),
+        failures: Failures::default(),
+    };
+    match job.outcome {
+        JobOutcome::Planned(plan) => {
+            enter_plan(status, plan, job, observed);
+        }
+        JobOutcome::Refused { plan, refusals } => {
+            if let Some(plan) = plan {
+                enter_plan(status, plan, job, observed);
+            }
+            status.plan_generation = None;
+            let verdict = say::refused(refusals);
+            close(status, job, observed, RunOutcome::Stopped(verdict.reason));
+            told.failures = failed(observed, verdict.reason);
+            for refusal in refusals {
+                told.events.push(Event::new(
+                    true,
+                    refusal.reason,
+                    "Plan",
+                    &say::refusal(refusal),
+                ));
+            }
+            told.verdict = Some(verdict);
+        }
+        JobOutcome::Ran { plan, run } => {
+            enter_plan(status, plan, job, observed);
+            enter_run(status, run);
+            let verdict = say::ended(run);
+            let warning = verdict.reason.is_failure();
+            told.events
+                .push(Event::new(warning, verdict.reason, "Run", &verdict.message));
+            told.verdict = Some(verdict);
+        }
+        JobOutcome::Stopped(why) => {
+            told.failures = observed.failures;
+            match why {
+                StopWhy::Shutdown | StopWhy::LeaseLost | StopWhy::Suspended => {}
+                StopWhy::SpecChanged | StopWhy::Deleted => {
+                    if let JobKind::Run { id } = job.kind {
+                        let note = say::given_up(id, say::done(job.progress));
+                        told.events
+                            .push(Event::new(true, Reason::Abandoned, "Run", &note));
+                    }
+                    close(
+                        status,
+                        job,
+                        observed,
+                        RunOutcome::Stopped(Reason::Abandoned),
+                    );
+                }
+            }
+        }
+        JobOutcome::Failed { reason, message } => {
+            told.failures = failed(observed, *reason);
+            match job.kind {
+                JobKind::Plan => status.plan_generation = None,
+                JobKind::Run { .. } if same_run_again(*reason) => {}
+                JobKind::Run { .. } => close(status, job, observed, RunOutcome::Failed(*reason)),
+            }
+            let message = if message.is_empty() {
+                reason.meaning()
+            } else {
+                message
+            };
+            let text = format!("{message}. {}", reason.remedy());
+            told.verdict = Some(Verdict::new(*reason, text));
+        }
+    }
+    told
+}
+
+fn failed(observed: &Observed<'_>, reason: Reason) -> Failures {
+    observed
+        .failures
+        .and_one(reason, observed.jitter, observed.now)
+}
+
+fn enter_plan(
+    status: &mut RetentionPolicyStatus,
+    plan: &PlanReport,
+    job: &Finished<'_>,
+    observed: &Observed<'_>,
+) {
+    let mut plan = plan.clone();
+    plan.warnings.truncate(WARNINGS);
+    for warning in &mut plan.warnings {
+        *warning = cut(warning, WARNING).to_owned();
+    }
+    status.left_elsewhere = elsewhere::places(observed.database.engine(), &plan.warnings);
+    status.enter_plan(plan);
+    status.plan_generation = Some(job.generation);
+}
+
+fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport) {
+    status.enter_run(run.clone());
+    // The oldest of what is left is not known: it is at least not older than the plan's.
+    let left = status.history.first().map_or(0, |past| past.rows_left);
+    status.overdue_rows = Some(left);
+    if left == 0 {
+        status.oldest_overdue_at = None;
+    }
+    if let Some(head) = &run.evidence {
+        status.ledger_head = Some(head.to_string());
+    }
+    // An older open run is resumed before the one that was asked for: then that one is still open.
+    if status
+        .open_run
+        .as_ref()
+        .is_some_and(|open| open.run == run.run)
+    {
+        status.open_run = None;
+    }
+}
+
+/// Ends the open run in the status without a report of its own.
+fn close(
+    status: &mut RetentionPolicyStatus,
+    job: &Finished<'_>,
+    observed: &Observed<'_>,
+    outcome: RunOutcome,
+) {
+    let JobKind::Run { id } = job.kind else {
+        return;
+    };
+    let since = status
+        .open_run
+        .take()
+        .map_or(observed.now, |open| open.since);
+    enter_past(
+        status,
+        id,
+        since,
+        observed.now,
+        outcome,
+        say::done(job.progress),
+    );
+}
+
+/// An end that only the status knows of.
+pub(super) fn enter_past(
+    status: &mut RetentionPolicyStatus,
+    id: &str,
+    since: Timestamp,
+    now: Timestamp,
+    outcome: RunOutcome,
+    done: i64,
+) {
+    if status.history.iter().any(|past| past.run == id) {
+        return;
+    }
+    let left = status.overdue_rows.unwrap_or_default();
+    let past = PastRun {
+        run: id.to_owned(),
+        started_at: since,
+        finished_at: now,
+        outcome,
+        rows_changed: done,
+        rows_left: (left - done).max(0),
+    };
+    status.history.insert(0, past);
+    status.history.truncate(HISTORY);
+}

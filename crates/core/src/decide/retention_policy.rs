@@ -1,0 +1,592 @@
+//! What a retention policy needs next: start, resume, stop or wait, and its whole status.
+//!
+//! A reconcile observes, asks here, writes the status and then acts. It may be asked again at any
+//! moment, with a status that is older than what it wrote: the write is refused then and it decides
+//! anew, so nothing here may rely on having been asked before.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::job::{JobKind, JobOutcome, StopWhy};
+use super::retry::Failures;
+use super::{Event, Meta, Verdict, due, of_faults, outcome, say};
+use crate::api::condition::{self, READY};
+use crate::api::parse::FieldError;
+use crate::api::reason::Reason;
+use crate::api::retention_policy::{
+    OpenRun, ProgressStatus, RetentionPolicyStatus, ScheduledStatus,
+};
+use crate::catalog::Engine;
+use crate::report::{Phase, Progress, RunOutcome};
+use crate::schedule::Schedule;
+
+/// A status is not written more often than this for its progress alone.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(3);
+
+/// Everything is looked at again after this, whatever happens.
+const LOOK_AGAIN: Duration = Duration::from_mins(10);
+
+/// What the controller found.
+#[derive(Clone, Debug)]
+pub struct Observed<'a> {
+    /// The object's metadata.
+    pub meta: Meta<'a>,
+    /// What the spec asks for, or what is wrong with it.
+    pub spec: Result<Wanted<'a>, &'a [FieldError]>,
+    /// The status as stored.
+    pub status: &'a RetentionPolicyStatus,
+    /// The referenced database.
+    pub database: Database,
+    /// One sentence for each overlap with another policy.
+    pub conflicts: &'a [String],
+    /// This policy's job.
+    pub job: Job<'a>,
+    /// What is remembered of failures.
+    pub failures: Failures,
+    /// When progress was last written to the status.
+    pub told_at: Option<Timestamp>,
+    /// Between 0 and 1, new each time.
+    pub jitter: f64,
+    /// The clock.
+    pub now: Timestamp,
+}
+
+/// What the spec asks for, as far as it concerns when to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// When.
+    pub schedule: &'a Schedule,
+    /// Whether rows are changed.
+    pub enforce: bool,
+    /// Whether nothing is to run.
+    pub suspended: bool,
+}
+
+/// The state of the referenced TargetDatabase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// There is none of that name.
+    NotFound(String),
+    /// Its owner does not allow its use from this namespace.
+    NotUsable(String),
+    /// It is suspended.
+    Suspended(String),
+    /// It was looked at and is not fit, or was not looked at yet.
+    NotReady(String),
+    /// It can be used.
+    Ready(Engine),
+}
+
+impl Database {
+    /// The engine, where it is known.
+    pub(super) fn engine(&self) -> Option<Engine> {
+        match self {
+            Self::Ready(engine) => Some(*engine),
+            Self::NotFound(_) | Self::NotUsable(_) | Self::Suspended(_) | Self::NotReady(_) => None,
+        }
+    }
+}
+
+/// This policy's job.
+#[derive(Clone, Debug)]
+pub enum Job<'a> {
+    /// None.
+    None,
+    /// Under way.
+    Running {
+        /// What it does.
+        kind: &'a JobKind,
+        /// Whether it carries out what the spec says now.
+        current: bool,
+        /// How far it is.
+        progress: &'a Progress,
+    },
+    /// At its end, which the status does not tell yet.
+    Finished(Finished<'a>),
+}
+
+/// A job at its end.
+#[derive(Clone, Debug)]
+pub struct Finished<'a> {
+    /// What it was to do.
+    pub kind: &'a JobKind,
+    /// The generation it was started for.
+    pub generation: i64,
+    /// How far it came.
+    pub progress: Option<&'a Progress>,
+    /// How it ended.
+    pub outcome: &'a JobOutcome,
+}
+
+/// What to do, and what to tell.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What to do, after the status was written.
+    pub action: Action,
+    /// The whole status.
+    pub status: RetentionPolicyStatus,
+    /// Events, each once.
+    pub events: Vec<Event>,
+    /// What to remember of failures.
+    pub failures: Failures,
+    /// When to look again at the latest.
+    pub requeue_after: Duration,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Nothing,
+    /// Start a job.
+    Start(JobKind),
+    /// Stop the job.
+    Stop(StopWhy),
+    /// The finished job's outcome stands in the status now: forget it and look again.
+    Forget,
+}
+
+/// Decides.
+pub fn decide(observed: &Observed<'_>) -> Decision {
+    let mut deciding = Deciding {
+        o: observed,
+        status: observed.status.clone(),
+        events: Vec::new(),
+        failures: observed.failures,
+        action: Action::Nothing,
+    };
+    let verdict = deciding.decide();
+    deciding.finish(&verdict)
+}
+
+struct Deciding<'a, 'b> {
+    o: &'b Observed<'a>,
+    status: RetentionPolicyStatus,
+    events: Vec<Event>,
+    failures: Failures,
+    action: Action,
+}
+
+impl Deciding<'_, '_> {
+    fn decide(&mut self) -> Verdict {
+        let mut told = None;
+        if let Job::Finished(job) = &self.o.job {
+            let end = outcome::enter(&mut self.status, job, self.o);
+            self.action = Action::Forget;
+            self.failures = end.failures;
+            self.events = end.events;
+            told = end.verdict;
+        }
+        if self.o.meta.deleting {
+            self.stop(StopWhy::Deleted);
+            return Verdict::new(Reason::Abandoned, "the policy is being deleted");
+        }
+        let wanted = match self.o.spec {
+            Ok(wanted) => wanted,
+            Err(faults) => {
+                self.stop(StopWhy::SpecChanged);
+                return of_faults(faults);
+            }
+        };
+        self.note_schedule(&wanted);
+        if let Some(closed) = self.gate(&wanted) {
+            return closed;
+        }
+        if let Job::Running {
+            kind,
+            current,
+            progress,
+        } = self.o.job
+        {
+            return self.running(&wanted, kind, current, progress);
+        }
+        if let Some(told) = told {
+            return told;
+        }
+        if matches!(self.o.job, Job::Finished(_)) {
+            return self.idle(&wanted);
+        }
+        self.start_what_is_due(&wanted)
+    }
+
+    /// What keeps everything from running, first cause first.
+    fn gate(&mut self, wanted: &Wanted<'_>) -> Option<Verdict> {
+        let (why, verdict) = match &self.o.database {
+            Database::NotFound(message) => (
+                Some(StopWhy::Deleted),
+                Verdict::new(Reason::DatabaseNotFound, message),
+            ),
+            Database::NotUsable(message) => (
+                Some(StopWhy::Suspended),
+                Verdict::new(Reason::DatabaseNotUsable, message),
+            ),
+            _ if !self.o.conflicts.is_empty() => {
+                let message = format!(
+                    "{}. {}",
+                    self.o.conflicts.join("; "),
+                    Reason::Conflict.remedy()
+                );
+                (
+                    Some(StopWhy::Suspended),
+                    Verdict::new(Reason::Conflict, message),
+                )
+            }
+            _ if wanted.suspended => {
+                let message = "suspend: true is set on the policy; nothing is changed";
+                (
+                    Some(StopWhy::Suspended),
+                    Verdict::new(Reason::Suspended, message),
+                )
+            }
+            Database::Suspended(message) => (
+                Some(StopWhy::Suspended),
+                Verdict::new(Reason::Suspended, message),
+            ),
+            // A run under way finds out by itself what is the matter, and may be right.
+            Database::NotReady(message) => (None, Verdict::new(Reason::DatabaseNotReady, message)),
+            Database::Ready(_) => return None,
+        };
+        match (why, &self.o.job) {
+            (Some(why), _) => self.stop(why),
+            (None, Job::Running { .. }) => return None,
+            (None, Job::None | Job::Finished(_)) => {}
+        }
+        Some(verdict)
+    }
+
+    fn stop(&mut self, why: StopWhy) {
+        if matches!(self.o.job, Job::Running { .. }) {
+            self.action = Action::Stop(why);
+        }
+    }
+
+    fn running(
+        &mut self,
+        wanted: &Wanted<'_>,
+        kind: &JobKind,
+        current: bool,
+        progress: &Progress,
+    ) -> Verdict {
+        let changes = matches!(kind, JobKind::Run { .. });
+        if !current || (changes && !wanted.enforce) {
+            self.stop(StopWhy::SpecChanged);
+        }
+        let old = |at: Timestamp| self.o.now.duration_since(at).unsigned_abs() >= PROGRESS_EVERY;
+        if self.status.progress.is_none() || self.o.told_at.is_none_or(old) {
+            self.status.progress = Some(ProgressStatus::of(progress, self.o.now));
+        }
+        match kind {
+            JobKind::Plan => self.planning(),
+            JobKind::Run { id } => match progress.phase {
+                Phase::Connecting | Phase::Planning => self.run_begins(id),
+                Phase::Running | Phase::Verifying => {
+                    Verdict::new(Reason::Running, say::running(id))
+                }
+            },
+        }
+    }
+
+    /// While a plan is made the conditions keep telling what is known. Only who has never been
+    /// looked at is "Planning": a nightly count must not turn everything yellow.
+    fn planning(&self) -> Verdict {
+        match self.before() {
+            Some(before)
+                if self.status.observed_generation == Some(self.o.meta.generation)
+                    && !is_gate(before.reason)
+                    && before.reason != Reason::Pending
+                    && before.reason != Reason::Suspended =>
+            {
+                before
+            }
+            _ => Verdict::new(Reason::Planning, "the catalog is read and rows are counted"),
+        }
+    }
+
+    fn start_what_is_due(&mut self, wanted: &Wanted<'_>) -> Verdict {
+        let interrupted = self.status.progress.take().is_some();
+        let may_try = self.failures.is_over(self.o.now);
+        if let Some(open) = self.status.open_run.clone() {
+            if !wanted.enforce {
+                let OpenRun { run, since } = open;
+                let why = RunOutcome::Stopped(Reason::Abandoned);
+                outcome::enter_past(&mut self.status, &run, since, self.o.now, why, 0);
+                self.status.open_run = None;
+            } else if may_try {
+                return self.start_run(open.run, "resumed");
+            } else {
+                return self.idle(wanted);
+            }
+        }
+        if let Some(token) = self.token() {
+            self.status.handled_run_now = Some(token.clone());
+            return if wanted.enforce {
+                self.start_run(due::id_of_token(self.o.meta.uid, &token), "asked for")
+            } else {
+                self.start_plan()
+            };
+        }
+        if let Some(tick) = self.tick(wanted) {
+            self.status.last_scheduled_at = Some(tick);
+            if !wanted.enforce {
+                return self.start_plan();
+            }
+            if !self.unexplained() {
+                return self.start_run(due::id_of_tick(self.o.meta.uid, tick), "due");
+            }
+        }
+        let unplanned = self.status.plan_generation != Some(self.o.meta.generation);
+        if may_try && (unplanned || interrupted) {
+            return self.start_plan();
+        }
+        self.idle(wanted)
+    }
+
+    fn start_plan(&mut self) -> Verdict {
+        self.action = Action::Start(JobKind::Plan);
+        self.status.progress = Some(connecting());
+        self.planning()
+    }
+
+    /// A run that failed stays failed until it changes rows again: it must not flicker.
+    fn run_begins(&self, id: &str) -> Verdict {
+        match self.before() {
+            Some(before)
+                if self.failures.count > 0
+                    && before.reason.is_failure()
+                    && !is_gate(before.reason) =>
+            {
+                before
+            }
+            _ => Verdict::new(Reason::Running, say::running(id)),
+        }
+    }
+
+    fn start_run(&mut self, id: String, how: &str) -> Verdict {
+        let verdict = self.run_begins(&id);
+        if verdict.reason == Reason::Running {
+            let note = format!("{}; {how}", verdict.message);
+            self.events
+                .push(Event::new(false, Reason::Running, "Run", &note));
+        }
+        if self
+            .status
+            .open_run
+            .as_ref()
+            .is_none_or(|open| open.run != id)
+        {
+            self.status.open_run = Some(OpenRun {
+                run: id.clone(),
+                since: self.o.now,
+            });
+        }
+        self.status.progress = Some(connecting());
+        self.action = Action::Start(JobKind::Run { id });
+        verdict
+    }
+
+    /// A token that was not acted on yet.
+    fn token(&self) -> Option<String> {
+        let token = self.o.meta.run_now?;
+        let handled = self.status.handled_run_now.as_deref() == Some(token);
+        (!handled && due::is_token(token)).then(|| token.to_owned())
+    }
+
+    fn tick(&self, wanted: &Wanted<'_>) -> Option<Timestamp> {
+        let since = self.status.scheduled.as_ref().map(|s| s.since);
+        let base = due::base(self.o.meta.created_at, self.status.last_scheduled_at, since);
+        due::tick(wanted.schedule, base, self.o.now)
+    }
+
+    /// Whether the last run left rows that nothing explains, and no plan was made since: then the
+    /// schedule alone starts nothing.
+    fn unexplained(&self) -> bool {
+        self.last_run_speaks().is_some_and(|run| {
+            matches!(run.outcome, RunOutcome::Failed(Reason::VerificationFailed))
+        })
+    }
+
+    /// The last run, where it is newer than the plan.
+    fn last_run_speaks(&self) -> Option<&crate::report::RunReport> {
+        let run = self.status.last_run.as_ref()?;
+        let newer = self
+            .status
+            .plan
+            .as_ref()
+            .is_none_or(|plan| plan.as_of <= run.finished_at);
+        newer.then_some(run)
+    }
+
+    /// Ticks of another schedule or mode do not count.
+    fn note_schedule(&mut self, wanted: &Wanted<'_>) {
+        let schedule = wanted.schedule.expression().to_owned();
+        let time_zone = wanted
+            .schedule
+            .zone()
+            .iana_name()
+            .unwrap_or("Etc/UTC")
+            .to_owned();
+        let mode = if wanted.enforce { "Enforce" } else { "DryRun" }.to_owned();
+        let since = match &self.status.scheduled {
+            Some(s) if s.schedule == schedule && s.time_zone == time_zone && s.mode == mode => {
+                return;
+            }
+            Some(_) => self.o.now,
+            None => self.o.meta.created_at,
+        };
+        self.status.scheduled = Some(ScheduledStatus {
+            schedule,
+            time_zone,
+            mode,
+            since,
+        });
+    }
+
+    /// Nothing to do: what is known.
+    fn idle(&self, wanted: &Wanted<'_>) -> Verdict {
+        // A failed attempt stands until the next one.
+        let unplanned = self.status.plan_generation != Some(self.o.meta.generation);
+        if (unplanned || self.status.open_run.is_some())
+            && let Some(before) = self.before()
+            && before.reason.is_failure()
+            && !is_gate(before.reason)
+        {
+            return before;
+        }
+        let Some(plan) = self.status.plan.as_ref().filter(|_| !unplanned) else {
+            return Verdict::new(Reason::Planning, "the catalog is read and rows are counted");
+        };
+        if !wanted.enforce {
+            return Verdict::new(Reason::DryRun, say::dry_run(plan));
+        }
+        if let Some(run) = self.last_run_speaks() {
+            return say::ended(run);
+        }
+        let next = wanted.schedule.next_after(self.o.now);
+        Verdict::new(Reason::Scheduled, say::scheduled(plan, next))
+    }
+
+    /// What `Ready` says in the stored status.
+    fn before(&self) -> Option<Verdict> {
+        let ready = self.o.status.conditions.iter().find(|c| c.type_ == READY)?;
+        let reason = Reason::ALL.iter().find(|r| r.as_str() == ready.reason)?;
+        Some(Verdict::new(*reason, &ready.message))
+    }
+
+    fn finish(mut self, verdict: &Verdict) -> Decision {
+        let o = self.o;
+        if matches!(self.action, Action::Nothing | Action::Forget)
+            && matches!(o.job, Job::None | Job::Finished(_))
+        {
+            self.status.progress = None;
+        }
+        let held = verdict.reason == Reason::Suspended;
+        self.status.next_run_at = match o.spec {
+            Ok(wanted) if !held => wanted.schedule.next_after(o.now),
+            Ok(_) | Err(_) => None,
+        };
+        self.tell(verdict);
+        let generation = Some(o.meta.generation);
+        self.status.observed_generation = generation;
+        // What is already said stays as it stands, so that a repeated look writes nothing.
+        condition::summarise(
+            &mut self.status.conditions,
+            verdict.reason,
+            &verdict.message,
+            generation,
+            whole_second(o.now),
+        );
+        let requeue_after = self.look_again();
+        Decision {
+            action: self.action,
+            status: self.status,
+            events: self.events,
+            failures: self.failures,
+            requeue_after,
+        }
+    }
+
+    /// An event for news that no event tells yet.
+    fn tell(&mut self, verdict: &Verdict) {
+        if let Some(token) = self.o.meta.run_now
+            && !due::is_token(token)
+        {
+            let token = condition::cut(token, MAX_HANDLED);
+            if self.status.handled_run_now.as_deref() != Some(token) {
+                self.status.handled_run_now = Some(token.to_owned());
+                let note = "the value of the annotation oubliette.dev/run-now is not a token, so \
+                            nothing runs for it: write at most 63 letters, digits, '.', '_', ':', \
+                            '+' or '-'";
+                self.events
+                    .push(Event::new(true, Reason::InvalidSpec, "Run", note));
+            }
+        }
+        let before = self.before();
+        let same = before.as_ref() == Some(verdict);
+        if same {
+            // A retry that failed again in the same way is no news.
+            self.events
+                .retain(|event| !event.warning || event.reason == Reason::InvalidSpec);
+            return;
+        }
+        let told = self
+            .events
+            .iter()
+            .any(|event| event.reason == verdict.reason);
+        let was_bad = before.is_some_and(|b| b.reason.is_failure());
+        if told || (!verdict.reason.is_failure() && !was_bad) {
+            return;
+        }
+        let warning = verdict.reason.is_failure();
+        let event = Event::new(warning, verdict.reason, "Check", &verdict.message);
+        self.events.push(event);
+    }
+
+    fn look_again(&self) -> Duration {
+        if self.action == Action::Forget {
+            return Duration::ZERO;
+        }
+        [self.status.next_run_at, self.failures.retry_at]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > self.o.now)
+            .map(|at| at.duration_since(self.o.now).unsigned_abs())
+            .fold(LOOK_AGAIN, Duration::min)
+    }
+}
+
+/// The status schema's bound on `handledRunNow`.
+const MAX_HANDLED: usize = 256;
+
+/// Reasons that are found again at each look: they end when their cause does.
+fn is_gate(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::UnknownField
+            | Reason::InvalidSpec
+            | Reason::Conflict
+            | Reason::DatabaseNotFound
+            | Reason::DatabaseNotUsable
+            | Reason::DatabaseNotReady
+    )
+}
+
+fn connecting() -> ProgressStatus {
+    ProgressStatus {
+        phase: crate::report::Phase::Connecting.as_str().to_owned(),
+        rule: None,
+        rows_done: 0,
+        rows_planned: 0,
+        rows_per_second: 0,
+        estimated_end_at: None,
+        waiting_for: None,
+    }
+}
+
+/// `metav1.Time` has whole seconds: what is written must compare equal to what is read back.
+pub(super) fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests;

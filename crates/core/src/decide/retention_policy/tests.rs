@@ -1,0 +1,827 @@
+//! A policy's life in small steps: a world that is looked at again and again, as the controller does.
+
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::api::condition::{RECONCILING, STALLED};
+use crate::digest::Digest;
+use crate::plan::Refusal;
+use crate::report::{Effect, PlanReport, Residual, RulePlan, RuleRun, RunReport, TableCount};
+
+const UID: &str = "u-1";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The world around one policy; fields are changed freely between looks.
+struct World {
+    generation: i64,
+    schedule: Schedule,
+    enforce: bool,
+    suspended: bool,
+    deleting: bool,
+    run_now: Option<String>,
+    faults: Vec<FieldError>,
+    database: Database,
+    conflicts: Vec<String>,
+    status: RetentionPolicyStatus,
+    failures: Failures,
+    job: Option<(JobKind, i64, Progress, Option<JobOutcome>)>,
+    current: bool,
+    told_at: Option<Timestamp>,
+    now: Timestamp,
+}
+
+impl World {
+    /// A policy created at noon, with a nightly schedule.
+    fn new() -> Self {
+        Self {
+            generation: 1,
+            schedule: Schedule::parse("30 2 * * *", TimeZone::UTC).unwrap(),
+            enforce: false,
+            suspended: false,
+            deleting: false,
+            run_now: None,
+            faults: vec![],
+            database: Database::Ready(Engine::Postgres),
+            conflicts: vec![],
+            status: RetentionPolicyStatus::default(),
+            failures: Failures::default(),
+            job: None,
+            current: true,
+            told_at: None,
+            now: at("2026-01-10T12:00:00Z"),
+        }
+    }
+
+    fn enforcing() -> Self {
+        let mut world = Self::planned();
+        world.enforce = true;
+        world.generation += 1;
+        world.look();
+        world.end(planned(12));
+        world.look();
+        world
+    }
+
+    /// After its first plan.
+    fn planned() -> Self {
+        let mut world = Self::new();
+        assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+        world.end(planned(12));
+        world.look();
+        world
+    }
+
+    fn decide(&self) -> Decision {
+        let job = match &self.job {
+            None => Job::None,
+            Some((kind, _, progress, None)) => Job::Running {
+                kind,
+                current: self.current,
+                progress,
+            },
+            Some((kind, generation, progress, Some(outcome))) => Job::Finished(Finished {
+                kind,
+                generation: *generation,
+                progress: Some(progress),
+                outcome,
+            }),
+        };
+        let wanted = Wanted {
+            schedule: &self.schedule,
+            enforce: self.enforce,
+            suspended: self.suspended,
+        };
+        decide(&Observed {
+            meta: Meta {
+                uid: UID,
+                generation: self.generation,
+                created_at: at("2026-01-10T12:00:00Z"),
+                deleting: self.deleting,
+                run_now: self.run_now.as_deref(),
+            },
+            spec: if self.faults.is_empty() {
+                Ok(wanted)
+            } else {
+                Err(&self.faults)
+            },
+            status: &self.status,
+            database: self.database.clone(),
+            conflicts: &self.conflicts,
+            job,
+            failures: self.failures,
+            told_at: self.told_at,
+            jitter: 0.0,
+            now: self.now,
+        })
+    }
+
+    /// Decides and does what the controller does with it.
+    fn look(&mut self) -> Decision {
+        let decision = self.decide();
+        self.status = decision.status.clone();
+        self.failures = decision.failures;
+        match &decision.action {
+            Action::Nothing | Action::Stop(_) => {}
+            Action::Start(kind) => {
+                self.job = Some((kind.clone(), self.generation, idle_progress(), None));
+                self.told_at = None;
+            }
+            Action::Forget => self.job = None,
+        }
+        decision
+    }
+
+    /// The job ends.
+    fn end(&mut self, outcome: JobOutcome) {
+        self.job.as_mut().expect("a job").3 = Some(outcome);
+    }
+
+    fn crash(&mut self) {
+        self.job = None;
+        self.failures = Failures::default();
+        self.told_at = None;
+    }
+
+    fn run_id(&self) -> String {
+        match &self.job {
+            Some((JobKind::Run { id }, ..)) => id.clone(),
+            other => panic!("no run: {other:?}"),
+        }
+    }
+
+    fn condition(&self, kind: &str) -> Option<(&str, &str)> {
+        let condition = self.status.conditions.iter().find(|c| c.type_ == kind)?;
+        Some((&condition.status, &condition.reason))
+    }
+
+    fn ready(&self) -> (&str, &str) {
+        self.condition(READY).unwrap()
+    }
+}
+
+fn fault(reason: Reason) -> FieldError {
+    FieldError {
+        path: "spec.rules[0].unles".to_owned(),
+        reason,
+        message: "did you mean `unless`?".to_owned(),
+    }
+}
+
+/// Something that happens around a policy.
+type Change = fn(&mut World);
+
+fn idle_progress() -> Progress {
+    Progress {
+        phase: Phase::Connecting,
+        rule: None,
+        done: 0,
+        planned: 0,
+        rate: 0,
+        waiting: None,
+    }
+}
+
+fn plan_of(rows: i64, as_of: Timestamp) -> PlanReport {
+    PlanReport {
+        digest: Digest::of_bytes(b"plan"),
+        as_of,
+        rules: vec![RulePlan {
+            rule: "enquiries".into(),
+            table: "public.enquiries".into(),
+            effect: Effect::Deleted,
+            cutoff: as_of,
+            eligible: rows,
+            total: 100,
+            clock_null: 0,
+            implausible: 0,
+            overdue_since: (rows > 0).then(|| at("2025-12-01T00:00:00Z")),
+            related: vec![],
+            walk: "enquiries_pkey".into(),
+        }],
+        warnings: vec![],
+    }
+}
+
+fn planned(rows: i64) -> JobOutcome {
+    JobOutcome::Planned(plan_of(rows, at("2026-01-10T12:00:00Z")))
+}
+
+fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
+    JobOutcome::Ran {
+        plan: plan_of(12, now),
+        run: RunReport {
+            run: id.to_owned(),
+            plan: Digest::of_bytes(b"plan"),
+            as_of: now,
+            started_at: now,
+            finished_at: now,
+            outcome,
+            rules: vec![RuleRun {
+                rule: "enquiries".into(),
+                cutoff: now,
+                changed: vec![TableCount {
+                    table: "public.enquiries".into(),
+                    effect: Effect::Deleted,
+                    rows: 12 - left,
+                }],
+                residual: Residual {
+                    locked: left,
+                    ..Residual::default()
+                },
+            }],
+            evidence: Some(Digest::of_bytes(b"head")),
+        },
+    }
+}
+
+fn refusal(reason: Reason) -> JobOutcome {
+    let remedy = "related:\n- table: public.notes";
+    JobOutcome::Refused {
+        plan: None,
+        refusals: vec![
+            Refusal::of("enquiries", reason, "public.notes refers to it").remedy(remedy),
+        ],
+    }
+}
+
+fn failed(reason: Reason) -> JobOutcome {
+    JobOutcome::Failed {
+        reason,
+        message: "no answer from crm-rw:5432".to_owned(),
+    }
+}
+
+#[test]
+fn a_new_policy_is_planned_at_once_and_shows_its_counts() {
+    let mut world = World::new();
+    let decision = world.look();
+    assert_eq!(decision.action, Action::Start(JobKind::Plan));
+    assert_eq!(world.ready(), ("Unknown", "Planning"));
+    assert_eq!(world.condition(RECONCILING), Some(("True", "Planning")));
+    world.end(planned(12));
+    let decision = world.look();
+    assert_eq!(decision.action, Action::Forget);
+    assert_eq!(decision.requeue_after, Duration::ZERO);
+    assert_eq!(world.ready(), ("True", "DryRun"));
+    assert_eq!(world.condition(RECONCILING), None);
+    assert_eq!(world.status.overdue_rows, Some(12));
+    assert_eq!(
+        world.status.oldest_overdue_at,
+        Some(at("2025-12-01T00:00:00Z"))
+    );
+    assert_eq!(world.status.next_run_at, Some(at("2026-01-11T02:30:00Z")));
+    assert!(
+        world
+            .status
+            .left_elsewhere
+            .iter()
+            .any(|place| place.contains("backups"))
+    );
+    assert_eq!(world.look().action, Action::Nothing);
+}
+
+#[test]
+fn looking_again_at_an_unchanged_world_changes_nothing() {
+    let mut world = World::planned();
+    world.look();
+    let before = world.status.clone();
+    world.now = at("2026-01-10T13:00:00Z");
+    let decision = world.look();
+    assert_eq!(world.status, before);
+    assert_eq!(decision.action, Action::Nothing);
+    assert_eq!(decision.events, []);
+    assert!(decision.requeue_after <= LOOK_AGAIN && decision.requeue_after > Duration::ZERO);
+}
+
+#[test]
+fn a_tick_in_dry_run_counts_anew_and_stays_ready_meanwhile() {
+    let mut world = World::planned();
+    world.now = at("2026-01-11T02:30:05Z");
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    assert_eq!(world.ready(), ("True", "DryRun"));
+    assert_eq!(
+        world.status.last_scheduled_at,
+        Some(at("2026-01-11T02:30:00Z"))
+    );
+    assert_eq!(world.look().action, Action::Nothing);
+}
+
+#[test]
+fn switching_to_enforce_waits_for_the_schedule() {
+    let mut world = World::planned();
+    // The tick of the night was missed, say because the operator was down.
+    world.now = at("2026-01-11T12:00:00Z");
+    world.enforce = true;
+    world.generation = 2;
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    world.end(planned(12));
+    world.look();
+    assert_eq!(world.ready(), ("True", "Scheduled"));
+    assert_eq!(world.look().action, Action::Nothing);
+    world.now = at("2026-01-12T02:30:00Z");
+    let run = JobKind::Run {
+        id: "u-1/2026-01-12T02:30:00Z".to_owned(),
+    };
+    assert_eq!(world.look().action, Action::Start(run));
+    assert_eq!(world.ready(), ("True", "Running"));
+}
+
+#[test]
+fn a_completed_run_is_told_once_and_entered_in_the_history() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.end(ran(&id, world.now, RunOutcome::Completed, 0));
+    let decision = world.look();
+    assert_eq!(decision.action, Action::Forget);
+    assert_eq!(world.ready(), ("True", "Completed"));
+    assert_eq!(world.status.history.len(), 1);
+    assert_eq!(world.status.history[0].rows_changed, 12);
+    assert_eq!(world.status.overdue_rows, Some(0));
+    assert_eq!(world.status.oldest_overdue_at, None);
+    assert_eq!(world.status.open_run, None);
+    assert_eq!(world.status.progress, None);
+    assert_eq!(
+        world.status.ledger_head,
+        Some(Digest::of_bytes(b"head").to_string())
+    );
+    assert_eq!(world.look().action, Action::Nothing);
+    assert_eq!(world.ready(), ("True", "Completed"));
+}
+
+#[test]
+fn deciding_the_same_end_twice_gives_the_same_status() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.end(ran(&id, world.now, RunOutcome::Completed, 0));
+    let first = world.decide();
+    world.status = first.status.clone();
+    let second = world.decide();
+    assert_eq!(first.status, second.status);
+}
+
+#[test]
+fn several_missed_ticks_are_made_up_for_by_one_run() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-20T08:00:00Z");
+    world.look();
+    let id = world.run_id();
+    assert_eq!(id, "u-1/2026-01-20T02:30:00Z");
+    world.end(ran(&id, world.now, RunOutcome::Completed, 0));
+    world.look();
+    assert_eq!(world.look().action, Action::Nothing);
+}
+
+#[test]
+fn a_run_is_resumed_under_its_id_after_a_restart() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.crash();
+    world.now = at("2026-01-11T02:31:00Z");
+    assert_eq!(world.look().action, Action::Start(JobKind::Run { id }));
+}
+
+#[test]
+fn a_plan_is_made_again_after_a_restart() {
+    let mut world = World::planned();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    world.crash();
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+}
+
+#[test]
+fn an_older_open_run_is_reported_and_the_one_asked_for_is_started_after_it() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.end(ran("u-1/older", world.now, RunOutcome::Completed, 0));
+    world.look();
+    assert_eq!(world.status.history[0].run, "u-1/older");
+    assert_eq!(world.look().action, Action::Start(JobKind::Run { id }));
+}
+
+#[test]
+fn a_token_runs_once_out_of_schedule() {
+    let mut world = World::enforcing();
+    world.run_now = Some("ticket-7".to_owned());
+    world.look();
+    assert_eq!(world.run_id(), "u-1/now-ticket-7");
+    assert_eq!(world.status.handled_run_now.as_deref(), Some("ticket-7"));
+    world.end(ran("u-1/now-ticket-7", world.now, RunOutcome::Completed, 0));
+    world.look();
+    assert_eq!(world.look().action, Action::Nothing);
+    world.run_now = Some("ticket-8".to_owned());
+    world.look();
+    assert_eq!(world.run_id(), "u-1/now-ticket-8");
+}
+
+#[test]
+fn a_token_in_dry_run_only_counts() {
+    let mut world = World::planned();
+    world.run_now = Some("a".to_owned());
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    assert_eq!(world.status.handled_run_now.as_deref(), Some("a"));
+}
+
+#[test]
+fn a_token_that_is_none_is_told_once_and_runs_nothing() {
+    let mut world = World::enforcing();
+    world.run_now = Some("now please".to_owned());
+    let decision = world.look();
+    assert_eq!(decision.action, Action::Nothing);
+    assert_eq!(decision.events.len(), 1);
+    assert!(decision.events[0].warning);
+    assert_eq!(world.look().events, []);
+}
+
+#[test]
+fn suspension_stops_a_run_and_its_end_resumes_it() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.suspended = true;
+    world.generation += 1;
+    assert_eq!(world.look().action, Action::Stop(StopWhy::Suspended));
+    assert_eq!(world.ready(), ("True", "Suspended"));
+    world.end(JobOutcome::Stopped(StopWhy::Suspended));
+    world.look();
+    assert_eq!(world.look().action, Action::Nothing);
+    assert_eq!(world.status.next_run_at, None);
+    assert_eq!(world.status.open_run.as_ref().unwrap().run, id);
+    world.suspended = false;
+    world.generation += 1;
+    assert_eq!(world.look().action, Action::Start(JobKind::Run { id }));
+}
+
+#[test]
+fn nothing_is_planned_or_run_while_the_database_is_suspended() {
+    let mut world = World::new();
+    world.database = Database::Suspended("the database crm is suspended".to_owned());
+    world.run_now = Some("a".to_owned());
+    assert_eq!(world.look().action, Action::Nothing);
+    assert_eq!(world.ready(), ("True", "Suspended"));
+}
+
+#[test]
+fn another_spec_abandons_a_run_and_is_planned() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.job.as_mut().unwrap().2.done = 5;
+    world.generation += 1;
+    world.current = false;
+    assert_eq!(world.look().action, Action::Stop(StopWhy::SpecChanged));
+    world.end(JobOutcome::Stopped(StopWhy::SpecChanged));
+    let decision = world.look();
+    assert!(
+        decision
+            .events
+            .iter()
+            .any(|e| e.warning && e.reason == Reason::Abandoned)
+    );
+    assert_eq!(world.status.open_run, None);
+    let past = &world.status.history[0];
+    assert_eq!((past.run.as_str(), past.rows_changed), (id.as_str(), 5));
+    assert_eq!(past.outcome, RunOutcome::Stopped(Reason::Abandoned));
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+}
+
+#[test]
+fn going_back_to_dry_run_stops_a_run_for_good() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    world.enforce = false;
+    world.generation += 1;
+    assert_eq!(world.look().action, Action::Stop(StopWhy::SpecChanged));
+    // Even where the operator was down when the mode was changed.
+    world.crash();
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    assert_eq!(world.status.open_run, None);
+    assert_eq!(
+        world.status.history[0].outcome,
+        RunOutcome::Stopped(Reason::Abandoned)
+    );
+}
+
+#[test]
+fn a_changed_schedule_does_not_stop_a_run() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    world.schedule = Schedule::parse("0 4 * * *", TimeZone::UTC).unwrap();
+    world.generation += 1;
+    assert_eq!(world.look().action, Action::Nothing);
+    assert_eq!(world.ready(), ("True", "Running"));
+}
+
+#[test]
+fn deletion_stops_a_run_for_good() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    world.deleting = true;
+    assert_eq!(world.look().action, Action::Stop(StopWhy::Deleted));
+    world.end(JobOutcome::Stopped(StopWhy::Deleted));
+    world.look();
+    assert_eq!(world.look().action, Action::Nothing);
+}
+
+#[test]
+fn a_refusal_stalls_says_what_to_do_and_recovers_by_itself() {
+    let mut world = World::new();
+    world.look();
+    world.end(refusal(Reason::ReferenceUndecided));
+    let decision = world.look();
+    assert_eq!(world.ready(), ("False", "ReferenceUndecided"));
+    assert_eq!(
+        world.condition(STALLED),
+        Some(("True", "ReferenceUndecided"))
+    );
+    assert!(
+        world.status.conditions[0]
+            .message
+            .contains("- table: public.notes")
+    );
+    assert_eq!(decision.events.len(), 1);
+    assert!(decision.events[0].warning && decision.events[0].note.contains("public.notes"));
+    // Not at once …
+    let waiting = world.look();
+    assert_eq!(waiting.action, Action::Nothing);
+    assert_eq!(waiting.requeue_after, Duration::from_secs(5));
+    assert_eq!(world.ready(), ("False", "ReferenceUndecided"));
+    // … but soon, without a flicker, and without repeating itself.
+    world.now = at("2026-01-10T12:00:05Z");
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    assert_eq!(world.ready(), ("False", "ReferenceUndecided"));
+    world.end(refusal(Reason::ReferenceUndecided));
+    let again = world.look();
+    assert_eq!(again.events, []);
+    assert_eq!(again.failures.retry_at, Some(at("2026-01-10T12:00:15Z")));
+    world.now = at("2026-01-10T12:00:15Z");
+    world.look();
+    world.end(planned(3));
+    world.look();
+    assert_eq!(world.ready(), ("True", "DryRun"));
+    assert_eq!(world.condition(STALLED), None);
+    assert_eq!(world.failures, Failures::default());
+}
+
+#[test]
+fn a_changed_spec_is_planned_without_waiting_for_the_pause() {
+    let mut world = World::new();
+    world.look();
+    world.end(refusal(Reason::TableMissing));
+    world.look();
+    world.generation = 2;
+    // The controller starts the count of failures anew with each generation.
+    world.failures = Failures::default();
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    assert_eq!(world.ready(), ("Unknown", "Planning"));
+}
+
+#[test]
+fn a_refused_run_changes_nothing_and_waits_for_the_next_tick() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    world.end(refusal(Reason::LimitExceeded));
+    world.look();
+    assert_eq!(world.ready(), ("False", "LimitExceeded"));
+    assert_eq!(world.status.open_run, None);
+    assert_eq!(
+        world.status.history[0].outcome,
+        RunOutcome::Stopped(Reason::LimitExceeded)
+    );
+    // Counted again after a while, so that the status recovers, but not run.
+    world.now = at("2026-01-11T02:35:00Z");
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    world.end(planned(12));
+    world.look();
+    assert_eq!(world.ready(), ("True", "Scheduled"));
+    assert_eq!(world.look().action, Action::Nothing);
+}
+
+#[test]
+fn a_run_that_lost_its_database_is_resumed_under_its_id() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.end(failed(Reason::Unreachable));
+    world.look();
+    assert_eq!(world.ready(), ("False", "Unreachable"));
+    assert_eq!(world.look().action, Action::Nothing);
+    world.now = at("2026-01-11T02:30:02Z");
+    assert_eq!(
+        world.look().action,
+        Action::Start(JobKind::Run { id: id.clone() })
+    );
+    // Still failed until rows are changed again.
+    assert_eq!(world.ready(), ("False", "Unreachable"));
+    world.job.as_mut().unwrap().2.phase = Phase::Running;
+    world.look();
+    assert_eq!(world.ready(), ("True", "Running"));
+    world.end(ran(&id, world.now, RunOutcome::Completed, 0));
+    world.look();
+    assert_eq!(world.ready(), ("True", "Completed"));
+}
+
+#[test]
+fn an_error_of_the_program_is_told_and_tried_again() {
+    let mut world = World::new();
+    world.look();
+    world.end(failed(Reason::InternalError));
+    world.look();
+    assert_eq!(world.ready(), ("False", "InternalError"));
+    world.now = at("2026-01-10T12:01:00Z");
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+}
+
+#[test]
+fn rows_that_nothing_explains_stop_the_schedule_until_somebody_looks() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.end(ran(
+        &id,
+        world.now,
+        RunOutcome::Failed(Reason::VerificationFailed),
+        1,
+    ));
+    world.look();
+    assert_eq!(world.ready(), ("False", "VerificationFailed"));
+    world.now = at("2026-01-12T02:30:00Z");
+    assert_eq!(world.look().action, Action::Nothing);
+    assert_eq!(world.ready(), ("False", "VerificationFailed"));
+    world.run_now = Some("looked".to_owned());
+    assert!(matches!(
+        world.look().action,
+        Action::Start(JobKind::Run { .. })
+    ));
+}
+
+#[test]
+fn rows_left_after_a_run_stay_overdue() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.end(ran(&id, world.now, RunOutcome::Completed, 2));
+    world.look();
+    assert_eq!(world.status.overdue_rows, Some(2));
+    assert!(world.status.oldest_overdue_at.is_some());
+}
+
+#[test]
+fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
+    let cases: [(&str, Change, &str); 5] = [
+        (
+            "an unknown field",
+            |w| {
+                w.faults = vec![fault(Reason::InvalidSpec), fault(Reason::UnknownField)];
+            },
+            "UnknownField",
+        ),
+        (
+            "a missing database",
+            |w| w.database = Database::NotFound("none".into()),
+            "DatabaseNotFound",
+        ),
+        (
+            "a foreign database",
+            |w| w.database = Database::NotUsable("no".into()),
+            "DatabaseNotUsable",
+        ),
+        (
+            "a broken database",
+            |w| w.database = Database::NotReady("down".into()),
+            "DatabaseNotReady",
+        ),
+        (
+            "an overlap",
+            |w| w.conflicts = vec!["crm/other has rule a".into()],
+            "Conflict",
+        ),
+    ];
+    for (what, breaks, reason) in cases {
+        let mut world = World::enforcing();
+        world.now = at("2026-01-11T02:30:00Z");
+        breaks(&mut world);
+        let decision = world.look();
+        assert_eq!(decision.action, Action::Nothing, "{what}");
+        assert_eq!(world.ready(), ("False", reason), "{what}");
+        assert!(decision.events.iter().any(|e| e.warning), "{what}");
+        assert_eq!(world.look().events, [], "{what} is told once");
+        world.faults.clear();
+        world.conflicts.clear();
+        world.database = Database::Ready(Engine::Postgres);
+        let decision = world.look();
+        assert!(
+            matches!(decision.action, Action::Start(JobKind::Run { .. })),
+            "{what}"
+        );
+        assert_eq!(world.ready(), ("True", "Running"), "{what}");
+    }
+}
+
+#[test]
+fn what_appears_in_the_middle_of_a_run_stops_it_except_a_database_that_stumbles() {
+    let cases: [(Change, Action); 5] = [
+        (
+            |w| w.database = Database::NotFound("none".into()),
+            Action::Stop(StopWhy::Deleted),
+        ),
+        (
+            |w| w.database = Database::NotUsable("no".into()),
+            Action::Stop(StopWhy::Suspended),
+        ),
+        (
+            |w| w.database = Database::Suspended("s".into()),
+            Action::Stop(StopWhy::Suspended),
+        ),
+        (
+            |w| w.conflicts = vec!["overlap".into()],
+            Action::Stop(StopWhy::Suspended),
+        ),
+        (
+            |w| w.database = Database::NotReady("down".into()),
+            Action::Nothing,
+        ),
+    ];
+    for (breaks, action) in cases {
+        let mut world = World::enforcing();
+        world.now = at("2026-01-11T02:30:00Z");
+        world.look();
+        breaks(&mut world);
+        assert_eq!(world.look().action, action);
+    }
+}
+
+#[test]
+fn progress_is_written_now_and_then_only() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    for (second, done, told) in [
+        (0, 0, true),
+        (1, 100, false),
+        (2, 200, false),
+        (4, 400, true),
+    ] {
+        world.now = at("2026-01-11T02:30:00Z") + jiff::SignedDuration::from_secs(second);
+        let progress = &mut world.job.as_mut().unwrap().2;
+        progress.phase = Phase::Running;
+        progress.done = done;
+        progress.planned = 1000;
+        progress.rate = 100;
+        world.look();
+        let shown = world.status.progress.as_ref().unwrap().rows_done;
+        assert_eq!(shown == done, told, "after {second} s");
+        if shown == done {
+            world.told_at = Some(world.now);
+        }
+    }
+    let end = world.status.progress.as_ref().unwrap().estimated_end_at;
+    assert_eq!(end, Some(at("2026-01-11T02:30:10Z")));
+}
+
+#[test]
+fn the_history_keeps_ten_runs() {
+    let mut world = World::enforcing();
+    for day in 11..=25 {
+        world.now = at(&format!("2026-01-{day}T02:30:00Z"));
+        world.look();
+        let id = world.run_id();
+        world.end(ran(&id, world.now, RunOutcome::Completed, 0));
+        world.look();
+    }
+    assert_eq!(world.status.history.len(), 10);
+    assert_eq!(world.status.history[0].run, "u-1/2026-01-25T02:30:00Z");
+}
+
+#[test]
+fn no_note_is_longer_than_the_api_server_takes() {
+    let mut world = World::new();
+    world.look();
+    let long = Refusal::whole(Reason::MissingGrants, "é".repeat(3000));
+    world.end(JobOutcome::Refused {
+        plan: None,
+        refusals: vec![long],
+    });
+    let decision = world.look();
+    assert!(decision.events[0].note.len() <= crate::decide::MAX_NOTE);
+}

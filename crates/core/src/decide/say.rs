@@ -1,0 +1,168 @@
+//! The sentences of a policy's status and events. Counts, names of tables and instants only.
+
+use jiff::Timestamp;
+
+use super::Verdict;
+use crate::api::reason::Reason;
+use crate::plan::Refusal;
+use crate::report::{Effect, PlanReport, Progress, RunOutcome, RunReport};
+
+/// Tables that a sentence names; the status has them all.
+const NAMED: usize = 8;
+
+/// "12000 rows of public.enquiries deleted, 3 of public.notes detached".
+fn counts<'a>(counts: impl Iterator<Item = (&'a str, Effect, i64)>) -> String {
+    let mut told: Vec<String> = counts
+        .filter(|(_, _, rows)| *rows > 0)
+        .map(|(table, effect, rows)| format!("{} {} of {table}", verb(effect), rows_of(rows)))
+        .collect();
+    if told.is_empty() {
+        return "no rows".to_owned();
+    }
+    let more = told.len().saturating_sub(NAMED);
+    told.truncate(NAMED);
+    if more > 0 {
+        told.push(format!("and {more} more tables"));
+    }
+    told.join(", ")
+}
+
+fn rows_of(rows: i64) -> String {
+    if rows == 1 {
+        "1 row".to_owned()
+    } else {
+        format!("{rows} rows")
+    }
+}
+
+fn verb(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Deleted => "delete",
+        Effect::Pseudonymised => "pseudonymise",
+        Effect::Masked => "mask",
+        Effect::Detached => "detach",
+    }
+}
+
+fn planned(plan: &PlanReport) -> String {
+    counts(plan.rules.iter().flat_map(|rule| {
+        let related = rule.related.iter();
+        std::iter::once((rule.table.as_str(), rule.effect, rule.eligible))
+            .chain(related.map(|t| (t.table.as_str(), t.effect, t.rows)))
+    }))
+}
+
+/// A dry run's plan.
+pub(super) fn dry_run(plan: &PlanReport) -> String {
+    format!(
+        "a run at {} would: {}; mode DryRun changes nothing",
+        plan.as_of,
+        planned(plan)
+    )
+}
+
+/// A plan that waits for the schedule.
+pub(super) fn scheduled(plan: &PlanReport, next: Option<Timestamp>) -> String {
+    let when = next.map_or_else(
+        || "does not come".to_owned(),
+        |at| format!("is due at {at}"),
+    );
+    format!(
+        "counted at {}, a run would: {}; the next run {when}",
+        plan.as_of,
+        planned(plan)
+    )
+}
+
+/// A run under way.
+pub(super) fn running(id: &str) -> String {
+    format!("the run {id} is under way")
+}
+
+/// How a run ended.
+pub(super) fn ended(run: &RunReport) -> Verdict {
+    let changed = counts(
+        run.rules
+            .iter()
+            .flat_map(|rule| &rule.changed)
+            .map(|t| (t.table.as_str(), t.effect, t.rows)),
+    );
+    let (mut locked, mut newly, mut unexplained) = (0_i64, 0_i64, 0_i64);
+    for rule in &run.rules {
+        locked += rule.residual.locked;
+        newly += rule.residual.newly_eligible;
+        unexplained += rule.residual.unexplained;
+    }
+    let mut left = Vec::new();
+    for (rows, what) in [
+        (locked, "stayed locked by the application"),
+        (newly, "became due while it ran"),
+        (unexplained, "nothing explains"),
+    ] {
+        if rows > 0 {
+            left.push(format!("{} {what}", rows_of(rows)));
+        }
+    }
+    let left = if left.is_empty() {
+        "no row is left".to_owned()
+    } else {
+        format!("left: {}", left.join(", "))
+    };
+    let took = format!(
+        "the run {} ended at {}; done: {changed}; {left}",
+        run.run, run.finished_at
+    );
+    match run.outcome {
+        RunOutcome::Completed => Verdict::new(Reason::Completed, took),
+        RunOutcome::Stopped(reason) | RunOutcome::Failed(reason) => Verdict::new(
+            reason,
+            format!("{took}. {} {}", reason.meaning(), reason.remedy()),
+        ),
+    }
+}
+
+/// Rows that a run had changed when it was given up.
+pub(super) fn given_up(id: &str, done: i64) -> String {
+    format!("the run {id} was given up after {}", rows_of(done))
+}
+
+/// Every refusal with what to do, the one that needs somebody first.
+pub(super) fn refused(refusals: &[Refusal]) -> Verdict {
+    let worst = refusals
+        .iter()
+        .find(|r| r.reason.is_stalled())
+        .or(refusals.first());
+    let reason = worst.map_or(Reason::InternalError, |r| r.reason);
+    let told: Vec<_> = refusals.iter().map(refusal).collect();
+    Verdict::new(reason, told.join("\n"))
+}
+
+/// One refusal with what to do.
+pub(super) fn refusal(refusal: &Refusal) -> String {
+    let rule = refusal
+        .rule
+        .as_ref()
+        .map_or(String::new(), |rule| format!("rule {rule}: "));
+    let mut text = format!("{rule}{}", refusal.message);
+    match &refusal.remedy {
+        // YAML or SQL to copy stands on lines of its own.
+        Some(remedy) if remedy.contains('\n') => {
+            text.push('\n');
+            text.push_str(remedy.trim_end());
+        }
+        Some(remedy) => {
+            text.push_str("; ");
+            text.push_str(remedy);
+        }
+        None => {
+            text.push_str(". ");
+            text.push_str(refusal.reason.remedy());
+        }
+    }
+    text
+}
+
+/// Rows done so far.
+pub(super) fn done(progress: Option<&Progress>) -> i64 {
+    progress.map_or(0, |p| p.done)
+}

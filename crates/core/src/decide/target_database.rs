@@ -1,0 +1,484 @@
+//! What a target database needs next: to be looked at, or to wait; and its whole status.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::retention_policy::whole_second;
+use super::retry::Failures;
+use super::{Event, Meta, Verdict, of_faults};
+use crate::api::condition::{self, READY};
+use crate::api::parse::FieldError;
+use crate::api::reason::Reason;
+use crate::api::target_database::{LedgerStatus, TargetDatabaseStatus};
+use crate::catalog::Engine;
+
+/// How often a database is looked at that is well. Secrets are read again with it.
+pub const CHECK_EVERY: Duration = Duration::from_mins(5);
+
+/// How far two clocks may be apart before cutoffs could be wrong.
+pub const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the controller found.
+#[derive(Clone, Debug)]
+pub struct Observed<'a> {
+    /// The object's metadata.
+    pub meta: Meta<'a>,
+    /// What the spec asks for, or what is wrong with it.
+    pub spec: Result<Wanted<'a>, &'a [FieldError]>,
+    /// The status as stored.
+    pub status: &'a TargetDatabaseStatus,
+    /// What a look at the database found just now.
+    pub check: Option<&'a Result<Found, Verdict>>,
+    /// When this process last looked, for which generation.
+    pub checked: Option<(Timestamp, i64)>,
+    /// What is remembered of failures.
+    pub failures: Failures,
+    /// Between 0 and 1, new each time.
+    pub jitter: f64,
+    /// The clock.
+    pub now: Timestamp,
+}
+
+/// What the spec asks for, as far as it concerns the status.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Whether nothing is to run.
+    pub suspended: bool,
+    /// Where it is, for people (`crm-rw.crm.svc:5432/crm`).
+    pub address: &'a str,
+}
+
+/// What a look at the database found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The engine that answered.
+    pub engine: Engine,
+    /// Its version as it states it.
+    pub version: String,
+    /// The database's clock minus the operator's.
+    pub database_clock: SignedDuration,
+    /// The API server's clock minus the operator's, where it could be read.
+    pub api_clock: Option<SignedDuration>,
+    /// The ledger.
+    pub ledger: Ledger,
+}
+
+/// The ledger as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ledger {
+    /// There is none yet: a dry run needs none.
+    Missing,
+    /// There is one, and it is ours.
+    Ours {
+        /// Version of its tables.
+        version: i64,
+        /// Head of its evidence chain.
+        head: Option<String>,
+    },
+    /// It cannot be used, and why. Nothing may run.
+    Unfit(Verdict),
+}
+
+/// What to do, and what to tell.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Whether to look at the database now, and to decide again with what was found.
+    pub check: bool,
+    /// The whole status.
+    pub status: TargetDatabaseStatus,
+    /// Events, each once.
+    pub events: Vec<Event>,
+    /// What to remember of failures.
+    pub failures: Failures,
+    /// When to look again at the latest.
+    pub requeue_after: Duration,
+}
+
+/// Decides.
+pub fn decide(o: &Observed<'_>) -> Decision {
+    let mut status = o.status.clone();
+    let mut failures = o.failures;
+    let mut check = false;
+    let verdict = match (&o.spec, o.check) {
+        (Err(faults), _) => of_faults(faults),
+        (Ok(wanted), Some(check)) => {
+            let verdict = told(&mut status, *wanted, check, o.now);
+            failures = if verdict.reason.is_failure() {
+                failures.and_one(verdict.reason, o.jitter, o.now)
+            } else {
+                Failures::default()
+            };
+            verdict
+        }
+        (Ok(wanted), None) => {
+            check = is_due(o);
+            known(&status, *wanted, o.meta.generation)
+        }
+    };
+    let events = news(&o.status.conditions, &verdict);
+    let generation = Some(o.meta.generation);
+    status.observed_generation = generation;
+    condition::summarise(
+        &mut status.conditions,
+        verdict.reason,
+        &verdict.message,
+        generation,
+        whole_second(o.now),
+    );
+    let requeue_after = match (failures.retry_at, o.spec.is_ok()) {
+        (Some(at), _) if at > o.now => at.duration_since(o.now).unsigned_abs(),
+        (_, true) => CHECK_EVERY,
+        (_, false) => CHECK_EVERY * 2,
+    };
+    Decision {
+        check,
+        status,
+        events,
+        failures,
+        requeue_after: requeue_after.min(CHECK_EVERY * 2),
+    }
+}
+
+fn is_due(o: &Observed<'_>) -> bool {
+    let Some((at, generation)) = o.checked else {
+        return true;
+    };
+    let old = o.now.duration_since(at).unsigned_abs() >= CHECK_EVERY;
+    let retry = o.failures.count > 0 && o.failures.is_over(o.now);
+    old || retry || generation != o.meta.generation
+}
+
+/// What was known before this look. A new generation is not vouched for by the last one's check.
+fn known(status: &TargetDatabaseStatus, wanted: Wanted<'_>, generation: i64) -> Verdict {
+    let ready = status.conditions.iter().find(|c| c.type_ == READY);
+    let before = ready.and_then(|c| {
+        let reason = Reason::ALL.iter().find(|r| r.as_str() == c.reason)?;
+        Some(Verdict::new(*reason, &c.message))
+    });
+    match before {
+        Some(before)
+            if status.observed_generation == Some(generation)
+                && !matches!(
+                    before.reason,
+                    Reason::Pending | Reason::UnknownField | Reason::InvalidSpec
+                ) =>
+        {
+            before
+        }
+        _ => Verdict::new(Reason::Pending, format!("connecting to {}", wanted.address)),
+    }
+}
+
+/// Enters what a look found.
+fn told(
+    status: &mut TargetDatabaseStatus,
+    wanted: Wanted<'_>,
+    check: &Result<Found, Verdict>,
+    now: Timestamp,
+) -> Verdict {
+    status.checked_at = Some(whole_second(now));
+    let found = match check {
+        Ok(found) => found,
+        Err(verdict) => {
+            return Verdict::new(
+                verdict.reason,
+                format!(
+                    "{}: {}. {}",
+                    wanted.address,
+                    verdict.message,
+                    verdict.reason.remedy()
+                ),
+            );
+        }
+    };
+    let Found {
+        engine,
+        version,
+        database_clock,
+        api_clock,
+        ledger,
+    } = found;
+    status.engine = Some(engine.name().to_owned());
+    status.version = Some(condition::cut(version, 128).to_owned());
+    status.clock_skew = Some(shown(*database_clock));
+    status.ledger = match ledger {
+        Ledger::Ours { version, head } => Some(LedgerStatus {
+            version: *version,
+            head: head.clone(),
+        }),
+        // What is remembered must outlive a look that could not read it: it tells a rewound ledger.
+        Ledger::Missing | Ledger::Unfit(_) => status.ledger.clone(),
+    };
+    let skews = [
+        ("the database's", Some(*database_clock)),
+        ("the API server's", *api_clock),
+        (
+            "the database's and the API server's",
+            api_clock.map(|api| *database_clock - api),
+        ),
+    ];
+    for (whose, skew) in skews {
+        if let Some(skew) = skew.filter(|skew| skew.abs() > MOST_SKEW) {
+            let other = if whose.contains(" and ") {
+                "each other"
+            } else {
+                "the operator's"
+            };
+            let message = format!(
+                "{whose} clock differs from {other} by {}; nothing runs until all agree within \
+                 five minutes",
+                shown(skew)
+            );
+            return Verdict::new(Reason::ClockSkew, message);
+        }
+    }
+    if let Ledger::Unfit(verdict) = ledger {
+        let text = format!("{}. {}", verdict.message, verdict.reason.remedy());
+        return Verdict::new(verdict.reason, text);
+    }
+    if wanted.suspended {
+        let message = "suspend: true is set on the database; nothing is changed in it";
+        return Verdict::new(Reason::Suspended, message);
+    }
+    let ledger = match &status.ledger {
+        Some(ledger) => format!("ledger of version {}", ledger.version),
+        None => "no ledger yet (a dry run needs none)".to_owned(),
+    };
+    let message = format!(
+        "{} {version} at {}; {ledger}",
+        engine.name(),
+        wanted.address
+    );
+    Verdict::new(Reason::Connected, message)
+}
+
+fn news(
+    conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition],
+    verdict: &Verdict,
+) -> Vec<Event> {
+    let before = conditions.iter().find(|c| c.type_ == READY);
+    let same =
+        before.is_some_and(|c| c.reason == verdict.reason.as_str() && c.message == verdict.message);
+    let worth_telling = verdict.reason.is_failure() || verdict.reason == Reason::Connected;
+    // That a well database is still well, in other words (a new version), is told too.
+    if same || !worth_telling {
+        return Vec::new();
+    }
+    let warning = verdict.reason.is_failure();
+    vec![Event::new(
+        warning,
+        verdict.reason,
+        "Check",
+        &verdict.message,
+    )]
+}
+
+/// `120ms`, `-3s`.
+fn shown(skew: SignedDuration) -> String {
+    let millis = skew.as_millis();
+    if millis.abs() < 1_000 {
+        format!("{millis}ms")
+    } else {
+        format!("{}s", skew.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn found() -> Found {
+        Found {
+            engine: Engine::Postgres,
+            version: "15.18".into(),
+            database_clock: SignedDuration::from_millis(120),
+            api_clock: Some(SignedDuration::from_secs(-1)),
+            ledger: Ledger::Ours {
+                version: 1,
+                head: Some("sha256:aa".into()),
+            },
+        }
+    }
+
+    struct World {
+        generation: i64,
+        suspended: bool,
+        status: TargetDatabaseStatus,
+        checked: Option<(Timestamp, i64)>,
+        failures: Failures,
+        now: Timestamp,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                generation: 1,
+                suspended: false,
+                status: TargetDatabaseStatus::default(),
+                checked: None,
+                failures: Failures::default(),
+                now: at(0),
+            }
+        }
+
+        fn decide(&self, check: Option<&Result<Found, Verdict>>) -> Decision {
+            decide(&Observed {
+                meta: Meta {
+                    uid: "u",
+                    generation: self.generation,
+                    created_at: at(0),
+                    deleting: false,
+                    run_now: None,
+                },
+                spec: Ok(Wanted {
+                    suspended: self.suspended,
+                    address: "crm-rw:5432/crm",
+                }),
+                status: &self.status,
+                check,
+                checked: self.checked,
+                failures: self.failures,
+                jitter: 0.0,
+                now: self.now,
+            })
+        }
+
+        fn check(&mut self, found: &Result<Found, Verdict>) -> Decision {
+            let decision = self.decide(Some(found));
+            self.checked = Some((self.now, self.generation));
+            self.status = decision.status.clone();
+            self.failures = decision.failures;
+            decision
+        }
+
+        fn ready(&self) -> (&str, &str) {
+            let ready = self
+                .status
+                .conditions
+                .iter()
+                .find(|c| c.type_ == READY)
+                .unwrap();
+            (&ready.status, &ready.reason)
+        }
+    }
+
+    #[test]
+    fn a_new_database_is_looked_at_at_once_and_told() {
+        let mut world = World::new();
+        let decision = world.decide(None);
+        assert!(decision.check);
+        assert_eq!(
+            decision
+                .status
+                .conditions
+                .iter()
+                .filter(|c| c.status == "True")
+                .count(),
+            1
+        );
+        let decision = world.check(&Ok(found()));
+        assert_eq!(world.ready(), ("True", "Connected"));
+        assert_eq!(world.status.engine.as_deref(), Some("PostgreSQL"));
+        assert_eq!(world.status.clock_skew.as_deref(), Some("120ms"));
+        assert_eq!(world.status.ledger.as_ref().unwrap().version, 1);
+        assert_eq!(decision.requeue_after, CHECK_EVERY);
+        assert!(!world.decide(None).check);
+        assert_eq!(world.decide(None).events, []);
+        assert_eq!(world.decide(None).status, world.status);
+    }
+
+    #[test]
+    fn a_well_database_is_looked_at_every_five_minutes_and_after_a_change() {
+        let mut world = World::new();
+        world.check(&Ok(found()));
+        world.now = at(299);
+        assert!(!world.decide(None).check);
+        world.now = at(300);
+        assert!(world.decide(None).check);
+        world.now = at(1);
+        world.generation = 2;
+        let decision = world.decide(None);
+        assert!(decision.check);
+        // The old check does not vouch for the new spec.
+        let ready = decision
+            .status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == READY)
+            .unwrap();
+        assert_eq!(
+            (ready.status.as_str(), ready.reason.as_str()),
+            ("Unknown", "Pending")
+        );
+    }
+
+    #[test]
+    fn a_failing_database_is_tried_again_with_pauses_that_grow_and_recovers() {
+        let mut world = World::new();
+        let down = || Err(Verdict::new(Reason::Unreachable, "no answer"));
+        assert_eq!(world.check(&down()).events.len(), 1);
+        assert_eq!(world.ready(), ("False", "Unreachable"));
+        assert!(!world.decide(None).check);
+        world.now = at(2);
+        assert!(world.decide(None).check);
+        let decision = world.check(&down());
+        assert_eq!(decision.events, []);
+        assert_eq!(decision.requeue_after, Duration::from_secs(4));
+        world.now = at(6);
+        world.check(&Ok(found()));
+        assert_eq!(world.ready(), ("True", "Connected"));
+        assert_eq!(world.failures, Failures::default());
+    }
+
+    #[test]
+    fn clocks_that_disagree_stop_everything_whichever_is_wrong() {
+        let minutes = SignedDuration::from_mins;
+        for (database, api) in [
+            (6, None),
+            (-6, None),
+            (0, Some(6)),
+            (0, Some(-6)),
+            (3, Some(-3)),
+        ] {
+            let mut world = World::new();
+            let mut found = found();
+            found.database_clock = minutes(database);
+            found.api_clock = api.map(minutes);
+            world.check(&Ok(found));
+            assert_eq!(world.ready(), ("False", "ClockSkew"), "{database} {api:?}");
+        }
+        let mut world = World::new();
+        let mut found = found();
+        found.database_clock = minutes(5);
+        found.api_clock = Some(minutes(5));
+        world.check(&Ok(found));
+        assert_eq!(world.ready(), ("True", "Connected"));
+    }
+
+    #[test]
+    fn an_unfit_ledger_is_not_ready_and_what_was_remembered_of_it_stays() {
+        let mut world = World::new();
+        world.check(&Ok(found()));
+        let mut other = found();
+        other.ledger = Ledger::Unfit(Verdict::new(Reason::LedgerOwned, "it belongs to crm/other"));
+        world.check(&Ok(other));
+        assert_eq!(world.ready(), ("False", "LedgerOwned"));
+        assert_eq!(
+            world.status.ledger.as_ref().unwrap().head.as_deref(),
+            Some("sha256:aa")
+        );
+    }
+
+    #[test]
+    fn a_suspended_database_is_well_and_says_so() {
+        let mut world = World::new();
+        world.suspended = true;
+        world.check(&Ok(found()));
+        assert_eq!(world.ready(), ("True", "Suspended"));
+    }
+}
