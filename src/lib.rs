@@ -1,6 +1,8 @@
 //! Oubliette: effects around `oubliette-core`.
 
+pub mod command;
 pub mod database;
+pub mod inputs;
 pub mod lease;
 pub mod metrics;
 pub mod serve;

@@ -31,7 +31,7 @@ use self::described::{
 pub use self::label::{BatchResult, Kind};
 use self::label::{
     EFFECTS, OUTCOMES, OfBatch, OfBuild, OfEngine, OfKind, OfOutcome, OfPolicy, OfPolicyEffect,
-    OfPolicyOutcome, OfReason, Word, spelt,
+    OfPolicyOutcome, OfReason, Word,
 };
 use self::memory::Memory;
 
@@ -119,7 +119,7 @@ impl Metrics {
     pub fn failed(&self, kind: Kind, reason: Reason) {
         let labels = OfReason {
             kind: kind.into(),
-            reason: spelt(reason),
+            reason: reason.into(),
         };
         self.failures.get_or_create(&labels).inc();
     }

@@ -77,6 +77,12 @@ impl From<Effect> for Word {
     }
 }
 
+impl From<Reason> for Word {
+    fn from(reason: Reason) -> Self {
+        Self(reason.as_str())
+    }
+}
+
 impl From<Engine> for Word {
     fn from(engine: Engine) -> Self {
         Self(engine.name())
@@ -101,7 +107,7 @@ pub(super) struct OfKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfReason {
     pub(super) kind: Word,
-    pub(super) reason: String,
+    pub(super) reason: Word,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -151,13 +157,5 @@ impl OfPolicy {
             namespace: namespace.to_owned(),
             policy: policy.to_owned(),
         }
-    }
-}
-
-/// A reason as the API spells it.
-pub(super) fn spelt(reason: Reason) -> String {
-    match serde_json::to_value(reason) {
-        Ok(serde_json::Value::String(text)) => text,
-        _ => "Unknown".to_owned(),
     }
 }

@@ -1,0 +1,4 @@
+//! The commands that people type, one file each. They share `inputs` and `work` with the controller
+//! and never import it.
+
+pub mod rbac;

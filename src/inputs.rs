@@ -1,0 +1,4 @@
+//! What a plan or command is made from, gathered with I/O: manifests here, the cluster beside it.
+
+pub mod fault;
+pub mod files;

@@ -1,0 +1,317 @@
+//! Manifests from files, folders and standard input, for the commands that work without a cluster.
+//!
+//! Owns how a manifest is found and read: as strictly as `kubectl apply` and the reconcile together,
+//! since nothing here may mean something else to the operator. All faults of all files are told at
+//! once, each with file, document and field. Objects of other groups (a Secret beside its
+//! TargetDatabase) are passed over and not kept.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use oubliette_core::api::retention_policy::RetentionPolicySpec;
+use oubliette_core::api::target_database::TargetDatabaseSpec;
+use oubliette_core::policy::Mandate;
+use oubliette_core::target::Target;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::fault::{Fault, Faults, Origin};
+
+/// The file name that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
+const GROUP: &str = "oubliette.dev";
+pub(super) const API_VERSION: &str = "oubliette.dev/v1alpha1";
+pub(super) const DATABASE: &str = "TargetDatabase";
+pub(super) const POLICY: &str = "RetentionPolicy";
+
+/// What `metadata` may hold, so that a misspelt `namespace` does not become the default one.
+const METADATA: [&str; 15] = [
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// One resource as it was written, and where.
+#[derive(Clone, Debug)]
+pub struct Written<S> {
+    /// Where.
+    pub origin: Origin,
+    /// Its namespace: its own word, or the default one.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What is asked for.
+    pub spec: S,
+}
+
+/// Every resource of ours that was found, in the order in which it was found.
+#[derive(Clone, Debug, Default)]
+pub struct Manifests {
+    /// The databases.
+    pub databases: Vec<Written<TargetDatabaseSpec>>,
+    /// The policies.
+    pub policies: Vec<Written<RetentionPolicySpec>>,
+}
+
+/// Reads files, the manifests of folders (not of folders within) and `-` for standard input.
+/// A resource without a namespace gets `namespace`.
+pub fn read(paths: &[PathBuf], namespace: &str) -> Result<Manifests, Faults> {
+    let mut reader = Reader::new(namespace);
+    for path in paths {
+        reader.path(path);
+    }
+    reader.conclude()
+}
+
+/// Reads one text, as though it were a file of that name.
+pub fn read_text(file: &str, text: &str, namespace: &str) -> Result<Manifests, Faults> {
+    let mut reader = Reader::new(namespace);
+    reader.text(file, text.as_bytes());
+    reader.conclude()
+}
+
+struct Reader<'n> {
+    namespace: &'n str,
+    found: Manifests,
+    faults: Vec<Fault>,
+    seen: BTreeSet<(&'static str, String, String)>,
+}
+
+impl<'n> Reader<'n> {
+    fn new(namespace: &'n str) -> Self {
+        Self {
+            namespace,
+            found: Manifests::default(),
+            faults: Vec::new(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    fn conclude(self) -> Result<Manifests, Faults> {
+        if self.faults.is_empty() {
+            Ok(self.found)
+        } else {
+            Err(Faults(self.faults))
+        }
+    }
+
+    fn path(&mut self, path: &Path) {
+        let file = path.display().to_string();
+        let text = if file == STANDARD_INPUT {
+            let mut text = Vec::new();
+            io::stdin().read_to_end(&mut text).map(|_| text)
+        } else if path.is_dir() {
+            return self.folder(path);
+        } else {
+            fs::read(path)
+        };
+        match text {
+            Ok(text) => self.text(&file, &text),
+            Err(source) => self.faults.push(Fault::Unreadable { file, source }),
+        }
+    }
+
+    fn folder(&mut self, folder: &Path) {
+        let name = folder.display().to_string();
+        match manifests_in(folder) {
+            Ok(files) if files.is_empty() => self.faults.push(Fault::EmptyFolder { folder: name }),
+            Ok(files) => files.iter().for_each(|file| self.path(file)),
+            Err(source) => self.faults.push(Fault::Unreadable { file: name, source }),
+        }
+    }
+
+    fn text(&mut self, file: &str, mut text: &[u8]) {
+        let documents =
+            serde_saphyr::read_with_options::<_, Value>(&mut text, yaml_as_kubectl_reads_it());
+        for (index, document) in documents.enumerate() {
+            let origin = Origin {
+                file: file.to_owned(),
+                document: index + 1,
+                item: None,
+            };
+            match document {
+                Ok(document) => self.document(origin, document),
+                Err(error) => {
+                    let message = error.without_snippet().to_string();
+                    self.faults.push(Fault::Malformed { origin, message });
+                }
+            }
+        }
+    }
+
+    fn document(&mut self, origin: Origin, document: Value) {
+        let Value::Object(mut object) = document else {
+            let message = "is not an object with apiVersion and kind".to_owned();
+            return self.faults.push(Fault::Malformed { origin, message });
+        };
+        let (version, kind) = (text_of(&object, "apiVersion"), text_of(&object, "kind"));
+        if (version.as_str(), kind.as_str()) == ("v1", "List") {
+            let Some(Value::Array(items)) = object.remove("items") else {
+                let message = "is a List without items".to_owned();
+                return self.faults.push(Fault::Malformed { origin, message });
+            };
+            for (index, item) in items.into_iter().enumerate() {
+                self.document(
+                    Origin {
+                        item: Some(index + 1),
+                        ..origin.clone()
+                    },
+                    item,
+                );
+            }
+            return;
+        }
+        if version.is_empty() || kind.is_empty() {
+            let message = "has no apiVersion and kind".to_owned();
+            return self.faults.push(Fault::Malformed { origin, message });
+        }
+        if version.split('/').next() != Some(GROUP) {
+            return;
+        }
+        match (version.as_str(), kind.as_str()) {
+            (API_VERSION, DATABASE) => {
+                let read = self.resource(origin, DATABASE, object, faults_of_database);
+                self.found.databases.extend(read);
+            }
+            (API_VERSION, POLICY) => {
+                let read = self.resource(origin, POLICY, object, faults_of_policy);
+                self.found.policies.extend(read);
+            }
+            _ => self.faults.push(Fault::UnknownKind {
+                origin,
+                kind,
+                version,
+            }),
+        }
+    }
+
+    fn resource<S: DeserializeOwned>(
+        &mut self,
+        origin: Origin,
+        kind: &'static str,
+        mut object: Map<String, Value>,
+        check: fn(&S) -> Vec<String>,
+    ) -> Option<Written<S>> {
+        let spec = object.remove("spec").unwrap_or(Value::Object(Map::new()));
+        let metadata = match object.remove("metadata") {
+            Some(Value::Object(metadata)) => metadata,
+            _ => Map::new(),
+        };
+        let name = text_of(&metadata, "name");
+        let namespace = match text_of(&metadata, "namespace") {
+            own if own.is_empty() => self.namespace.to_owned(),
+            own => own,
+        };
+        let mut messages = Vec::new();
+        if name.is_empty() {
+            messages.push("metadata.name: is required".to_owned());
+        }
+        let unknown =
+            |path: &str, name: &str| format!("{path}{name}: this version does not know the field");
+        for known in ["apiVersion", "kind", "status"] {
+            object.remove(known);
+        }
+        messages.extend(object.keys().map(|name| unknown("", name)));
+        let strange = metadata
+            .keys()
+            .filter(|name| !METADATA.contains(&name.as_str()));
+        messages.extend(strange.map(|name| unknown("metadata.", name)));
+        let spec = match serde_path_to_error::deserialize::<_, S>(spec) {
+            Ok(spec) => {
+                messages.extend(check(&spec));
+                Some(spec)
+            }
+            Err(error) => {
+                messages.push(format!("spec.{}: {}", error.path(), error.inner()));
+                None
+            }
+        };
+        let faultless = messages.is_empty();
+        for message in messages {
+            let (origin, name) = (origin.clone(), name.clone());
+            self.faults.push(Fault::Field {
+                origin,
+                kind,
+                name,
+                message,
+            });
+        }
+        if !self.seen.insert((kind, namespace.clone(), name.clone())) {
+            self.faults.push(Fault::Twice {
+                origin,
+                kind,
+                namespace,
+                name,
+            });
+            return None;
+        }
+        spec.filter(|_| faultless).map(|spec| Written {
+            origin,
+            namespace,
+            name,
+            spec,
+        })
+    }
+}
+
+fn faults_of_database(spec: &TargetDatabaseSpec) -> Vec<String> {
+    let faults = Target::parse(spec).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect()
+}
+
+fn faults_of_policy(spec: &RetentionPolicySpec) -> Vec<String> {
+    Mandate::faults(spec)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// YAML 1.1, since that is what `kubectl` makes of the same file: `no` is false, `010` is eight. A
+/// key written twice is an error.
+fn yaml_as_kubectl_reads_it() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        strict_booleans: false,
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    }
+}
+
+fn text_of(object: &Map<String, Value>, key: &str) -> String {
+    object
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn manifests_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("yaml" | "yml" | "json")) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests;
