@@ -1,12 +1,12 @@
 //! One piece of work on one database: a plan, or a run. The same for controller and CLI.
 
 use jiff::Timestamp;
-use oubliette_core::api::reason::Reason;
+pub use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::ledger::Owner;
 use oubliette_core::name::Ident;
-use oubliette_core::plan::{Intent, Refusal};
+use oubliette_core::plan::Intent;
 use oubliette_core::policy::Policy;
-use oubliette_core::report::{PlanReport, Progress, RunReport};
+use oubliette_core::report::Progress;
 use secrecy::SecretSlice;
 use tokio::sync::watch;
 
@@ -40,19 +40,6 @@ pub struct Pacing {
     pub lock_timeout: std::time::Duration,
 }
 
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobKind {
-    /// Count and report; changes nothing and needs no ledger.
-    Plan,
-    /// Carry the policy out. An open run of this policy in the ledger is resumed first, whatever id
-    /// is asked for.
-    Run {
-        /// Primary key of the run in the ledger.
-        id: String,
-    },
-}
-
 /// One piece of work.
 #[derive(Debug)]
 pub struct Job {
@@ -81,65 +68,8 @@ pub struct Job {
     pub now: Timestamp,
 }
 
-/// Why a job is told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopWhy {
-    /// The program ends; the run stays open and is resumed.
-    Shutdown,
-    /// Another replica leads now; the run stays open and is resumed there.
-    LeaseLost,
-    /// `suspend: true`; the run stays open and is resumed.
-    Suspended,
-    /// The spec changed; the run is ended as abandoned.
-    SpecChanged,
-    /// The resource is gone or its namespace ends; the run is ended as abandoned.
-    Deleted,
-}
-
-impl StopWhy {
-    /// Whether the run is ended in the ledger rather than left open.
-    pub fn abandons(self) -> bool {
-        match self {
-            Self::SpecChanged | Self::Deleted => true,
-            Self::Shutdown | Self::LeaseLost | Self::Suspended => false,
-        }
-    }
-}
-
 /// Tells a job to stop: `None` until it should.
 pub type StopSignal = watch::Receiver<Option<StopWhy>>;
-
-/// How a job ended.
-#[derive(Clone, Debug)]
-pub enum JobOutcome {
-    /// The plan stands and nothing was changed.
-    Planned(PlanReport),
-    /// Something stands in the way; nothing was changed.
-    Refused {
-        /// The figures, where it came to counting.
-        plan: Option<PlanReport>,
-        /// Everything that stands in the way.
-        refusals: Vec<Refusal>,
-    },
-    /// A run ended; its report says how.
-    Ran {
-        /// The plan it carried out; `None` where the ledger says that the run had ended before.
-        plan: Option<PlanReport>,
-        /// What it did.
-        run: RunReport,
-    },
-    /// Told to stop.
-    Stopped(StopWhy),
-    /// It could not be done.
-    Failed {
-        /// The class.
-        reason: Reason,
-        /// What happened and what to do; no value of a row.
-        message: String,
-        /// Whether trying again may help without anybody acting.
-        passing: bool,
-    },
-}
 
 /// Where a job shows how far it is.
 pub type ProgressSender = watch::Sender<Progress>;

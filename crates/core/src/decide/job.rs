@@ -32,6 +32,16 @@ pub enum StopWhy {
     Deleted,
 }
 
+impl StopWhy {
+    /// Whether the run is ended in the ledger rather than left open.
+    pub fn abandons(self) -> bool {
+        match self {
+            Self::SpecChanged | Self::Deleted => true,
+            Self::Shutdown | Self::LeaseLost | Self::Suspended => false,
+        }
+    }
+}
+
 /// How a job ended.
 #[derive(Clone, Debug)]
 pub enum JobOutcome {
@@ -46,8 +56,8 @@ pub enum JobOutcome {
     },
     /// The run ended and says how.
     Ran {
-        /// The plan it carried out.
-        plan: PlanReport,
+        /// The plan it carried out; `None` where the ledger says that the run had ended before.
+        plan: Option<PlanReport>,
         /// What it did.
         run: RunReport,
     },
@@ -57,7 +67,9 @@ pub enum JobOutcome {
     Failed {
         /// Why.
         reason: Reason,
-        /// For people; never a value of the database.
+        /// What happened and what to do; never a value of the database.
         message: String,
+        /// Whether trying again may help without anybody acting.
+        passing: bool,
     },
 }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::job::{JobKind, JobOutcome, StopWhy};
+use super::job::{JobKind, JobOutcome};
 use super::retention_policy::{Finished, Observed};
 use super::retry::{Failures, same_run_again};
 use super::{Event, Verdict, elsewhere, say};
@@ -59,7 +59,9 @@ pub(super) fn enter(
             told.verdict = Some(verdict);
         }
         JobOutcome::Ran { plan, run } => {
-            enter_plan(status, plan, job, observed);
+            if let Some(plan) = plan {
+                enter_plan(status, plan, job, observed);
+            }
             enter_run(status, run);
             let verdict = say::ended(run);
             let warning = verdict.reason.is_failure();
@@ -69,28 +71,29 @@ pub(super) fn enter(
         }
         JobOutcome::Stopped(why) => {
             told.failures = observed.failures;
-            match why {
-                StopWhy::Shutdown | StopWhy::LeaseLost | StopWhy::Suspended => {}
-                StopWhy::SpecChanged | StopWhy::Deleted => {
-                    if let JobKind::Run { id } = job.kind {
-                        let note = say::given_up(id, say::done(job.progress));
-                        told.events
-                            .push(Event::new(true, Reason::Abandoned, "Run", &note));
-                    }
-                    close(
-                        status,
-                        job,
-                        observed,
-                        RunOutcome::Stopped(Reason::Abandoned),
-                    );
+            if why.abandons() {
+                if let JobKind::Run { id } = job.kind {
+                    let note = say::given_up(id, say::done(job.progress));
+                    told.events
+                        .push(Event::new(true, Reason::Abandoned, "Run", &note));
                 }
+                close(
+                    status,
+                    job,
+                    observed,
+                    RunOutcome::Stopped(Reason::Abandoned),
+                );
             }
         }
-        JobOutcome::Failed { reason, message } => {
+        JobOutcome::Failed {
+            reason,
+            message,
+            passing,
+        } => {
             told.failures = failed(observed, *reason);
             match job.kind {
                 JobKind::Plan => status.plan_generation = None,
-                JobKind::Run { .. } if same_run_again(*reason) => {}
+                JobKind::Run { .. } if *passing || same_run_again(*reason) => {}
                 JobKind::Run { .. } => close(status, job, observed, RunOutcome::Failed(*reason)),
             }
             let message = if message.is_empty() {

@@ -211,7 +211,7 @@ fn planned(rows: i64) -> JobOutcome {
 
 fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
     JobOutcome::Ran {
-        plan: plan_of(12, now),
+        plan: Some(plan_of(12, now)),
         run: RunReport {
             run: id.to_owned(),
             plan: Digest::of_bytes(b"plan"),
@@ -251,6 +251,7 @@ fn failed(reason: Reason) -> JobOutcome {
     JobOutcome::Failed {
         reason,
         message: "no answer from crm-rw:5432".to_owned(),
+        passing: false,
     }
 }
 
