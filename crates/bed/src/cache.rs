@@ -39,12 +39,13 @@ pub(crate) fn control_plane_module() -> [(&'static str, &'static str); 2] {
     [("go.mod", GO_MOD), ("go.sum", GO_SUM)]
 }
 
-/// The version that the control plane's module asks for.
+/// The version that the control plane's module asks for, without its `v`.
 pub(crate) fn kubernetes_version() -> &'static str {
     GO_MOD
-        .split_once("require k8s.io/kubernetes ")
-        .and_then(|(_, rest)| rest.split_whitespace().next())
-        .unwrap_or("unknown")
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("k8s.io/kubernetes v"))
+        .and_then(|version| version.split_whitespace().next())
+        .unwrap_or_default()
 }
 
 /// The folder of freshly initialised data folders.
@@ -91,4 +92,14 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_says_which_kubernetes_is_built() {
+        assert!(kubernetes_version().starts_with("1."), "{GO_MOD}");
+    }
 }

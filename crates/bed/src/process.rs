@@ -101,6 +101,7 @@ impl Launch {
         Ok(Process {
             child,
             log: log.to_owned(),
+            tidy: self.death == "QUIT",
         })
     }
 }
@@ -110,6 +111,8 @@ impl Launch {
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
+    /// Whether it ends at once on QUIT, leaving nothing in the kernel.
+    tidy: bool,
 }
 
 impl Process {
@@ -161,7 +164,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let ended = self.tidy
+            && self.signal(Signal::QUIT).is_ok()
+            && wait_until(Duration::from_secs(5), "the end", || self.ended()).is_ok();
+        if !ended {
             let _ = self.kill9();
         }
     }

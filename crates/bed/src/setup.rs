@@ -95,7 +95,7 @@ fn install_packages(packages: &[&str], cache: &Path) -> Result<()> {
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C.UTF-8");
-        Step::begin(what, command, cache)?.finish()
+        Step::begin(what, &command, cache)?.finish()
     };
     apt("Debian's package lists", &["update"])?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
@@ -156,7 +156,7 @@ fn begin_unstable_tree(cache: &Path) -> Result<Step> {
         .arg(&partial)
         .arg(UNSTABLE_MIRROR)
         .env("DEBIAN_FRONTEND", "noninteractive");
-    Step::begin("PostgreSQL 18 and MySQL", command, cache)
+    Step::begin("PostgreSQL 18 and MySQL", &command, cache)
 }
 
 fn finish_unstable_tree(cache: &Path, step: Step) -> Result<()> {
@@ -190,7 +190,7 @@ fn build_control_plane(cache: &Path) -> Result<()> {
     command
         .current_dir(&work)
         .args(["build", "-v", "-trimpath", "-ldflags"])
-        .arg(format!("-s -w -X {symbol}={version}"))
+        .arg(format!("-s -w -X {symbol}=v{version}"))
         .arg("-o")
         .arg(&programs)
         .arg("tool")
@@ -199,7 +199,7 @@ fn build_control_plane(cache: &Path) -> Result<()> {
         .env("CGO_ENABLED", "0")
         .env("GOCACHE", work.join("build-cache"))
         .env("GOMODCACHE", work.join("module-cache"));
-    Step::begin("Kubernetes control plane", command, cache)?.finish()?;
+    Step::begin("Kubernetes control plane", &command, cache)?.finish()?;
     // The package of etcd's program is called `server`.
     fs::rename(programs.join("server"), programs.join("etcd"))?;
     remove_folder(&folder)?;
@@ -207,12 +207,25 @@ fn build_control_plane(cache: &Path) -> Result<()> {
     remove_folder(&work)
 }
 
+/// Removes a folder, unless something is mounted below it, which would be emptied too.
 fn remove_folder(path: &Path) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("failed to list mounts")?;
+    if let Some(mount) = mount_below(&mounts, path) {
+        bail!("{mount} is mounted; `umount {mount}`, then try again");
+    }
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).with_context(|| format!("failed to remove {}", path.display())),
     }
+}
+
+/// The first mount at or below a folder, in the lines of mountinfo.
+fn mount_below<'a>(mounts: &'a str, folder: &Path) -> Option<&'a str> {
+    mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .find(|mount| Path::new(mount).starts_with(folder))
 }
 
 /// Whether a program is on the search path, or where only administrators look.
@@ -238,4 +251,20 @@ fn is_debian() -> bool {
         })
     });
     of_debian && on_path("apt-get")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_a_mount_below_it_is_recognised() {
+        let mounts = "27 1 254:0 / / rw - ext4 /dev/vda rw\n\
+                      42 27 0:39 / /cache/sid.partial/proc rw,relatime - proc proc rw\n";
+        let below = |folder: &str| mount_below(mounts, Path::new(folder));
+        assert_eq!(below("/cache/sid.partial"), Some("/cache/sid.partial/proc"));
+        assert_eq!(below("/cache"), Some("/cache/sid.partial/proc"));
+        assert_eq!(below("/cache/sid"), None);
+        assert_eq!(below("/tmp"), None);
+    }
 }

@@ -47,12 +47,13 @@ pub(super) fn arguments(kind: Kind, folder: &Path, port: u16, options: &Options)
     set("sync-binlog", "0");
     set("server-id", "1");
     set("log-bin", "binlog");
-    set("binlog-format", "ROW");
     set("character-set-server", "utf8mb4");
     set("secure-file-priv", "");
     set("local-infile", "OFF");
     if kind == Kind::MySql {
         set("mysqlx", "OFF");
+    } else {
+        set("binlog-format", "ROW");
     }
     if options.log_statements {
         set("general-log", "ON");

@@ -36,6 +36,8 @@ pub(super) fn arguments(folder: &Path, port: u16, options: &Options) -> Vec<Stri
     set("ssl_key_file", &inside("server.key"));
     set("ssl_ca_file", &inside("ca.pem"));
     set("fsync", "off");
+    // In the data folder, so that a killed server leaves none behind in the kernel.
+    set("dynamic_shared_memory_type", "mmap");
     set("max_connections", "300");
     set("shared_buffers", "256MB");
     set("max_wal_size", "2GB");

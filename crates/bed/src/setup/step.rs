@@ -25,7 +25,7 @@ pub(super) struct Step {
 
 impl Step {
     /// Starts it; its log is in the cache folder, and stays there when it fails.
-    pub(super) fn begin(what: &str, mut command: Command, cache: &Path) -> Result<Self> {
+    pub(super) fn begin(what: &str, command: &Command, cache: &Path) -> Result<Self> {
         let name: String = what
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
@@ -33,7 +33,7 @@ impl Step {
         let log = cache.join(format!("setup-{name}.log"));
         let file = File::create(&log)?;
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command
+        let child = ending_with_us(command)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -90,4 +90,30 @@ impl Drop for Step {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The same command, which ends with this process, and with it all that it started and mounted:
+/// debootstrap mounts `/proc` below its tree, and whoever removed the tree of a killed one would walk into it.
+fn ending_with_us(command: &Command) -> Command {
+    let unshare = ["--mount", "--pid", "--fork", "--kill-child"];
+    let may_unshare = Command::new("unshare")
+        .args(unshare)
+        .arg("true")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let mut guarded = Command::new("setpriv");
+    guarded.args(["--pdeathsig", "KILL", "--"]);
+    if may_unshare {
+        guarded.arg("unshare").args(unshare).arg("--");
+    }
+    guarded.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            guarded.env(name, value);
+        }
+    }
+    if let Some(folder) = command.get_current_dir() {
+        guarded.current_dir(folder);
+    }
+    guarded
 }
