@@ -10,6 +10,7 @@ mod chart;
 mod cluster;
 mod expect;
 mod interruption;
+mod lease;
 mod operator;
 mod printed;
 mod scenario;
@@ -31,6 +32,7 @@ use crate::world::{World, repository};
 fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     cases.extend(scenario::cases()?);
+    cases.extend(lease::cases());
     Ok(cases)
 }
 
