@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, Config};
@@ -213,7 +213,7 @@ fn a_stolen_lease_cancels_the_first_holders_token(world: &World) -> Result<()> {
             Err(LeaseError::Lost { holder, .. }) => {
                 ensure!(holder.as_deref() == Some("thief"), "{holder:?}");
             }
-            other => ensure!(false, "{other:?}"),
+            other => bail!("{other:?}"),
         }
         let held = spec(&api).await?;
         ensure!(held.holder_identity.as_deref() == Some("thief"), "{held:?}");
