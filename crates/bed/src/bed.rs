@@ -18,6 +18,8 @@ pub struct Wanted {
     pub servers: BTreeSet<Kind>,
     /// Whether a control plane.
     pub cluster: bool,
+    /// Whether helm, which is only installed, not started.
+    pub tools: bool,
     /// How the database servers are to differ from the usual ones.
     pub options: Options,
 }
@@ -28,6 +30,7 @@ impl Wanted {
         Self {
             servers: Kind::ALL.into_iter().collect(),
             cluster: true,
+            tools: true,
             options: Options::default(),
         }
     }
@@ -39,8 +42,9 @@ impl Wanted {
             match (name, Kind::named(name)) {
                 (_, Some(kind)) => drop(wanted.servers.insert(kind)),
                 ("cluster", None) => wanted.cluster = true,
+                ("tools", None) => wanted.tools = true,
                 _ => bail!(
-                    "there is no {name}; the bed has cluster, {}",
+                    "there is no {name}; the bed has cluster, tools, {}",
                     Kind::ALL.map(Kind::name).join(", ")
                 ),
             }

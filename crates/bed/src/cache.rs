@@ -11,9 +11,52 @@ use anyhow::{Context, Result, bail};
 /// Names the way the unstable tree is made; raise it when the packages change.
 const UNSTABLE_TREE: &str = "sid";
 
-/// The module of nothing but `tool` lines, which becomes the control plane.
-const GO_MOD: &str = include_str!("../../../tests/cluster/go.mod");
-const GO_SUM: &str = include_str!("../../../tests/cluster/go.sum");
+/// A Go module of nothing but `tool` lines, whose programs are built into the cache.
+pub(crate) struct Module {
+    /// What its folder in the cache begins with.
+    pub(crate) name: &'static str,
+    /// Its `go.mod`.
+    pub(crate) go_mod: &'static str,
+    /// Its `go.sum`.
+    pub(crate) go_sum: &'static str,
+    /// The programs that it builds.
+    pub(crate) programs: &'static [&'static str],
+}
+
+/// The control plane.
+pub(crate) const CONTROL_PLANE: Module = Module {
+    name: "cluster",
+    go_mod: include_str!("../../../tests/cluster/go.mod"),
+    go_sum: include_str!("../../../tests/cluster/go.sum"),
+    programs: &[
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kubectl",
+    ],
+};
+
+/// What tests of the chart need. A module of its own: together they would not agree on versions.
+pub(crate) const TOOLS: Module = Module {
+    name: "tools",
+    go_mod: include_str!("../../../tests/tools/go.mod"),
+    go_sum: include_str!("../../../tests/tools/go.sum"),
+    programs: &["helm"],
+};
+
+impl Module {
+    /// The folder of its programs, keyed by what they are built from.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        let key = digest(&[self.go_mod, self.go_sum])?;
+        Ok(folder()?.join(format!("{}-{key}", self.name)))
+    }
+
+    /// Those of its programs that a folder has not.
+    pub(crate) fn absent_from(&self, folder: &Path) -> Vec<&'static str> {
+        let absent = |program: &&&str| !folder.join(program).exists();
+        self.programs.iter().filter(absent).copied().collect()
+    }
+}
 
 /// The cache folder: `OUBLIETTE_BED_CACHE`, or a folder in the user's cache folder.
 pub fn folder() -> Result<PathBuf> {
@@ -29,19 +72,10 @@ pub(crate) fn unstable_tree() -> Result<PathBuf> {
     Ok(folder()?.join(UNSTABLE_TREE))
 }
 
-/// The folder of the control plane's programs, keyed by what they are built from.
-pub(crate) fn control_plane() -> Result<PathBuf> {
-    Ok(folder()?.join(format!("cluster-{}", digest(&[GO_MOD, GO_SUM])?)))
-}
-
-/// The files of the control plane's Go module.
-pub(crate) fn control_plane_module() -> [(&'static str, &'static str); 2] {
-    [("go.mod", GO_MOD), ("go.sum", GO_SUM)]
-}
-
 /// The version that the control plane's module asks for, without its `v`.
 pub(crate) fn kubernetes_version() -> &'static str {
-    GO_MOD
+    CONTROL_PLANE
+        .go_mod
         .lines()
         .find_map(|line| line.trim_start().strip_prefix("k8s.io/kubernetes v"))
         .and_then(|version| version.split_whitespace().next())
@@ -100,6 +134,6 @@ mod tests {
 
     #[test]
     fn the_module_says_which_kubernetes_is_built() {
-        assert!(kubernetes_version().starts_with("1."), "{GO_MOD}");
+        assert!(kubernetes_version().starts_with("1."));
     }
 }

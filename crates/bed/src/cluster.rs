@@ -217,4 +217,4 @@ fn base64_decode(text: &str) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-pub(crate) use start::{PROGRAMS, assets_folder};
+pub(crate) use start::assets_folder;

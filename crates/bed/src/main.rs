@@ -13,7 +13,7 @@ const USAGE: &str = "usage:
   bed setup [--only LIST]                                install what is missing (make setup)
   bed run [--only LIST] [--log-statements] -- COMMAND…   run a command with servers beside it
   bed up  [--only LIST] [--log-statements]     start servers, print where they are, stay until stdin ends
-LIST is one or more of postgres15,postgres18,mariadb,mysql,cluster (all)";
+LIST is one or more of postgres15,postgres18,mariadb,mysql,cluster,tools (all)";
 
 fn main() -> ExitCode {
     match run(env::args().skip(1).collect()) {

@@ -18,7 +18,11 @@ use anyhow::{Context, Result, bail};
 use missing::Missing;
 use step::Step;
 
-use crate::{Wanted, cache, scratch::is_root};
+use crate::{
+    Wanted,
+    cache::{self, CONTROL_PLANE, Module, TOOLS},
+    scratch::is_root,
+};
 
 /// Packages of Debian's unstable suite: the newest PostgreSQL and MySQL, without the latter's service.
 const UNSTABLE_PACKAGES: &str = "mysql-server-core,mysql-client-core,postgresql-18";
@@ -78,7 +82,20 @@ fn install(missing: &Missing, cache: &Path) -> Result<()> {
         .then(|| begin_unstable_tree(cache))
         .transpose()?;
     if missing.control_plane {
-        build_control_plane(cache)?;
+        let version = cache::kubernetes_version();
+        let flags = format!("-X k8s.io/component-base/version.gitVersion=v{version}");
+        // The package of etcd's program is called `server`.
+        let names = [("server", "etcd")];
+        build(
+            "Kubernetes control plane",
+            &CONTROL_PLANE,
+            &flags,
+            &names,
+            cache,
+        )?;
+    }
+    if missing.tools {
+        build("helm", &TOOLS, "", &[], cache)?;
     }
     if let Some(tree) = tree {
         finish_unstable_tree(cache, tree)?;
@@ -174,23 +191,26 @@ fn finish_unstable_tree(cache: &Path, step: Step) -> Result<()> {
         .with_context(|| format!("failed to put the tree in place in {}", cache.display()))
 }
 
-/// Builds the control plane from its published modules, with caches of its own that go afterwards.
-fn build_control_plane(cache: &Path) -> Result<()> {
-    let folder = cache::control_plane()?;
-    let work = cache.join("cluster.partial");
+/// Builds programs from their published modules, with Go caches of its own that go afterwards.
+fn build(
+    what: &str,
+    module: &Module,
+    linker_flags: &str,
+    new_names: &[(&str, &str)],
+    cache: &Path,
+) -> Result<()> {
+    let folder = module.folder()?;
+    let work = cache.join(format!("{}.partial", module.name));
     remove_folder(&work)?;
     let programs = work.join("bin");
     fs::create_dir_all(&programs)?;
-    for (name, text) in cache::control_plane_module() {
-        fs::write(work.join(name), text)?;
-    }
-    let version = cache::kubernetes_version();
-    let symbol = "k8s.io/component-base/version.gitVersion";
+    fs::write(work.join("go.mod"), module.go_mod)?;
+    fs::write(work.join("go.sum"), module.go_sum)?;
     let mut command = Command::new("go");
     command
         .current_dir(&work)
         .args(["build", "-v", "-trimpath", "-ldflags"])
-        .arg(format!("-s -w -X {symbol}=v{version}"))
+        .arg(format!("-s -w {linker_flags}"))
         .arg("-o")
         .arg(&programs)
         .arg("tool")
@@ -199,9 +219,10 @@ fn build_control_plane(cache: &Path) -> Result<()> {
         .env("CGO_ENABLED", "0")
         .env("GOCACHE", work.join("build-cache"))
         .env("GOMODCACHE", work.join("module-cache"));
-    Step::begin("Kubernetes control plane", &command, cache)?.finish()?;
-    // The package of etcd's program is called `server`.
-    fs::rename(programs.join("server"), programs.join("etcd"))?;
+    Step::begin(what, &command, cache)?.finish()?;
+    for (built, wanted) in new_names {
+        fs::rename(programs.join(built), programs.join(wanted))?;
+    }
     remove_folder(&folder)?;
     fs::rename(&programs, &folder)?;
     remove_folder(&work)

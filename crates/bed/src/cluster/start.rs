@@ -12,18 +12,11 @@ use anyhow::{Context, Result, bail};
 use super::{Cluster, audit};
 use crate::{
     authority::{authority, write_key_pair},
-    cache, port,
+    cache::CONTROL_PLANE,
+    port,
     process::{Launch, Process, port_was_taken, tail, wait_until},
     scratch::{Scratch, random_hex, write_file},
 };
-
-/// The programs of a control plane.
-pub(crate) const PROGRAMS: [&str; 4] = [
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kubectl",
-];
 
 const START_LIMIT: Duration = Duration::from_secs(90);
 
@@ -40,19 +33,17 @@ pub(super) struct Own {
 pub(crate) fn assets_folder() -> Result<PathBuf> {
     match env::var_os("KUBEBUILDER_ASSETS").filter(|it| !it.is_empty()) {
         Some(folder) => Ok(PathBuf::from(folder)),
-        None => cache::control_plane(),
+        None => CONTROL_PLANE.folder(),
     }
 }
 
 pub(super) fn start() -> Result<Cluster> {
     let assets = assets_folder()?;
-    for program in PROGRAMS {
-        if !assets.join(program).exists() {
-            bail!(
-                "the control plane has no {program} in {}: run `make setup`",
-                assets.display()
-            );
-        }
+    if let Some(program) = CONTROL_PLANE.absent_from(&assets).first() {
+        bail!(
+            "the control plane has no {program} in {}: run `make setup`",
+            assets.display()
+        );
     }
     for _ in 0..5 {
         if let Some(cluster) = try_start(&assets).context("failed to start the control plane")? {

@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 
 use super::{is_debian, is_root, on_path};
 use crate::{
-    Kind, Wanted, cache,
-    cluster::{PROGRAMS, assets_folder, wants_existing},
+    Kind, Wanted,
+    cache::{self, CONTROL_PLANE, TOOLS},
+    cluster::{assets_folder, wants_existing},
     external,
     kind::Programs,
 };
@@ -21,6 +22,8 @@ pub(super) struct Missing {
     pub(super) unstable_tree: bool,
     /// The control plane's programs.
     pub(super) control_plane: bool,
+    /// The programs that tests of the chart need.
+    pub(super) tools: bool,
 }
 
 impl Missing {
@@ -66,10 +69,7 @@ impl Missing {
         }
         if wanted.cluster && !wants_existing() {
             let folder = assets_folder()?;
-            let absent: Vec<&str> = PROGRAMS
-                .into_iter()
-                .filter(|program| !folder.join(program).exists())
-                .collect();
+            let absent = CONTROL_PLANE.absent_from(&folder);
             if !absent.is_empty() && env::var_os("KUBEBUILDER_ASSETS").is_some() {
                 bail!(
                     "KUBEBUILDER_ASSETS names {}, which has no {}; unset it to have them built",
@@ -79,6 +79,7 @@ impl Missing {
             }
             missing.control_plane = !absent.is_empty();
         }
+        missing.tools = wanted.tools && !TOOLS.absent_from(&TOOLS.folder()?).is_empty();
         Ok(missing)
     }
 
@@ -88,8 +89,9 @@ impl Missing {
             packages,
             unstable_tree,
             control_plane,
+            tools,
         } = self;
-        packages.is_empty() && !unstable_tree && !control_plane
+        packages.is_empty() && !unstable_tree && !control_plane && !tools
     }
 
     /// What is about to be installed, one line each.
@@ -112,6 +114,13 @@ impl Missing {
                 "Kubernetes {} control plane, built with Go: {} (0.3 GB, 5 GB while it is built; 4-8 minutes on 2 cores)",
                 cache::kubernetes_version(),
                 cache.join("cluster-*").display()
+            ));
+        }
+        if self.tools {
+            lines.push(format!(
+                "{}, built with Go: {} (1-2 minutes)",
+                TOOLS.programs.join(", "),
+                cache.join("tools-*").display()
             ));
         }
         lines
@@ -138,10 +147,10 @@ impl Missing {
         if self.unstable_tree && !is_debian() && !on_path("debootstrap") {
             obstacles.push("debootstrap is missing".to_owned());
         }
-        if self.control_plane && !on_path("go") {
+        if (self.control_plane || self.tools) && !on_path("go") {
             obstacles.push(
-                "go is missing (1.26, https://go.dev/dl), which builds the control plane; or set KUBEBUILDER_ASSETS \
-                 or USE_EXISTING_CLUSTER=true"
+                "go is missing (1.26, https://go.dev/dl), which builds the control plane and helm; or, for the former, set \
+                 KUBEBUILDER_ASSETS or USE_EXISTING_CLUSTER=true"
                     .to_owned(),
             );
         }
