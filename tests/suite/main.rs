@@ -5,6 +5,7 @@
 
 #![expect(dead_code, reason = "the harness stands before all of its cases do")]
 
+mod bad_input;
 mod case;
 mod chart;
 mod cluster;
@@ -13,6 +14,7 @@ mod interruption;
 mod lease;
 mod operator;
 mod printed;
+mod privacy;
 mod scenario;
 mod servers;
 mod sql;
@@ -33,6 +35,8 @@ fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     cases.extend(scenario::cases()?);
     cases.extend(lease::cases());
+    cases.extend(bad_input::cases());
+    cases.extend(privacy::cases());
     Ok(cases)
 }
 
@@ -43,7 +47,7 @@ fn own_operator_cases() -> Vec<Case> {
 
 /// Cases that look at what all the others left behind.
 fn last_cases() -> Vec<Case> {
-    Vec::new()
+    privacy::last_cases()
 }
 
 fn main() -> ExitCode {

@@ -58,8 +58,8 @@ fn run(world: &World, server: Server, case: &str, folder: &Path) -> Result<()> {
     let mut stage = Stage::set(world, case, database, &manifests(folder)?, expect.grants)
         .with_context(|| expect.about.clone())?;
     let outcome = play(&mut stage, &expect);
-    // What the API holds is searched at the end of the suite, whatever became of the case.
-    let finished = stage.namespace.finish();
+    // What the API and the ledger hold is searched at the end of the suite, whatever became of the case.
+    let finished = stage.keep_ledger().and_then(|()| stage.namespace.finish());
     outcome.with_context(|| {
         format!(
             "{} ({}, namespace {}, database {})",
@@ -124,11 +124,12 @@ pub(crate) struct Stage<'w> {
     pub(crate) policy: String,
     /// The operator's database user.
     pub(crate) user: String,
+    /// That user's password.
+    pub(crate) password: String,
 }
 
 impl<'w> Stage<'w> {
-    /// Creates namespace, database user, Secret and TargetDatabase (unless the manifests bring
-    /// their own), then applies the manifests.
+    /// Prepares a stage, then applies the manifests and a TargetDatabase, unless they bring one.
     pub(crate) fn set(
         world: &'w World,
         case: &str,
@@ -136,8 +137,22 @@ impl<'w> Stage<'w> {
         manifests: &str,
         given: Grants,
     ) -> Result<Self> {
-        let manifests = database.fill(manifests);
-        let objects = documents(&manifests)?;
+        let stage = Self::prepare(world, case, database, manifests, given)?;
+        let objects = stage.objects(manifests)?;
+        stage.apply(&objects)?;
+        Ok(stage)
+    }
+
+    /// Creates the namespace, the database user with its grants, Secrets and ConfigMap, and applies
+    /// none of the manifests.
+    pub(crate) fn prepare(
+        world: &'w World,
+        case: &str,
+        database: Database,
+        manifests: &str,
+        given: Grants,
+    ) -> Result<Self> {
+        let objects = documents(&database.fill(manifests))?;
         let policy = objects
             .iter()
             .find(|o| o["kind"] == "RetentionPolicy")
@@ -155,30 +170,45 @@ impl<'w> Stage<'w> {
             namespace,
             policy,
             user,
+            password,
         };
         stage.grant(&objects, given)?;
-        stage.apply_secrets(&password)?;
-        let mut objects = objects;
-        if !objects.iter().any(|o| o["kind"] == "TargetDatabase") {
-            objects.insert(0, stage.target_database());
-        }
-        // The operator may read these Secrets, by their names, because these Roles say so.
-        stage
-            .namespace
-            .apply(&printed::roles(&objects, &stage.namespace.name)?)?;
-        for object in &objects {
-            stage.namespace.apply_value(object)?;
-        }
+        stage.apply_secrets()?;
         Ok(stage)
     }
 
-    fn apply_secrets(&self, password: &str) -> Result<()> {
-        let ca = std::fs::read_to_string(&self.database.endpoint.ca)
-            .context("failed to read the bed's certificate authority")?;
-        self.namespace.apply_value(&json!({
+    /// The manifests of this stage, with a TargetDatabase in front unless they bring one.
+    pub(crate) fn objects(&self, manifests: &str) -> Result<Vec<Value>> {
+        let mut objects = documents(&self.database.fill(manifests))?;
+        if !objects.iter().any(|o| o["kind"] == "TargetDatabase") {
+            objects.insert(0, self.target_database());
+        }
+        Ok(objects)
+    }
+
+    /// Applies objects, and the Roles by which the operator may read the Secrets they name.
+    pub(crate) fn apply(&self, objects: &[Value]) -> Result<()> {
+        self.namespace
+            .apply(&printed::roles(objects, &self.namespace.name)?)?;
+        for object in objects {
+            self.namespace.apply_value(object)?;
+        }
+        Ok(())
+    }
+
+    /// The Secret with the operator's login.
+    pub(crate) fn credentials(&self, password: &str) -> Value {
+        json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-credentials"},
             "stringData": {"username": self.user, "password": password},
-        }))?;
+        })
+    }
+
+    fn apply_secrets(&self) -> Result<()> {
+        let ca = std::fs::read_to_string(&self.database.endpoint.ca)
+            .context("failed to read the bed's certificate authority")?;
+        self.namespace
+            .apply_value(&self.credentials(&self.password))?;
         self.namespace.apply_value(&json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "target-ca"},
             "data": {"ca.crt": ca},
@@ -292,6 +322,27 @@ impl<'w> Stage<'w> {
                 }
             },
         )
+    }
+
+    /// Keeps what the ledger holds for the privacy case.
+    pub(crate) fn keep_ledger(&self) -> Result<()> {
+        let admin = &self.database.admin;
+        let tables = if self.database.server.is_postgres() {
+            "SELECT 'oubliette.' || quote_ident(table_name) FROM information_schema.tables WHERE table_schema = 'oubliette'"
+        } else {
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name LIKE 'oubliette\\_%'"
+        };
+        let mut kept = String::new();
+        for row in self.world.block_on(admin.rows(tables))? {
+            for table in row.into_iter().flatten() {
+                let rows = self
+                    .world
+                    .block_on(admin.rows(&format!("SELECT * FROM {table}")))?;
+                kept += &format!("{table}: {rows:?}\n");
+            }
+        }
+        self.world
+            .keep(&format!("ledger-{}.txt", self.namespace.name), &kept)
     }
 
     /// The policy's status, for messages.

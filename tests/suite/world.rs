@@ -130,7 +130,10 @@ impl World {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         match operator {
-            Some(mut operator) => operator.terminate(Duration::from_secs(30)),
+            Some(mut operator) => {
+                self.keep("metrics-suite.txt", &operator.metrics()?)?;
+                operator.terminate(Duration::from_secs(30))
+            }
             None => Ok(()),
         }
     }
