@@ -1,4 +1,7 @@
 //! The commands that people type, one file each. They share `inputs` and `work` with the controller
 //! and never import it.
 
+pub mod crd;
+pub mod generate;
 pub mod rbac;
+pub mod reference;

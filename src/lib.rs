@@ -1,10 +1,12 @@
 //! Oubliette: effects around `oubliette-core`.
 
+pub mod cli;
 pub mod command;
 pub mod database;
 pub mod inputs;
 pub mod lease;
 pub mod metrics;
+pub mod resource;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;

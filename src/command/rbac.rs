@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::Args;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
@@ -17,15 +18,19 @@ use oubliette_core::api::target_database::TargetDatabaseSpec;
 use crate::inputs::files::{self, Manifests, Written};
 
 /// What is asked of the command.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Args)]
 pub struct Request {
-    /// Files, folders, or `-`.
+    /// Manifests: files, folders, or `-` for the input.
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The namespace of resources that name none.
+    #[arg(short, long, default_value = "default")]
     pub namespace: String,
     /// The operator's ServiceAccount.
+    #[arg(long, default_value = "oubliette")]
     pub service_account: String,
     /// The operator's namespace.
+    #[arg(long, default_value = "oubliette-system")]
     pub operator_namespace: String,
 }
 

@@ -105,6 +105,7 @@ pub struct RunReport {
     /// When the last step was finished.
     pub finished_at: Timestamp,
     /// How it ended.
+    #[serde(flatten)]
     pub outcome: RunOutcome,
     /// One per rule, in order.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
@@ -117,7 +118,7 @@ pub struct RunReport {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "reason")]
+#[serde(tag = "outcome", content = "reason")]
 pub enum RunOutcome {
     /// Everything that was eligible has gone, or is classed.
     Completed,
@@ -139,9 +140,9 @@ impl JsonSchema for RunOutcome {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
-            "required": ["type"],
+            "required": ["outcome"],
             "properties": {
-                "type": {
+                "outcome": {
                     "type": "string",
                     "maxLength": 32,
                     "description": "Completed, Stopped (on purpose; it says why) or Failed.",

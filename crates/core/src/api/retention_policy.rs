@@ -297,6 +297,7 @@ pub struct PastRun {
     /// When the last step was finished.
     pub finished_at: Timestamp,
     /// How it ended.
+    #[serde(flatten)]
     pub outcome: RunOutcome,
     /// Rows changed, related ones among them.
     pub rows_changed: i64,
@@ -359,5 +360,77 @@ impl RetentionPolicyStatus {
         }
         self.plan_tables_left_out = (left_out > 0).then_some(left_out);
         self.plan = Some(plan);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::reason::Reason;
+
+    fn past(outcome: RunOutcome) -> PastRun {
+        PastRun {
+            run: "uid/token".into(),
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            outcome,
+            rows_changed: 3,
+            rows_left: 0,
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_read_beside_its_reason_and_comes_back_as_written() {
+        let stopped = past(RunOutcome::Stopped(Reason::Suspended));
+        let value = serde_json::to_value(&stopped).unwrap();
+        assert_eq!(value["outcome"], "Stopped");
+        assert_eq!(value["reason"], "Suspended");
+        assert_eq!(serde_json::from_value::<PastRun>(value).unwrap(), stopped);
+        let completed = past(RunOutcome::Completed);
+        let value = serde_json::to_value(&completed).unwrap();
+        assert_eq!(
+            (&value["outcome"], value.get("reason")),
+            (&"Completed".into(), None)
+        );
+        assert_eq!(serde_json::from_value::<PastRun>(value).unwrap(), completed);
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_does_not_make_the_status_unreadable() {
+        let mut run = serde_json::to_value(past(RunOutcome::Completed)).unwrap();
+        run["outcome"] = "Postponed".into();
+        let status: RetentionPolicyStatus = serde_json::from_value(serde_json::json!({
+            "ledgerHead": "sha256:00",
+            "history": [run],
+            "plan": {"sort": "new"},
+        }))
+        .unwrap();
+        assert_eq!(status.ledger_head.as_deref(), Some("sha256:00"));
+        assert_eq!((status.history, status.plan), (vec![], None));
+    }
+
+    #[test]
+    fn a_progress_says_when_it_ends_at_its_rate() {
+        let progress = Progress {
+            phase: crate::report::Phase::Running,
+            rule: Some("r".into()),
+            done: 400,
+            planned: 1000,
+            rate: 10,
+            waiting: None,
+        };
+        let shown = ProgressStatus::of(&progress, Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            shown.estimated_end_at,
+            Some(Timestamp::from_second(60).unwrap())
+        );
+        let waiting = Progress {
+            rate: 0,
+            ..progress
+        };
+        assert_eq!(
+            ProgressStatus::of(&waiting, Timestamp::UNIX_EPOCH).estimated_end_at,
+            None
+        );
     }
 }

@@ -1,0 +1,70 @@
+//! `oubliette generate`: the files of the repository that the program writes. They are committed, and
+//! a test compares them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use oubliette_core::api::reason;
+
+use crate::resource;
+use crate::resource::known_fields;
+
+/// What is asked of the command.
+#[derive(Clone, Debug, Args)]
+pub struct Request {
+    /// The root of the repository.
+    #[arg(default_value = ".")]
+    root: PathBuf,
+}
+
+/// Every generated file with its path below the repository's root.
+pub fn files() -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let mut files = vec![
+        (PathBuf::from("docs/reasons.md"), reason::page()),
+        (
+            PathBuf::from("charts/oubliette/templates/known-fields.yaml"),
+            known_fields::template()?,
+        ),
+    ];
+    for (plural, text) in resource::yaml()? {
+        let name = format!("{}_{plural}.yaml", resource::GROUP);
+        // Helm reads nothing outside its chart, so the chart has copies.
+        for folder in ["crds", "charts/oubliette/files/crds"] {
+            files.push((Path::new(folder).join(&name), text.clone()));
+        }
+    }
+    Ok(files)
+}
+
+/// Writes them.
+pub fn run(request: &Request) -> anyhow::Result<()> {
+    for (path, text) in files()? {
+        let path = request.root.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("failed to create {}", folder.display()))?;
+        }
+        fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_files_are_what_the_program_writes() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (path, text) in files().unwrap() {
+            let committed = fs::read_to_string(root.join(&path)).unwrap_or_default();
+            assert!(
+                committed == text,
+                "{} is out of date: run `make generate`",
+                path.display()
+            );
+        }
+    }
+}

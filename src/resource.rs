@@ -1,0 +1,159 @@
+//! The kinds as the API server knows them: group, names, columns, and the CRDs.
+//!
+//! Fields and their manual are in `oubliette_core::api`; here is one transparent newtype per kind for
+//! the derive, and what the derive cannot say of a schema.
+
+use anyhow::Context;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{CustomResource, CustomResourceExt};
+use oubliette_core::api;
+use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
+use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub mod known_fields;
+
+/// The API group.
+pub const GROUP: &str = "oubliette.dev";
+/// The served version.
+pub const VERSION: &str = "v1alpha1";
+
+/// The spec of a TargetDatabase.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oubliette.dev",
+    version = "v1alpha1",
+    kind = "TargetDatabase",
+    plural = "targetdatabases",
+    shortname = "odb",
+    category = "oubliette",
+    namespaced,
+    status = "TargetDatabaseStatus",
+    derive = "PartialEq",
+    doc = "An existing PostgreSQL, MySQL or MariaDB database in which retention promises are kept.",
+    printcolumn = r#"{"name":"Engine","type":"string","jsonPath":".status.engine"}"#,
+    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.connection.host","priority":1}"#,
+    printcolumn = r#"{"name":"Database","type":"string","jsonPath":".spec.connection.database","priority":1}"#,
+    printcolumn = r#"{"name":"Suspended","type":"boolean","jsonPath":".spec.suspend","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(transparent)]
+pub struct TargetDatabaseBody(pub TargetDatabaseSpec);
+
+/// The spec of a RetentionPolicy.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oubliette.dev",
+    version = "v1alpha1",
+    kind = "RetentionPolicy",
+    plural = "retentionpolicies",
+    shortname = "orp",
+    category = "oubliette",
+    namespaced,
+    status = "RetentionPolicyStatus",
+    derive = "PartialEq",
+    doc = "Promises about how long rows of a TargetDatabase are kept, and what happens to them then.",
+    printcolumn = r#"{"name":"Database","type":"string","jsonPath":".spec.databaseRef.name"}"#,
+    printcolumn = r#"{"name":"Mode","type":"string","jsonPath":".spec.mode"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Overdue","type":"integer","jsonPath":".status.overdueRows","description":"Expired rows that are not yet changed"}"#,
+    printcolumn = r#"{"name":"Next Run","type":"string","jsonPath":".status.nextRunAt"}"#,
+    printcolumn = r#"{"name":"Last Run","type":"date","jsonPath":".status.lastRun.finishedAt"}"#,
+    printcolumn = r#"{"name":"Outcome","type":"string","jsonPath":".status.lastRun.outcome","priority":1}"#,
+    printcolumn = r#"{"name":"Oldest Overdue","type":"date","jsonPath":".status.oldestOverdueAt","priority":1}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.progress.phase","priority":1}"#,
+    printcolumn = r#"{"name":"Done","type":"integer","jsonPath":".status.progress.rowsDone","priority":1}"#,
+    printcolumn = r#"{"name":"Planned","type":"integer","jsonPath":".status.progress.rowsPlanned","priority":1}"#,
+    printcolumn = r#"{"name":"Schedule","type":"string","jsonPath":".spec.schedule","priority":1}"#,
+    printcolumn = r#"{"name":"Zone","type":"string","jsonPath":".spec.timeZone","priority":1}"#,
+    printcolumn = r#"{"name":"Suspended","type":"boolean","jsonPath":".spec.suspend","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(transparent)]
+pub struct RetentionPolicyBody(pub RetentionPolicySpec);
+
+/// The CRDs of all kinds, as they are installed.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    [TargetDatabase::crd(), RetentionPolicy::crd()]
+        .into_iter()
+        .map(finish)
+        .collect()
+}
+
+/// Puts into a derived CRD what the derive cannot say.
+fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let mut document = serde_json::to_value(crd).expect("a CRD is plain data");
+    for version in document["spec"]["versions"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        let schema = &mut version["schema"]["openAPIV3Schema"];
+        tidy(schema);
+        // Without conditions kstatus calls a resource healthy before anybody has looked at it.
+        schema["properties"]["status"]["default"] = api::pending();
+    }
+    serde_json::from_value(document).expect("it was a CRD before")
+}
+
+/// In every schema: null means left out (the server then drops it, and a digest cannot differ by it),
+/// and descriptions are paragraphs, not lines.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.remove("nullable");
+            if let Some(Value::String(text)) = object.get_mut("description") {
+                *text = paragraphs(text);
+            }
+            for (_, value) in object.iter_mut() {
+                tidy(value);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Joins the lines of each paragraph.
+fn paragraphs(text: &str) -> String {
+    let paragraphs = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
+}
+
+/// The CRDs as YAML documents, each with its plural name.
+pub fn yaml() -> anyhow::Result<Vec<(String, String)>> {
+    let mut documents = vec![];
+    for crd in crds() {
+        let plural = crd.spec.names.plural.clone();
+        let mut document = serde_json::to_value(&crd).context("failed to read a definition")?;
+        whole(&mut document);
+        let text = serde_saphyr::to_string(&document).context("failed to write a definition")?;
+        documents.push((plural, text));
+    }
+    Ok(documents)
+}
+
+/// Writes bounds without a fraction as whole numbers: `1`, not `1.0`.
+fn whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let text = number.to_string();
+            if let Some(Ok(int)) = text.strip_suffix(".0").map(str::parse::<i64>) {
+                *value = json!(int);
+            }
+        }
+        Value::Object(object) => object.values_mut().for_each(whole),
+        Value::Array(items) => items.iter_mut().for_each(whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
