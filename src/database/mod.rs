@@ -5,6 +5,7 @@
 //! engines. No statement about a user's table is written here: those come from `oubliette_core::sql`.
 
 mod cancel;
+mod catalog;
 mod connect;
 mod fault;
 mod mysql;
@@ -12,6 +13,7 @@ mod postgres;
 mod session;
 
 pub use cancel::Canceller;
-pub use connect::{ConnectSettings, Database, DeclaredEngine, Tls};
+pub use catalog::inspect;
+pub use connect::{ConnectSettings, Database, DeclaredEngine, Tls, Version};
 pub use fault::{Fault, FaultClass};
 pub use session::{Access, CommitFault, Timeouts, Tx};

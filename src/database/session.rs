@@ -18,7 +18,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{MySql, Postgres, SqlSafeStr, SqlStr};
 
 use super::cancel::Canceller;
-use super::connect::{Database, Pools};
+use super::connect::{Database, Pools, Version};
 use super::fault::{Fault, FaultClass};
 use super::{mysql, postgres};
 
@@ -167,6 +167,11 @@ impl Tx {
     /// The server's engine.
     pub fn engine(&self) -> Engine {
         self.canceller.database().engine()
+    }
+
+    /// The server's version.
+    pub(super) fn version(&self) -> &Version {
+        self.canceller.database().version()
     }
 
     /// A handle that cancels this transaction's running statement from a second connection.

@@ -1,0 +1,375 @@
+//! The catalog of MySQL and MariaDB: `information_schema`, table by table (a query without constant
+//! names opens every table of the server), foreign keys from InnoDB itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oubliette_core::catalog::{
+    Catalog, Check, Column, ColumnKind, Engine, Index, Table, TableKind, Trigger,
+};
+use oubliette_core::name::{Ident, TableName};
+use oubliette_core::sql::Bound;
+use oubliette_core::value::Value;
+
+use super::answer::Answer;
+use super::mysql_grants::Grants;
+use super::{ident, is_copy, mysql_references, table_name};
+use crate::database::fault::{Fault, FaultClass};
+use crate::database::session::Tx;
+
+const SELF: &str = "SELECT CONVERT(DATABASE() USING utf8mb4), \
+    CONVERT(CURRENT_USER() USING utf8mb4), CAST(@@lower_case_table_names AS SIGNED)";
+
+const TABLE: &str = "SELECT TABLE_TYPE, ENGINE, CAST(TABLE_ROWS AS SIGNED), \
+    CAST(EXISTS (SELECT * FROM information_schema.PARTITIONS p WHERE p.TABLE_SCHEMA = ? \
+        AND p.TABLE_NAME = ? AND p.PARTITION_NAME IS NOT NULL) AS SIGNED) \
+    FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? \
+    AND BINARY TABLE_NAME = ?";
+
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, \
+    CAST(CHARACTER_MAXIMUM_LENGTH AS SIGNED), CHARACTER_SET_NAME, COLLATION_NAME, EXTRA \
+    FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? \
+    ORDER BY ORDINAL_POSITION";
+
+macro_rules! indexes {
+    ($usable:literal) => {
+        concat!(
+            "SELECT INDEX_NAME, NON_UNIQUE = 0, COLUMN_NAME, SUB_PART IS NOT NULL, \
+             INDEX_TYPE = 'BTREE' AND ",
+            $usable,
+            " FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? \
+             ORDER BY INDEX_NAME, SEQ_IN_INDEX"
+        )
+    };
+}
+
+const INDEXES_MYSQL: &str = indexes!("IS_VISIBLE = 'YES'");
+const INDEXES_MARIADB: &str = indexes!("IGNORED = 'NO'");
+
+const TRIGGERS: &str = "SELECT TRIGGER_NAME, EVENT_MANIPULATION \
+    FROM information_schema.TRIGGERS \
+    WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_OBJECT_TABLE = ? ORDER BY TRIGGER_NAME";
+
+const CHECKS_MYSQL: &str = "SELECT t.CONSTRAINT_NAME, c.CHECK_CLAUSE \
+    FROM information_schema.TABLE_CONSTRAINTS t \
+    JOIN information_schema.CHECK_CONSTRAINTS c \
+        ON c.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = t.CONSTRAINT_NAME \
+    WHERE t.TABLE_SCHEMA = ? AND t.TABLE_NAME = ? AND t.CONSTRAINT_TYPE = 'CHECK' \
+        AND t.ENFORCED = 'YES' ORDER BY t.CONSTRAINT_NAME";
+
+const CHECKS_MARIADB: &str = "SELECT CONSTRAINT_NAME, CHECK_CLAUSE \
+    FROM information_schema.CHECK_CONSTRAINTS \
+    WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ? ORDER BY CONSTRAINT_NAME";
+
+const COPIES: &str = "SELECT TABLE_NAME FROM information_schema.TABLES \
+    WHERE TABLE_SCHEMA = ? AND TABLE_NAME REGEXP '_(old|new|gho|ghc|del)$' ORDER BY TABLE_NAME";
+
+pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog, Fault> {
+    let Own {
+        database,
+        user,
+        names_differ,
+    } = whoami(tx).await?;
+    let grants = grants(tx).await?;
+    let own = ident(&database)?;
+    let qualified = |name: &TableName| TableName {
+        schema: Some(name.schema.clone().unwrap_or_else(|| own.clone())),
+        table: name.table.clone(),
+    };
+    let seen = mysql_references::read(tx, grants.everywhere("PROCESS")).await?;
+    let roots: BTreeSet<TableName> = wanted.iter().map(qualified).collect();
+    let reached = seen.reached(&roots);
+    let mut names = reached.clone();
+    names.extend(seen.parents(&reached));
+
+    let sees_references = seen.complete && !names_differ;
+    let mut sees_triggers = true;
+    let mut tables = BTreeMap::new();
+    let mut privileges = BTreeMap::new();
+    for name in &names {
+        let (schema, table) = parts(name);
+        if reached.contains(name) && !grants.on("TRIGGER", schema, table) {
+            sees_triggers = false;
+        }
+        let found = one_table(tx, name).await?;
+        let columns = found.iter().flat_map(|t| &t.columns);
+        let columns: Vec<Ident> = columns.map(|c| c.name.clone()).collect();
+        privileges.insert(name.clone(), grants.privileges(schema, table, &columns));
+        if let Some(found) = found {
+            tables.insert(name.clone(), found);
+        }
+    }
+    copies(tx, &mut tables).await?;
+    let mut references = seen.about(&reached);
+    for reference in &mut references {
+        let child = tables.get(&reference.from);
+        reference.nullable = child.is_some_and(|child| {
+            let nullable = |name| child.column(name).is_some_and(|c| c.nullable);
+            reference.from_columns.iter().all(nullable)
+        });
+    }
+    let missing = wanted
+        .iter()
+        .filter(|name| !tables.contains_key(&qualified(name)))
+        .cloned()
+        .collect();
+    Ok(Catalog {
+        engine: tx.engine(),
+        version: tx.version().text.clone(),
+        tables,
+        references,
+        missing,
+        privileges,
+        sees_references,
+        sees_triggers,
+        database,
+        user,
+    })
+}
+
+fn parts(name: &TableName) -> (&str, &str) {
+    let schema = name.schema.as_ref().map_or("", Ident::as_str);
+    (schema, name.table.as_str())
+}
+
+/// What the connection is.
+struct Own {
+    database: String,
+    user: String,
+    /// `lower_case_table_names=2`: InnoDB knows tables under other names than the catalog.
+    names_differ: bool,
+}
+
+async fn whoami(tx: &mut Tx) -> Result<Own, Fault> {
+    let rows = tx.rows(&Bound::fixed(SELF, Vec::new())).await?;
+    let mut a = Answer::new(rows.into_iter().next().unwrap_or_default());
+    let database = a
+        .maybe_text()?
+        .ok_or_else(|| Fault::own(FaultClass::Missing, "the connection names no database"))?;
+    let user = a.text()?;
+    let (name, host) = user.rsplit_once('@').unwrap_or((&user, "%"));
+    Ok(Own {
+        database,
+        user: format!("'{name}'@'{host}'"),
+        names_differ: a.int()? == 2,
+    })
+}
+
+async fn grants(tx: &mut Tx) -> Result<Grants, Fault> {
+    let rows = tx.rows(&Bound::fixed("SHOW GRANTS", Vec::new())).await?;
+    let lines = rows.iter().filter_map(|row| row.first()?.as_text());
+    Ok(Grants::read(lines))
+}
+
+async fn ask(tx: &mut Tx, text: &'static str, of: &TableName) -> Result<Vec<Answer>, Fault> {
+    let (schema, table) = parts(of);
+    let values = vec![
+        Value::Text(schema.to_owned()),
+        Value::Text(table.to_owned()),
+    ];
+    let rows = tx.rows(&Bound::fixed(text, values)).await?;
+    Ok(rows.into_iter().map(Answer::new).collect())
+}
+
+/// One table, or `None` where it does not exist, is not visible or is spelt otherwise.
+async fn one_table(tx: &mut Tx, name: &TableName) -> Result<Option<Table>, Fault> {
+    let (schema, table) = parts(name);
+    let value = |text: &str| Value::Text(text.to_owned());
+    let (schema, table) = (value(schema), value(table));
+    let values = vec![schema.clone(), table.clone(), schema, table.clone(), table];
+    let rows = tx.rows(&Bound::fixed(TABLE, values)).await?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut a = Answer::new(row);
+    let table_type = a.text()?;
+    let storage_engine = a.maybe_text()?;
+    let estimated_rows = a.count()?;
+    let partitioned = a.yes()?;
+    let kind = match table_type.as_str() {
+        "BASE TABLE" if partitioned => TableKind::Partitioned { leaves: Vec::new() },
+        "BASE TABLE" => TableKind::Ordinary,
+        "SYSTEM VERSIONED" => TableKind::SystemVersioned,
+        "VIEW" | "SYSTEM VIEW" => TableKind::View,
+        other => TableKind::Other {
+            what: other.to_ascii_lowercase(),
+        },
+    };
+    let columns = columns(tx, name).await?;
+    let (primary_key, indexes) = indexes(tx, name).await?;
+    let triggers = triggers(tx, name).await?;
+    let checks = checks(tx, name, &columns).await?;
+    Ok(Some(Table {
+        name: name.clone(),
+        kind,
+        storage_engine,
+        columns,
+        primary_key,
+        indexes,
+        triggers,
+        rules: Vec::new(),
+        checks,
+        row_security: false,
+        publications_without_identity: Vec::new(),
+        materialised_views: Vec::new(),
+        copies: Vec::new(),
+        estimated_rows,
+    }))
+}
+
+async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
+    let mut columns = Vec::new();
+    for mut a in ask(tx, COLUMNS, of).await? {
+        let name = ident(&a.text()?)?;
+        let data_type = a.text()?.to_ascii_lowercase();
+        let type_name = a.text()?;
+        let nullable = a.text()? == "YES";
+        let max_length = a.maybe_int()?.and_then(|n| u64::try_from(n).ok());
+        let charset = a.maybe_text()?;
+        let collation = a.maybe_text()?;
+        let extra = a.text()?.to_ascii_uppercase();
+        let kind = column_kind(&data_type, &type_name);
+        let text = kind == ColumnKind::Text;
+        columns.push(Column {
+            name,
+            kind,
+            type_name,
+            nullable,
+            max_length: max_length.filter(|_| text || kind == ColumnKind::Bytes),
+            generated: [
+                "VIRTUAL GENERATED",
+                "STORED GENERATED",
+                "PERSISTENT GENERATED",
+            ]
+            .iter()
+            .any(|word| extra.contains(word)),
+            identity_always: false,
+            on_update_now: extra.contains("ON UPDATE"),
+            charset,
+            collation,
+            nondeterministic: false,
+        });
+    }
+    Ok(columns)
+}
+
+fn column_kind(data_type: &str, type_name: &str) -> ColumnKind {
+    match data_type {
+        "bigint" if type_name.to_ascii_lowercase().contains("unsigned") => {
+            ColumnKind::UnsignedBigInt
+        }
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => ColumnKind::Int,
+        "decimal" => ColumnKind::Decimal,
+        "float" | "double" => ColumnKind::Float,
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => ColumnKind::Text,
+        "uuid" => ColumnKind::Uuid,
+        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            ColumnKind::Bytes
+        }
+        "date" => ColumnKind::Date,
+        "timestamp" => ColumnKind::Instant,
+        "datetime" => ColumnKind::Civil,
+        "enum" | "set" => ColumnKind::Enum,
+        "json" => ColumnKind::Json,
+        _ => ColumnKind::Other,
+    }
+}
+
+/// The primary key's columns, and all indexes. A prefix or an expression ends an index's list; a
+/// primary key with a prefix is no key to walk by.
+async fn indexes(tx: &mut Tx, of: &TableName) -> Result<(Vec<Ident>, Vec<Index>), Fault> {
+    let text = if tx.engine() == Engine::MariaDb {
+        INDEXES_MARIADB
+    } else {
+        INDEXES_MYSQL
+    };
+    let mut indexes: Vec<Index> = Vec::new();
+    let mut ended = BTreeSet::new();
+    for mut a in ask(tx, text, of).await? {
+        let name = a.text()?;
+        let unique = a.yes()?;
+        let column = a.maybe_text()?;
+        let prefix = a.yes()?;
+        let usable = a.yes()?;
+        if indexes.last().is_none_or(|index| index.name != name) {
+            indexes.push(Index {
+                name: name.clone(),
+                columns: Vec::new(),
+                unique,
+                partial_or_invalid: !usable,
+            });
+        }
+        match (column, indexes.last_mut()) {
+            (Some(column), Some(index)) if !prefix && !ended.contains(&name) => {
+                index.columns.push(ident(&column)?);
+            }
+            _ => {
+                ended.insert(name);
+            }
+        }
+    }
+    let primary_key = indexes
+        .iter()
+        .find(|index| index.name == "PRIMARY" && !ended.contains("PRIMARY"))
+        .map(|index| index.columns.clone())
+        .unwrap_or_default();
+    Ok((primary_key, indexes))
+}
+
+async fn triggers(tx: &mut Tx, of: &TableName) -> Result<Vec<Trigger>, Fault> {
+    let mut triggers = Vec::new();
+    for mut a in ask(tx, TRIGGERS, of).await? {
+        let name = a.text()?;
+        let event = a.text()?.to_ascii_uppercase();
+        let trigger = Trigger {
+            name,
+            on_delete: event.contains("DELETE"),
+            on_update: event.contains("UPDATE"),
+        };
+        if trigger.on_delete || trigger.on_update {
+            triggers.push(trigger);
+        }
+    }
+    Ok(triggers)
+}
+
+/// CHECK constraints. Both engines store the clause with every column in backticks.
+async fn checks(tx: &mut Tx, of: &TableName, columns: &[Column]) -> Result<Vec<Check>, Fault> {
+    let text = if tx.engine() == Engine::MariaDb {
+        CHECKS_MARIADB
+    } else {
+        CHECKS_MYSQL
+    };
+    let mut checks = Vec::new();
+    for mut a in ask(tx, text, of).await? {
+        let name = a.text()?;
+        let clause = a.text()?;
+        let reads = |column: &&Column| {
+            let quoted = column.name.as_str().replace('`', "``");
+            clause.contains(&format!("`{quoted}`"))
+        };
+        let columns = columns.iter().filter(reads).map(|c| c.name.clone());
+        checks.push(Check {
+            name,
+            columns: columns.collect(),
+        });
+    }
+    Ok(checks)
+}
+
+async fn copies(tx: &mut Tx, tables: &mut BTreeMap<TableName, Table>) -> Result<(), Fault> {
+    let schemas: BTreeSet<Ident> = tables.keys().filter_map(|t| t.schema.clone()).collect();
+    for schema in schemas {
+        let value = Value::Text(schema.as_str().to_owned());
+        for row in tx.rows(&Bound::fixed(COPIES, vec![value])).await? {
+            let candidate = Answer::new(row).text()?;
+            for table in tables.values_mut() {
+                if table.name.schema.as_ref() == Some(&schema)
+                    && is_copy(table.name.table.as_str(), &candidate)
+                {
+                    table.copies.push(table_name(schema.as_str(), &candidate)?);
+                }
+            }
+        }
+    }
+    Ok(())
+}

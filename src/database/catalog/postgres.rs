@@ -1,0 +1,419 @@
+//! PostgreSQL's catalog.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oubliette_core::catalog::{
+    Catalog, Check, Column, ColumnKind, Engine, Index, OnDelete, Privileges, Reference, Table,
+    TableKind, Trigger,
+};
+use oubliette_core::name::{Ident, TableName};
+use oubliette_core::sql::Bound;
+use oubliette_core::value::Value;
+
+use super::answer::Answer;
+use super::postgres_text as text;
+use super::{ident, is_copy, table_name};
+use crate::database::fault::Fault;
+use crate::database::session::Tx;
+
+pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog, Fault> {
+    let (database, user) = whoami(tx).await?;
+    let mut found = tables(tx, wanted).await?;
+    let oids = Oids::of(&found);
+    columns(tx, &oids, &mut found).await?;
+    indexes(tx, &oids, &mut found).await?;
+    triggers(tx, &oids, &mut found).await?;
+    rules(tx, &oids, &mut found).await?;
+    checks(tx, &oids, &mut found).await?;
+    publications(tx, &oids, &mut found).await?;
+    materialised_views(tx, &oids, &mut found).await?;
+    copies(tx, &oids, &mut found).await?;
+    let references = references(tx, &oids).await?;
+    estimate_partitioned(&mut found);
+
+    let mut tables = BTreeMap::new();
+    let mut privileges = BTreeMap::new();
+    for (_, found) in found {
+        privileges.insert(found.table.name.clone(), found.privileges);
+        tables.insert(found.table.name.clone(), found.table);
+    }
+    let missing = wanted
+        .iter()
+        .filter(|name| !tables.contains_key(*name))
+        .cloned()
+        .collect();
+    Ok(Catalog {
+        engine: Engine::Postgres,
+        version: tx.version().text.clone(),
+        tables,
+        references,
+        missing,
+        privileges,
+        sees_references: true,
+        sees_triggers: true,
+        database,
+        user,
+    })
+}
+
+/// A table on its way into the catalog, with what only the assembly needs.
+struct Found {
+    table: Table,
+    privileges: Privileges,
+    usage: bool,
+    parent: Option<i64>,
+}
+
+/// The tables under inspection, as an array literal.
+struct Oids(String);
+
+impl Oids {
+    fn of(found: &BTreeMap<i64, Found>) -> Self {
+        let list: Vec<String> = found.keys().map(ToString::to_string).collect();
+        Self(format!("{{{}}}", list.join(",")))
+    }
+
+    async fn ask(&self, tx: &mut Tx, text: &'static str) -> Result<Vec<Answer>, Fault> {
+        let bound = Bound::fixed(text, vec![Value::Text(self.0.clone())]);
+        let rows = tx.rows(&bound).await?;
+        Ok(rows.into_iter().map(Answer::new).collect())
+    }
+}
+
+async fn whoami(tx: &mut Tx) -> Result<(String, String), Fault> {
+    let rows = tx.rows(&Bound::fixed(text::SELF, Vec::new())).await?;
+    let mut answer = Answer::new(rows.into_iter().next().unwrap_or_default());
+    Ok((answer.text()?, answer.text()?))
+}
+
+async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found>, Fault> {
+    // A name without a schema is not looked up: no search path decides what is destroyed.
+    let list: Vec<_> = wanted
+        .iter()
+        .filter_map(|name| {
+            let schema = name.schema.as_ref()?.as_str();
+            Some(serde_json::json!({"s": schema, "t": name.table.as_str()}))
+        })
+        .collect();
+    let list = Value::Text(serde_json::Value::Array(list).to_string());
+    let rows = tx.rows(&Bound::fixed(text::TABLES, vec![list])).await?;
+    let mut found = BTreeMap::new();
+    let mut shapes = BTreeMap::new();
+    for row in rows {
+        let mut a = Answer::new(row);
+        let oid = a.int()?;
+        let name = table_name(&a.text()?, &a.text()?)?;
+        let shape = Shape {
+            relkind: a.text()?,
+            persistence: a.text()?,
+            is_partition: a.yes()?,
+        };
+        let parent = a.maybe_int()?;
+        let row_security = a.yes()?;
+        let estimated_rows = a.count()?;
+        let privileges = Privileges {
+            select: a.yes()?,
+            delete: a.yes()?,
+            update: BTreeSet::new(),
+        };
+        let usage = a.yes()?;
+        shapes.insert(oid, shape);
+        found.insert(
+            oid,
+            Found {
+                table: Table {
+                    name,
+                    kind: TableKind::Ordinary,
+                    storage_engine: None,
+                    columns: Vec::new(),
+                    primary_key: Vec::new(),
+                    indexes: Vec::new(),
+                    triggers: Vec::new(),
+                    rules: Vec::new(),
+                    checks: Vec::new(),
+                    row_security,
+                    publications_without_identity: Vec::new(),
+                    materialised_views: Vec::new(),
+                    copies: Vec::new(),
+                    estimated_rows,
+                },
+                privileges,
+                usage,
+                parent,
+            },
+        );
+    }
+    let kinds: Vec<_> = shapes
+        .iter()
+        .map(|(oid, shape)| (*oid, kind_of(*oid, shape, &found, &shapes)))
+        .collect();
+    for (oid, kind) in kinds {
+        if let Some(found) = found.get_mut(&oid) {
+            found.table.kind = kind;
+        }
+    }
+    Ok(found)
+}
+
+struct Shape {
+    relkind: String,
+    persistence: String,
+    is_partition: bool,
+}
+
+fn kind_of(
+    oid: i64,
+    shape: &Shape,
+    found: &BTreeMap<i64, Found>,
+    shapes: &BTreeMap<i64, Shape>,
+) -> TableKind {
+    let children = || -> Vec<i64> {
+        let of = |(child, f): (&i64, &Found)| (f.parent == Some(oid)).then_some(*child);
+        found.iter().filter_map(of).collect()
+    };
+    let name = |oid: &i64| found.get(oid).map(|f| f.table.name.clone());
+    match shape.relkind.as_str() {
+        _ if shape.persistence == "t" => TableKind::Other {
+            what: "a temporary table".to_owned(),
+        },
+        "r" if shape.is_partition => match found.get(&oid).and_then(|f| f.parent) {
+            Some(parent) => TableKind::Partition {
+                of: name(&parent).unwrap_or_else(|| found[&oid].table.name.clone()),
+            },
+            None => TableKind::Ordinary,
+        },
+        "r" => {
+            let children: Vec<_> = children().iter().filter_map(name).collect();
+            if children.is_empty() {
+                TableKind::Ordinary
+            } else {
+                TableKind::InheritanceParent { children }
+            }
+        }
+        "p" => {
+            let mut leaves = Vec::new();
+            let mut open = children();
+            while let Some(child) = open.pop() {
+                if shapes.get(&child).is_some_and(|s| s.relkind == "p") {
+                    let of = |(c, f): (&i64, &Found)| (f.parent == Some(child)).then_some(*c);
+                    open.extend(found.iter().filter_map(of));
+                } else {
+                    leaves.extend(name(&child));
+                }
+            }
+            leaves.sort();
+            TableKind::Partitioned { leaves }
+        }
+        "f" => TableKind::Foreign,
+        "v" => TableKind::View,
+        "m" => TableKind::MaterialisedView,
+        _ => TableKind::Other {
+            what: "not a table".to_owned(),
+        },
+    }
+}
+
+/// A partitioned table has no pages of its own.
+fn estimate_partitioned(found: &mut BTreeMap<i64, Found>) {
+    let own: BTreeMap<TableName, u64> = found
+        .values()
+        .map(|f| (f.table.name.clone(), f.table.estimated_rows))
+        .collect();
+    for f in found.values_mut() {
+        if let TableKind::Partitioned { leaves } = &f.table.kind {
+            f.table.estimated_rows = leaves.iter().filter_map(|leaf| own.get(leaf)).sum();
+        }
+    }
+}
+
+async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::COLUMNS).await? {
+        let Some(found) = found.get_mut(&a.int()?) else {
+            continue;
+        };
+        let _attnum = a.int()?;
+        let name = ident(&a.text()?)?;
+        let type_name = a.text()?;
+        let (base, namespace, typtype) = (a.text()?, a.text()?, a.text()?);
+        let not_null = a.yes()?;
+        let max_length = a.maybe_int()?.and_then(|n| u64::try_from(n).ok());
+        let generated = a.yes()?;
+        let identity_always = a.yes()?;
+        let collation = a.maybe_text()?;
+        let may_update = a.yes()?;
+        if may_update && found.usage {
+            found.privileges.update.insert(name.clone());
+        }
+        found.table.columns.push(Column {
+            name,
+            kind: column_kind(&base, &namespace, &typtype),
+            type_name,
+            nullable: !not_null,
+            max_length,
+            generated,
+            identity_always,
+            on_update_now: false,
+            charset: None,
+            nondeterministic: collation.is_some() || base == "citext",
+            collation,
+        });
+    }
+    Ok(())
+}
+
+fn column_kind(base: &str, namespace: &str, typtype: &str) -> ColumnKind {
+    match (typtype, namespace, base) {
+        ("e", _, _) => ColumnKind::Enum,
+        (_, "pg_catalog", "int2" | "int4" | "int8") => ColumnKind::Int,
+        (_, "pg_catalog", "numeric") => ColumnKind::Decimal,
+        (_, "pg_catalog", "float4" | "float8") => ColumnKind::Float,
+        (_, "pg_catalog", "text" | "varchar" | "bpchar") | (_, _, "citext") => ColumnKind::Text,
+        (_, "pg_catalog", "uuid") => ColumnKind::Uuid,
+        (_, "pg_catalog", "bytea") => ColumnKind::Bytes,
+        (_, "pg_catalog", "bool") => ColumnKind::Bool,
+        (_, "pg_catalog", "date") => ColumnKind::Date,
+        (_, "pg_catalog", "timestamptz") => ColumnKind::Instant,
+        (_, "pg_catalog", "timestamp") => ColumnKind::Civil,
+        (_, "pg_catalog", "json" | "jsonb") => ColumnKind::Json,
+        _ => ColumnKind::Other,
+    }
+}
+
+fn idents(names: &[String]) -> Result<Vec<Ident>, Fault> {
+    names.iter().map(|name| ident(name)).collect()
+}
+
+async fn indexes(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::INDEXES).await? {
+        let Some(found) = found.get_mut(&a.int()?) else {
+            continue;
+        };
+        let name = a.text()?;
+        let primary = a.yes()?;
+        let unique = a.yes()?;
+        let usable = a.yes()?;
+        let leading: Vec<Option<String>> = a.json()?;
+        let leading: Vec<String> = leading.into_iter().map_while(|column| column).collect();
+        let key: Vec<String> = a.json()?;
+        if primary {
+            found.table.primary_key = idents(&key)?;
+        }
+        found.table.indexes.push(Index {
+            name,
+            columns: idents(&leading)?,
+            unique,
+            partial_or_invalid: !usable,
+        });
+    }
+    Ok(())
+}
+
+async fn triggers(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::TRIGGERS).await? {
+        if let Some(found) = found.get_mut(&a.int()?) {
+            found.table.triggers.push(Trigger {
+                name: a.text()?,
+                on_delete: a.yes()?,
+                on_update: a.yes()?,
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn rules(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::RULES).await? {
+        if let Some(found) = found.get_mut(&a.int()?) {
+            found.table.rules.push(a.text()?);
+        }
+    }
+    Ok(())
+}
+
+async fn checks(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::CHECKS).await? {
+        if let Some(found) = found.get_mut(&a.int()?) {
+            let name = a.text()?;
+            let columns: Vec<String> = a.json()?;
+            found.table.checks.push(Check {
+                name,
+                columns: idents(&columns)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn publications(
+    tx: &mut Tx,
+    oids: &Oids,
+    found: &mut BTreeMap<i64, Found>,
+) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::PUBLICATIONS).await? {
+        if let Some(found) = found.get_mut(&a.int()?) {
+            found.table.publications_without_identity.push(a.text()?);
+        }
+    }
+    Ok(())
+}
+
+async fn materialised_views(
+    tx: &mut Tx,
+    oids: &Oids,
+    found: &mut BTreeMap<i64, Found>,
+) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::MATERIALISED).await? {
+        if let Some(found) = found.get_mut(&a.int()?) {
+            let view = table_name(&a.text()?, &a.text()?)?;
+            found.table.materialised_views.push(view);
+        }
+    }
+    Ok(())
+}
+
+async fn copies(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::COPIES).await? {
+        let candidate = table_name(&a.text()?, &a.text()?)?;
+        for found in found.values_mut() {
+            let name = &found.table.name;
+            if name.schema == candidate.schema
+                && is_copy(name.table.as_str(), candidate.table.as_str())
+            {
+                found.table.copies.push(candidate.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn references(tx: &mut Tx, oids: &Oids) -> Result<Vec<Reference>, Fault> {
+    let mut references = Vec::new();
+    for mut a in oids.ask(tx, text::REFERENCES).await? {
+        let name = a.text()?;
+        let from = table_name(&a.text()?, &a.text()?)?;
+        let to = table_name(&a.text()?, &a.text()?)?;
+        let from_columns: Vec<String> = a.json()?;
+        let to_columns: Vec<String> = a.json()?;
+        let on_delete = match a.text()?.as_str() {
+            "c" => OnDelete::Cascade,
+            "n" => OnDelete::SetNull,
+            "d" => OnDelete::SetDefault,
+            _ => OnDelete::Refuse,
+        };
+        let on_update_acts = !matches!(a.text()?.as_str(), "a" | "r");
+        references.push(Reference {
+            name,
+            from,
+            from_columns: idents(&from_columns)?,
+            to,
+            to_columns: idents(&to_columns)?,
+            on_delete,
+            on_update_acts,
+            enforced: a.yes()?,
+            deferrable: a.yes()?,
+            nullable: a.yes()?,
+            indexed: a.yes()?,
+        });
+    }
+    Ok(references)
+}

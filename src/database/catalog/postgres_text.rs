@@ -1,0 +1,261 @@
+//! The statements that read PostgreSQL's catalog: `pg_catalog` only, which hides nothing from
+//! anybody. Texts work from version 13 on; what came later is looked up through `to_jsonb`.
+
+/// Which tables: `$1` is a JSON list of `{"s": schema, "t": table}`.
+///
+/// From the wanted tables to everything that references them at any depth, through partitions and
+/// inheritance in both directions; then what those reference themselves, one step.
+pub(super) const TABLES: &str = r"
+WITH RECURSIVE wanted AS (
+    SELECT c.oid
+    FROM pg_catalog.jsonb_to_recordset($1::pg_catalog.jsonb)
+        AS w(s pg_catalog.text, t pg_catalog.text)
+    JOIN pg_catalog.pg_namespace n ON n.nspname = w.s
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.t
+    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
+), reached AS (
+    SELECT oid FROM wanted
+    UNION
+    SELECT further.oid
+    FROM reached
+    CROSS JOIN LATERAL (
+        SELECT conrelid AS oid FROM pg_catalog.pg_constraint
+        WHERE contype = 'f' AND confrelid = reached.oid
+        UNION ALL
+        SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = reached.oid
+        UNION ALL
+        SELECT inhparent FROM pg_catalog.pg_inherits WHERE inhrelid = reached.oid
+    ) further
+), everything AS (
+    SELECT oid FROM reached
+    UNION
+    SELECT confrelid FROM pg_catalog.pg_constraint
+    WHERE contype = 'f' AND conrelid IN (SELECT oid FROM reached)
+)
+SELECT c.oid::pg_catalog.int8, n.nspname, c.relname, c.relkind::pg_catalog.text,
+    c.relpersistence::pg_catalog.text, c.relispartition,
+    (SELECT i.inhparent::pg_catalog.int8 FROM pg_catalog.pg_inherits i
+        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1),
+    CASE WHEN c.relkind IN ('r', 'm', 'p', 'f')
+        THEN pg_catalog.row_security_active(c.oid) ELSE false END,
+    CASE WHEN c.relkind NOT IN ('r', 'm') THEN 0
+        WHEN c.relpages > 0 AND c.reltuples >= 0 THEN
+            (c.reltuples / c.relpages * size.pages)::pg_catalog.int8
+        ELSE size.pages * 100 END,
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+        AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+        AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+        AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+        AND pg_catalog.has_table_privilege(c.oid, 'DELETE'),
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+FROM everything
+JOIN pg_catalog.pg_class c USING (oid)
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT COALESCE(CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_relation_size(c.oid) END
+        / pg_catalog.current_setting('block_size')::pg_catalog.int8, 0) AS pages
+) size
+ORDER BY n.nspname, c.relname
+";
+
+/// Who asks: database and user.
+pub(super) const SELF: &str = r"
+SELECT pg_catalog.current_database()::pg_catalog.text,
+    pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)
+";
+
+/// Columns of the tables in `$1` (`{oid,…}`). Domains are followed to their base type.
+pub(super) const COLUMNS: &str = r"
+SELECT a.attrelid::pg_catalog.int8, a.attnum::pg_catalog.int8, a.attname,
+    pg_catalog.format_type(a.atttypid, a.atttypmod),
+    base.typname, base.namespace, base.typtype::pg_catalog.text,
+    a.attnotnull OR base.not_null,
+    CASE WHEN base.typname IN ('varchar', 'bpchar') AND base.typmod > 4
+        THEN base.typmod - 4 END::pg_catalog.int8,
+    a.attgenerated <> '', a.attidentity = 'a',
+    CASE WHEN NOT l.collisdeterministic THEN l.collname END,
+    pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'UPDATE')
+FROM pg_catalog.pg_attribute a
+LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+CROSS JOIN LATERAL (
+    WITH RECURSIVE chain AS (
+        SELECT t.oid, t.typbasetype, a.atttypmod AS typmod, false AS not_null
+        FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
+        UNION ALL
+        SELECT b.oid, b.typbasetype,
+            CASE WHEN chain.typmod >= 0 THEN chain.typmod ELSE d.typtypmod END,
+            chain.not_null OR d.typnotnull
+        FROM chain
+        JOIN pg_catalog.pg_type d ON d.oid = chain.oid
+        JOIN pg_catalog.pg_type b ON b.oid = d.typbasetype
+    )
+    SELECT t.typname, n.nspname AS namespace, t.typtype, chain.typmod, chain.not_null
+    FROM chain
+    JOIN pg_catalog.pg_type t ON t.oid = chain.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    WHERE chain.typbasetype = 0
+) base
+WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum
+";
+
+/// Indexes. A key column counts while it is a plain column, ordered by its type's own operators and
+/// the column's own collation; the first that is not ends the list.
+pub(super) const INDEXES: &str = r"
+SELECT i.indrelid::pg_catalog.int8, c.relname, i.indisprimary, i.indisunique,
+    i.indisvalid AND i.indisready AND i.indislive AND i.indpred IS NULL AND m.amname = 'btree',
+    (SELECT COALESCE(pg_catalog.jsonb_agg(
+            CASE WHEN o.opcdefault AND k.coll IN (0, a.attcollation)
+                THEN a.attname END ORDER BY k.place), '[]')::pg_catalog.text
+        FROM ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]),
+                pg_catalog.unnest(i.indcollation::pg_catalog.oid[]),
+                pg_catalog.unnest(i.indclass::pg_catalog.oid[]))
+            WITH ORDINALITY AS k(attnum, coll, opc, place)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+            AND k.attnum > 0
+        LEFT JOIN pg_catalog.pg_opclass o ON o.oid = k.opc
+        WHERE k.place <= i.indnkeyatts),
+    (SELECT COALESCE(pg_catalog.jsonb_agg(a.attname ORDER BY k.place), '[]')::pg_catalog.text
+        FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[])
+            WITH ORDINALITY AS k(attnum, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+        WHERE k.place <= i.indnkeyatts)
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am m ON m.oid = c.relam
+WHERE i.indrelid = ANY ($1::pg_catalog.oid[])
+ORDER BY i.indrelid, c.relname
+";
+
+/// Triggers that fire for us: not internal, enabled always or at the origin. 8 is DELETE, 16 UPDATE.
+pub(super) const TRIGGERS: &str = r"
+SELECT t.tgrelid::pg_catalog.int8, t.tgname,
+    (t.tgtype & 8) <> 0, (t.tgtype & 16) <> 0
+FROM pg_catalog.pg_trigger t
+WHERE t.tgrelid = ANY ($1::pg_catalog.oid[]) AND NOT t.tgisinternal
+    AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 24) <> 0
+ORDER BY t.tgrelid, t.tgname
+";
+
+/// Rewrite rules on UPDATE (2) and DELETE (4).
+pub(super) const RULES: &str = r"
+SELECT r.ev_class::pg_catalog.int8, r.rulename
+FROM pg_catalog.pg_rewrite r
+WHERE r.ev_class = ANY ($1::pg_catalog.oid[]) AND r.ev_type IN ('2', '4')
+    AND r.ev_enabled IN ('O', 'A')
+ORDER BY r.ev_class, r.rulename
+";
+
+/// CHECK constraints of the tables, and of the domains their columns have.
+pub(super) const CHECKS: &str = r"
+SELECT k.conrelid::pg_catalog.int8, k.conname,
+    (SELECT COALESCE(pg_catalog.jsonb_agg(a.attname ORDER BY a.attnum), '[]')::pg_catalog.text
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))
+FROM pg_catalog.pg_constraint k
+WHERE k.conrelid = ANY ($1::pg_catalog.oid[]) AND k.contype = 'c'
+UNION ALL
+SELECT a.attrelid::pg_catalog.int8, k.conname,
+    pg_catalog.jsonb_build_array(a.attname)::pg_catalog.text
+FROM pg_catalog.pg_attribute a
+CROSS JOIN LATERAL (
+    WITH RECURSIVE chain AS (
+        SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
+        UNION ALL
+        SELECT b.oid, b.typbasetype FROM chain
+        JOIN pg_catalog.pg_type b ON b.oid = chain.typbasetype
+    )
+    SELECT d.conname FROM chain
+    JOIN pg_catalog.pg_constraint d ON d.contypid = chain.oid AND d.contype = 'c'
+) k
+WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY 1, 2
+";
+
+/// Foreign keys into or out of the tables; a partition's share of its parent's key is left out.
+///
+/// A key is enforced when it is valid, not NOT ENFORCED (18) and none of its triggers is disabled.
+pub(super) const REFERENCES: &str = r"
+SELECT k.conname, fn.nspname, f.relname, tn.nspname, t.relname,
+    (SELECT pg_catalog.jsonb_agg(a.attname ORDER BY x.place)::pg_catalog.text
+        FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS x(attnum, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.attnum),
+    (SELECT pg_catalog.jsonb_agg(a.attname ORDER BY x.place)::pg_catalog.text
+        FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY AS x(attnum, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.attnum),
+    k.confdeltype::pg_catalog.text, k.confupdtype::pg_catalog.text,
+    k.convalidated
+        AND COALESCE((pg_catalog.to_jsonb(k) ->> 'conenforced')::pg_catalog.bool, true)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g
+            WHERE g.tgconstraint = k.oid AND g.tgenabled NOT IN ('O', 'A')),
+    k.condeferrable,
+    NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND a.attnotnull),
+    EXISTS (SELECT FROM pg_catalog.pg_index i
+        WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
+            AND i.indnkeyatts >= pg_catalog.cardinality(k.conkey)
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.generate_series(0, pg_catalog.cardinality(k.conkey) - 1) p
+                WHERE NOT i.indkey[p] = ANY (k.conkey)))
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class f ON f.oid = k.conrelid
+JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
+JOIN pg_catalog.pg_class t ON t.oid = k.confrelid
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+WHERE k.contype = 'f' AND k.conparentid = 0
+    AND (k.conrelid = ANY ($1::pg_catalog.oid[]) OR k.confrelid = ANY ($1::pg_catalog.oid[]))
+ORDER BY tn.nspname, t.relname, fn.nspname, f.relname, k.conname
+";
+
+/// Publications that would refuse an UPDATE or DELETE for want of a replica identity.
+pub(super) const PUBLICATIONS: &str = r"
+SELECT DISTINCT c.oid::pg_catalog.int8, p.pubname
+FROM pg_catalog.pg_publication_tables v
+JOIN pg_catalog.pg_publication p ON p.pubname = v.pubname
+JOIN pg_catalog.pg_namespace n ON n.nspname = v.schemaname
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v.tablename
+WHERE c.oid = ANY ($1::pg_catalog.oid[]) AND (p.pubupdate OR p.pubdelete)
+    AND NOT CASE c.relreplident
+        WHEN 'f' THEN true
+        WHEN 'n' THEN false
+        ELSE EXISTS (SELECT FROM pg_catalog.pg_index i
+            WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
+                AND CASE c.relreplident
+                    WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END)
+        END
+ORDER BY 1, 2
+";
+
+/// Materialised views that read a table, also through other views.
+pub(super) const MATERIALISED: &str = r"
+WITH RECURSIVE readers AS (
+    SELECT t.oid AS source, t.oid AS view, 't'::pg_catalog.text AS kind
+    FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS t(oid)
+    UNION
+    SELECT readers.source, r.ev_class, c.relkind::pg_catalog.text
+    FROM readers
+    JOIN pg_catalog.pg_depend d ON d.refobjid = readers.view
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+    JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND r.ev_class <> readers.view
+    JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
+)
+SELECT DISTINCT readers.source::pg_catalog.int8, n.nspname, c.relname
+FROM readers
+JOIN pg_catalog.pg_class c ON c.oid = readers.view
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE readers.kind = 'm' AND readers.view <> readers.source
+ORDER BY 1, 2, 3
+";
+
+/// Tables in the same schemas whose names end as copies' names do.
+pub(super) const COPIES: &str = r"
+SELECT DISTINCT n.nspname, c.relname
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relname ~ '_(old|new|gho|ghc|del)$'
+    AND c.relnamespace IN (SELECT s.relnamespace FROM pg_catalog.pg_class s
+        WHERE s.oid = ANY ($1::pg_catalog.oid[]))
+ORDER BY 1, 2
+";
