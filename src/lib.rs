@@ -5,6 +5,7 @@ pub mod command;
 pub mod database;
 pub mod inputs;
 pub mod lease;
+pub mod ledger;
 pub mod metrics;
 pub mod resource;
 pub mod serve;

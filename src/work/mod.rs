@@ -1,4 +1,37 @@
 //! The work on a database: inspect, measure, plan, run, verify. Thin effects around
 //! `oubliette_core`'s decisions; knows no Kubernetes, so that the CLI does the same.
 
+mod batch;
+mod inspect;
 pub mod job;
+mod measure;
+mod run;
+mod verify;
+mod walk;
+
+use job::{Job, JobKind, JobOutcome, ProgressSender, StopSignal, StopWhy};
+
+/// Does a job. Told to stop, it returns within one batch.
+pub async fn perform(job: Job, progress: &ProgressSender, mut stop: StopSignal) -> JobOutcome {
+    match job.kind.clone() {
+        JobKind::Plan => {
+            let mut signal = stop.clone();
+            tokio::select! {
+                planned = inspect::plan(&job, job.now, progress) => match planned {
+                    Err(outcome) => outcome,
+                    Ok(plan) if plan.refusals().is_empty() => {
+                        JobOutcome::Planned(plan.report().clone())
+                    }
+                    Ok(plan) => JobOutcome::Refused {
+                        plan: Some(plan.report().clone()),
+                        refusals: plan.refusals().to_vec(),
+                    },
+                },
+                () = walk::stopped(&mut signal) => {
+                    JobOutcome::Stopped(stop.borrow_and_update().unwrap_or(StopWhy::Shutdown))
+                }
+            }
+        }
+        JobKind::Run { id } => run::run(&job, &id, progress, &mut stop).await,
+    }
+}

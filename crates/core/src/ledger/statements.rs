@@ -474,6 +474,15 @@ impl Ledger {
         w.finish()
     }
 
+    /// The bodies of a run's links, in order.
+    pub fn evidence_of(&self, run: &str) -> Bound {
+        let mut w = self.writer();
+        w.sql("SELECT body FROM ");
+        self.table(&mut w, "evidence");
+        w.sql(" WHERE run = ").bind(text(run)).sql(" ORDER BY seq");
+        w.finish()
+    }
+
     /// Adds a link of the chain.
     pub fn insert_evidence(&self, seq: i64, run: &str, link: &super::Link) -> Bound {
         let mut w = self.writer();

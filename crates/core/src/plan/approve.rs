@@ -66,6 +66,22 @@ impl Plan {
         &self.refusals
     }
 
+    /// The plan of a run that was approved and recorded before, made again with its instant and
+    /// found to have the same digest. Limits were asked then; what is left is less.
+    pub fn resume(self) -> ApprovedPlan {
+        let Self {
+            draft,
+            facts,
+            report,
+            refusals: _,
+        } = self;
+        ApprovedPlan {
+            draft,
+            facts,
+            report,
+        }
+    }
+
     /// The one type whose statements can run.
     pub fn approve(self) -> Result<ApprovedPlan, (PlanReport, Vec<Refusal>)> {
         let Self {

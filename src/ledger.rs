@@ -1,0 +1,461 @@
+//! The ledger's effects: opens it, records and takes over runs, settles lost answers, adds
+//! evidence. Statements and their rules are in `oubliette_core::ledger`.
+
+use std::time::Duration;
+
+use oubliette_core::api::reason::Reason;
+use oubliette_core::ledger::{
+    CheckpointRow, Evidence, Ledger, NewRun, Owner, RunRow, Tally, VERSION, printed,
+};
+use oubliette_core::report::RuleRun;
+use oubliette_core::run::Saved;
+use oubliette_core::sql::Bound;
+use oubliette_core::value::Value;
+
+use crate::database::{Access, Database, Fault, Timeouts, Tx};
+
+/// A ledger transaction waits this long for a batch under way: longer than a dying worker's idle
+/// limit, so that taking over settles what it left.
+const LEDGER_TIMEOUTS: Timeouts = Timeouts {
+    lock: Duration::from_secs(40),
+    statement: Duration::from_secs(60),
+};
+
+/// Why the ledger could not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerFault {
+    /// The database said no.
+    #[error("ledger: {0}")]
+    Database(#[source] Fault),
+    /// The ledger must not be used; the message says what to do.
+    #[error("{message}")]
+    Refused {
+        /// The class.
+        reason: Reason,
+        /// What to do.
+        message: String,
+    },
+    /// Another worker has taken the run over.
+    #[error("another worker has taken the run over")]
+    TakenOver,
+    /// A row of the ledger does not read as this program writes it.
+    #[error("a row of the ledger's table {0} is not one that this program wrote")]
+    Malformed(&'static str),
+}
+
+impl LedgerFault {
+    /// The reason a resource shows.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Database(fault) => fault.reason(),
+            Self::Refused { reason, .. } => *reason,
+            Self::TakenOver => Reason::TakenOver,
+            Self::Malformed(_) => Reason::RunFailed,
+        }
+    }
+
+    /// Whether trying again may help without anybody acting.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(fault) => fault.is_retryable(),
+            Self::TakenOver => true,
+            Self::Refused { .. } | Self::Malformed(_) => false,
+        }
+    }
+}
+
+impl From<Fault> for LedgerFault {
+    fn from(fault: Fault) -> Self {
+        Self::Database(fault)
+    }
+}
+
+/// Which worker of which run.
+pub type Place = (String, i32, i32);
+
+/// A run that this worker may carry out.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The epoch that is ours.
+    pub epoch: i64,
+    /// The open checkpoint rows, by step and worker.
+    pub checkpoints: Vec<CheckpointRow>,
+}
+
+/// A ledger that is ours.
+#[derive(Clone, Debug)]
+pub struct Store {
+    ledger: Ledger,
+    database: Database,
+}
+
+impl Store {
+    /// Opens the ledger: creates it where it is missing, claims it where it is nobody's, and refuses
+    /// a newer one or somebody else's.
+    pub async fn open(
+        database: &Database,
+        ledger: Ledger,
+        owner: &Owner,
+    ) -> Result<Self, LedgerFault> {
+        let store = Self {
+            ledger,
+            database: database.clone(),
+        };
+        if !store.is_present().await? {
+            store.create().await?;
+        }
+        let claim = store.ledger.claim(&owner.cluster, &owner.database);
+        let mut row = store.meta().await?;
+        if row.is_none() {
+            let mut tx = store.begin().await?;
+            tx.change(&claim).await?;
+            finish(tx).await?;
+            row = store.meta().await?;
+        }
+        let (version, found) = row.ok_or(LedgerFault::Malformed("meta"))?;
+        if version > VERSION {
+            return Err(LedgerFault::Refused {
+                reason: Reason::LedgerNewer,
+                message: format!(
+                    "the ledger has version {version}, this program knows {VERSION}: run the newer \
+                     oubliette that wrote it"
+                ),
+            });
+        }
+        if found != *owner {
+            return Err(LedgerFault::Refused {
+                reason: Reason::LedgerOwned,
+                message: format!(
+                    "the ledger belongs to TargetDatabase {} of cluster {}: if that one is retired, \
+                     hand the ledger over with `oubliette ledger adopt`",
+                    found.database, found.cluster
+                ),
+            });
+        }
+        Ok(store)
+    }
+
+    /// Whether the ledger's tables are there.
+    pub async fn is_present(&self) -> Result<bool, LedgerFault> {
+        Ok(!self.read(&self.ledger.present()).await?.is_empty())
+    }
+
+    /// A ledger without a look at its owner: for `oubliette ledger adopt`.
+    pub fn unchecked(database: &Database, ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            database: database.clone(),
+        }
+    }
+
+    /// Version and owner; `None`: nobody's yet.
+    pub async fn meta(&self) -> Result<Option<(i64, Owner)>, LedgerFault> {
+        let rows = self.read(&self.ledger.meta()).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        match row.as_slice() {
+            [version, cluster, database] => Ok(Some((
+                version.as_int().ok_or(LedgerFault::Malformed("meta"))?,
+                Owner {
+                    cluster: text(cluster, "meta")?,
+                    database: text(database, "meta")?,
+                },
+            ))),
+            _ => Err(LedgerFault::Malformed("meta")),
+        }
+    }
+
+    /// Hands the ledger to a new owner.
+    pub async fn adopt(&self, owner: &Owner) -> Result<(), LedgerFault> {
+        let mut tx = self.begin().await?;
+        expect_one(tx.change(&self.ledger.adopt(owner)).await?)?;
+        finish(tx).await
+    }
+
+    async fn create(&self) -> Result<(), LedgerFault> {
+        for statement in self.ledger.create() {
+            let mut tx = self.begin().await?;
+            match tx.change(&statement).await {
+                Ok(_) => finish(tx).await?,
+                Err(fault) if fault.reason() == Reason::MissingGrants => {
+                    tx.rollback().await;
+                    return Err(LedgerFault::Refused {
+                        reason: Reason::LedgerMissing,
+                        message: format!(
+                            "the ledger is missing and this user may not create it; as an \
+                             administrator run:\n{}",
+                            printed(&self.ledger, "<this user>")
+                        ),
+                    });
+                }
+                Err(fault) => {
+                    tx.rollback().await;
+                    return Err(fault.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The oldest run of a policy that has not ended.
+    pub async fn open_run(&self, policy_uid: &str) -> Result<Option<RunRow>, LedgerFault> {
+        self.read_run(&self.ledger.open_runs(policy_uid)).await
+    }
+
+    /// One run.
+    pub async fn run(&self, id: &str) -> Result<Option<RunRow>, LedgerFault> {
+        self.read_run(&self.ledger.run(id)).await
+    }
+
+    async fn read_run(&self, statement: &Bound) -> Result<Option<RunRow>, LedgerFault> {
+        let rows = self.read(statement).await?;
+        rows.first()
+            .map(|row| Ledger::read_run(row).ok_or(LedgerFault::Malformed("run")))
+            .transpose()
+    }
+
+    /// Records a run with all of its workers in one transaction. `targets`: how many related tables
+    /// each step has.
+    pub async fn record(
+        &self,
+        run: &NewRun,
+        checkpoints: &[CheckpointRow],
+        targets: &[i32],
+    ) -> Result<(), LedgerFault> {
+        let mut tx = self.begin().await?;
+        tx.change(&self.ledger.insert_run(run)).await?;
+        for row in checkpoints {
+            tx.change(&self.ledger.insert_checkpoint(&run.id, row))
+                .await?;
+            let related = usize::try_from(row.step).ok().and_then(|s| targets.get(s));
+            for target in 1..=related.copied().unwrap_or(0) {
+                let tally =
+                    self.ledger
+                        .insert_tally(&run.id, row.step, row.worker, row.saved.part, target);
+                tx.change(&tally).await?;
+            }
+        }
+        finish(tx).await
+    }
+
+    /// Takes a run over: from here on every other worker's fence misses, and what was under way is
+    /// settled.
+    pub async fn take_over(&self, id: &str) -> Result<Taken, LedgerFault> {
+        let mut tx = self.begin().await?;
+        if tx.change(&self.ledger.raise_epoch(id)).await? != 1 {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
+        let rows = tx.rows(&self.ledger.run(id)).await?;
+        let epoch = rows
+            .first()
+            .and_then(|row| Ledger::read_run(row))
+            .ok_or(LedgerFault::Malformed("run"))?
+            .epoch;
+        tx.change(&self.ledger.spread_epoch(id, epoch)).await?;
+        let checkpoints = tx
+            .rows(&self.ledger.checkpoints(id))
+            .await?
+            .iter()
+            .map(|row| Ledger::read_checkpoint(row).ok_or(LedgerFault::Malformed("checkpoint")))
+            .collect::<Result<_, _>>()?;
+        finish(tx).await?;
+        Ok(Taken { epoch, checkpoints })
+    }
+
+    /// The worker's own row, read under lock: waits for a transaction whose answer was lost.
+    pub async fn settle(&self, place: &Place) -> Result<Option<Saved>, LedgerFault> {
+        let mut tx = self.begin().await?;
+        let rows = tx
+            .rows(&self.ledger.lock_checkpoint(&place.0, place.1, place.2))
+            .await?;
+        tx.rollback().await;
+        rows.first()
+            .map(|row| {
+                Ledger::read_checkpoint(row)
+                    .map(|r| r.saved)
+                    .ok_or(LedgerFault::Malformed("checkpoint"))
+            })
+            .transpose()
+    }
+
+    /// Replaces a worker's checkpoint row by a fresh one under the next part.
+    pub async fn roll_over(
+        &self,
+        place: &Place,
+        epoch: i64,
+        targets: i32,
+    ) -> Result<i32, LedgerFault> {
+        let (run, step, worker) = place;
+        let mut tx = self.begin().await?;
+        if tx.rows(&self.ledger.lock_run(run, epoch)).await?.len() != 1 {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
+        let rows = tx
+            .rows(&self.ledger.lock_checkpoint(run, *step, *worker))
+            .await?;
+        let mut row = rows
+            .first()
+            .and_then(|row| Ledger::read_checkpoint(row))
+            .ok_or(LedgerFault::Malformed("checkpoint"))?;
+        if tx.change(&self.ledger.replace(place, &row.saved)).await? != 1 {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
+        row.saved.part += 1;
+        tx.change(&self.ledger.insert_checkpoint(run, &row)).await?;
+        for target in 1..=targets {
+            let tally = self
+                .ledger
+                .insert_tally(run, *step, *worker, row.saved.part, target);
+            tx.change(&tally).await?;
+        }
+        finish(tx).await?;
+        Ok(row.saved.part)
+    }
+
+    /// Rows changed so far, per step and table.
+    pub async fn totals(&self, run: &str) -> Result<Vec<Tally>, LedgerFault> {
+        self.read(&self.ledger.totals(run))
+            .await?
+            .iter()
+            .map(|row| Ledger::read_tally(row).ok_or(LedgerFault::Malformed("tally")))
+            .collect()
+    }
+
+    /// Ends a step and adds its evidence, under the run's lock at our epoch. Returns the chain's
+    /// new head.
+    pub async fn finish_step(
+        &self,
+        run: &str,
+        epoch: i64,
+        step: i32,
+        evidence: &Evidence<'_>,
+    ) -> Result<String, LedgerFault> {
+        let mut tx = self.begin().await?;
+        if tx.rows(&self.ledger.lock_run(run, epoch)).await?.len() != 1 {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
+        let head = tx.rows(&self.ledger.head()).await?;
+        let (hash, length) = match head.first().map(Vec::as_slice) {
+            Some([hash, length]) => (
+                text(hash, "chain_head")?,
+                length
+                    .as_int()
+                    .ok_or(LedgerFault::Malformed("chain_head"))?,
+            ),
+            _ => return Err(LedgerFault::Malformed("chain_head")),
+        };
+        let link = evidence
+            .follows(&hash)
+            .map_err(|_| LedgerFault::Malformed("evidence"))?;
+        tx.change(&self.ledger.finish_step(run, step)).await?;
+        // Raised first: whoever was faster holds its row, and ours misses after the wait.
+        if tx
+            .change(&self.ledger.raise_head(&hash, &link.hash))
+            .await?
+            != 1
+        {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
+        tx.change(&self.ledger.insert_evidence(length + 1, run, &link))
+            .await?;
+        finish(tx).await?;
+        Ok(link.hash)
+    }
+
+    /// What finished steps of a run did, in order: a resumed run reports them as its own.
+    pub async fn finished_steps(&self, run: &str) -> Result<Vec<RuleRun>, LedgerFault> {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            step: RuleRun,
+        }
+        self.read(&self.ledger.evidence_of(run))
+            .await?
+            .iter()
+            .map(|row| {
+                row.first()
+                    .and_then(Value::as_text)
+                    .and_then(|body| serde_json::from_str::<Body>(body).ok())
+                    .map(|body| body.step)
+                    .ok_or(LedgerFault::Malformed("evidence"))
+            })
+            .collect()
+    }
+
+    /// Ends a run at our epoch.
+    pub async fn finish_run(
+        &self,
+        run: &str,
+        epoch: i64,
+        state: &str,
+        report: &str,
+    ) -> Result<(), LedgerFault> {
+        let mut tx = self.begin().await?;
+        let hit = tx
+            .change(&self.ledger.finish_run(run, epoch, state, report))
+            .await?;
+        if hit != 1 {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
+        finish(tx).await
+    }
+
+    /// The head of the evidence chain: hash and length.
+    pub async fn head(&self) -> Result<(String, i64), LedgerFault> {
+        let rows = self.read(&self.ledger.head()).await?;
+        match rows.first().map(Vec::as_slice) {
+            Some([hash, length]) => Ok((
+                text(hash, "chain_head")?,
+                length
+                    .as_int()
+                    .ok_or(LedgerFault::Malformed("chain_head"))?,
+            )),
+            _ => Err(LedgerFault::Malformed("chain_head")),
+        }
+    }
+
+    /// The statements of this ledger.
+    pub fn sql(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    async fn read(&self, statement: &Bound) -> Result<Vec<Vec<Value>>, LedgerFault> {
+        let mut tx = self.database.begin(Access::ReadOnly).await?;
+        let rows = tx.rows(statement).await;
+        tx.rollback().await;
+        Ok(rows?)
+    }
+
+    async fn begin(&self) -> Result<Tx, Fault> {
+        self.database.begin(Access::Change(LEDGER_TIMEOUTS)).await
+    }
+}
+
+fn expect_one(hit: u64) -> Result<(), LedgerFault> {
+    if hit == 1 {
+        Ok(())
+    } else {
+        Err(LedgerFault::Malformed("meta"))
+    }
+}
+
+fn text(value: &Value, table: &'static str) -> Result<String, LedgerFault> {
+    value
+        .as_text()
+        .map(str::to_owned)
+        .ok_or(LedgerFault::Malformed(table))
+}
+
+/// Commits. An unknown outcome is a fault like any other here: every ledger transaction is guarded
+/// by a key or a compare-and-swap, so that doing it again is harmless.
+async fn finish(tx: Tx) -> Result<(), LedgerFault> {
+    tx.commit()
+        .await
+        .map_err(|e| LedgerFault::Database(e.fault().clone()))
+}

@@ -1,0 +1,278 @@
+//! One transaction of a run: probe, change, count, fence, commit. Any error rolls back and the lane
+//! decides; nothing is ever sent after an error (SQL.md section 1).
+
+use std::time::Instant;
+
+use oubliette_core::api::reason::Reason;
+use oubliette_core::catalog::Engine;
+use oubliette_core::hmac::Pads;
+use oubliette_core::plan::RuleDraft;
+use oubliette_core::run::{Form, Order, Outcome};
+use oubliette_core::sql::{Bound, KeyRow, Window, pads};
+use oubliette_core::value::{Key, Value};
+
+use crate::database::{Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx};
+use crate::ledger::{Place, Store};
+
+/// Keys in one statement.
+const KEYS: usize = 1_000;
+/// Rows of the rule's own table that one transaction changes by key at the most.
+const CHOSEN: usize = 5_000;
+/// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
+const HANGING: i64 = 10_000;
+
+/// What every batch of a step has in common.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    pub(super) database: &'a Database,
+    pub(super) store: &'a Store,
+    pub(super) rule: &'a RuleDraft,
+    pub(super) timeouts: Timeouts,
+    pub(super) pads: Option<&'a Pads>,
+}
+
+/// Why a batch was not brought to its commit.
+enum Stop {
+    Fault(Fault),
+    /// The fence hit no row.
+    Missed(u64),
+    /// Too many rows hang on the window.
+    TooMany,
+    /// Fewer rows went than were locked, or a count's row was not there.
+    Raced,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// What a batch did before its fence.
+struct Done {
+    changed: u64,
+    /// Rows of each related table.
+    related: Vec<u64>,
+    reached: Option<Key>,
+}
+
+/// How a batch under way is cancelled in the server, from the moment its transaction stands.
+pub(super) type Handle = std::sync::Mutex<Option<Canceller>>;
+
+/// Tries one transaction.
+pub(super) async fn attempt(
+    step: Step<'_>,
+    place: &Place,
+    order: &Order,
+    handle: &Handle,
+) -> Outcome {
+    let started = Instant::now();
+    let mut tx = match step.database.begin(Access::Change(step.timeouts)).await {
+        Ok(tx) => tx,
+        Err(fault) => return outcome(&fault),
+    };
+    if let Ok(mut handle) = handle.lock() {
+        *handle = Some(tx.canceller());
+    }
+    match change(step, place, order, &mut tx).await {
+        Ok((changed, reached)) => match tx.commit().await {
+            Ok(()) => Outcome::Committed {
+                changed,
+                reached,
+                elapsed: started.elapsed(),
+            },
+            Err(CommitFault::RolledBack(fault)) => outcome(&fault),
+            Err(CommitFault::Unknown(_)) => Outcome::Lost,
+        },
+        Err(stop) => {
+            tx.rollback().await;
+            match stop {
+                Stop::Fault(fault) => outcome(&fault),
+                Stop::Missed(changed) => Outcome::Missed { changed },
+                Stop::TooMany => Outcome::TooMany,
+                Stop::Raced => Outcome::Again(Reason::RowsLocked),
+            }
+        }
+    }
+}
+
+fn outcome(fault: &Fault) -> Outcome {
+    match fault.class {
+        FaultClass::Lock | FaultClass::Cancelled => Outcome::Locked,
+        _ if fault.is_retryable() => {
+            tracing::warn!(fault = %fault, "batch rolled back, trying again");
+            Outcome::Again(fault.reason())
+        }
+        _ => {
+            tracing::error!(fault = %fault, "batch rolled back");
+            Outcome::Failed(fault.reason())
+        }
+    }
+}
+
+async fn change(
+    step: Step<'_>,
+    place: &Place,
+    order: &Order,
+    tx: &mut Tx,
+) -> Result<(u64, Option<Key>), Stop> {
+    let sql = &step.rule.change;
+    let mut window = order.window.clone();
+    let end = tx.rows(&sql.window.probe(&window, order.width)).await?;
+    let reached = end.first().map(|row| sql.window.key_of(row));
+    if reached.is_some() {
+        window.upto.clone_from(&reached);
+    }
+    if let Some(found) = step.pads {
+        for statement in pads(sql.window.engine, found) {
+            tx.rows(&statement).await?;
+        }
+    }
+    let done = if order.pass_by {
+        Done {
+            changed: 0,
+            related: Vec::new(),
+            reached,
+        }
+    } else if order.form == Form::Window && step.rule.nodes.is_empty() {
+        let changed = tx.change(&sql.by_window(&window)).await?;
+        Done {
+            changed,
+            related: Vec::new(),
+            reached,
+        }
+    } else {
+        by_keys(step, &window, reached, order.form != Form::Keys, tx).await?
+    };
+    let ledger = step.store.sql();
+    for (target, rows) in (1_i32..).zip(&done.related).filter(|(_, rows)| **rows > 0) {
+        let raised = tx
+            .change(&ledger.count(place, order.part, target, signed(*rows)))
+            .await?;
+        if raised != 1 {
+            return Err(Stop::Raced);
+        }
+    }
+    if step.rule.nodes.iter().any(|n| n.deferrable) && tx.engine() == Engine::Postgres {
+        // A deferred constraint would fail at COMMIT, behind the fence.
+        tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
+            .await?;
+    }
+    let all = done.changed + done.related.iter().sum::<u64>();
+    let fence = ledger.fence(place, order, signed(all), done.reached.as_ref());
+    if tx.change(&fence).await? != 1 {
+        return Err(Stop::Missed(all));
+    }
+    Ok((all, done.reached))
+}
+
+/// Locks the eligible rows first; then everything that hangs on them goes, from the bottom up; then
+/// the rows themselves, by key and the whole predicate. A child that would come late waits for the
+/// lock on its parent.
+async fn by_keys(
+    step: Step<'_>,
+    window: &Window,
+    mut reached: Option<Key>,
+    skip_locked: bool,
+    tx: &mut Tx,
+) -> Result<Done, Stop> {
+    let sql = &step.rule.change;
+    let mut rows: Vec<KeyRow> = tx
+        .rows(&sql.choose(window, skip_locked))
+        .await?
+        .iter()
+        .map(|row| sql.key_row(row))
+        .collect();
+    if rows.len() > CHOSEN {
+        rows.truncate(CHOSEN);
+        reached = rows.last().map(|r| r.key.clone());
+    }
+    let related = related(step, &rows, tx).await?;
+    let keys: Vec<Key> = rows.into_iter().map(|r| r.key).collect();
+    let mut changed = 0;
+    for chunk in keys.chunks(KEYS) {
+        changed += tx.change(&sql.by_keys(window, chunk)).await?;
+    }
+    if changed != unsigned(keys.len()) {
+        return Err(Stop::Raced);
+    }
+    Ok(Done {
+        changed,
+        related,
+        reached,
+    })
+}
+
+async fn related(step: Step<'_>, rows: &[KeyRow], tx: &mut Tx) -> Result<Vec<u64>, Stop> {
+    let nodes = &step.rule.nodes;
+    let mut hanging = 0;
+    // What each node's rows refer to, and what was read of its own rows for those below.
+    let mut parents: Vec<Vec<Value>> = Vec::with_capacity(nodes.len());
+    let mut read: Vec<Vec<Vec<Value>>> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let name = &node.depth.parent_column.name;
+        let values = match node.parent {
+            None => {
+                let at = step
+                    .rule
+                    .change
+                    .referenced
+                    .iter()
+                    .position(|c| &c.name == name);
+                distinct(rows.iter().filter_map(|r| r.referenced.get(at?)))
+            }
+            Some(parent) => {
+                let at = nodes[parent]
+                    .depth
+                    .referenced
+                    .iter()
+                    .position(|c| &c.name == name);
+                distinct(read[parent].iter().filter_map(|r| r.get(at?)))
+            }
+        };
+        let mut own = Vec::new();
+        for chunk in values.chunks(KEYS) {
+            hanging += count(tx, &node.depth.count(chunk)).await?;
+            if hanging > HANGING && rows.len() > 1 {
+                return Err(Stop::TooMany);
+            }
+            if !node.depth.referenced.is_empty() {
+                own.extend(tx.rows(&node.depth.choose(chunk)).await?);
+            }
+        }
+        parents.push(values);
+        read.push(own);
+    }
+    let mut changed = vec![0; nodes.len()];
+    for (i, node) in nodes.iter().enumerate().rev() {
+        for chunk in parents[i].chunks(KEYS) {
+            changed[i] += tx.change(&node.depth.change(chunk)).await?;
+        }
+    }
+    Ok(changed)
+}
+
+fn distinct<'v>(values: impl Iterator<Item = &'v Value>) -> Vec<Value> {
+    let mut all: Vec<Value> = values.filter(|v| **v != Value::Null).cloned().collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The single number of a counting statement.
+pub(super) async fn count(tx: &mut Tx, statement: &Bound) -> Result<i64, Fault> {
+    let rows = tx.rows(statement).await?;
+    Ok(rows
+        .first()
+        .and_then(|r| r.first())
+        .and_then(Value::as_int)
+        .unwrap_or(0))
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn unsigned(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}

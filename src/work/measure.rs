@@ -1,0 +1,163 @@
+//! Measures a draft: exact counts in paced windows, inside READ ONLY transactions. A window is a
+//! transaction of its own, so that no snapshot is held while a large table is counted.
+
+use std::time::{Duration, Instant};
+
+use oubliette_core::plan::{Draft, Facts, RuleDraft, RuleFacts, reads_whole_table};
+use oubliette_core::sql::{CountSql, Counted, Depth, Window};
+use oubliette_core::value::Key;
+
+use super::batch::count;
+use crate::database::{Access, Database, Fault};
+
+/// Rows one counting statement spans at first and at the most.
+const FIRST: u32 = 20_000;
+const MOST: u32 = 200_000;
+/// How long one counting statement should take.
+const TARGET: Duration = Duration::from_millis(200);
+
+/// Goes over a table's key in windows that follow the measured duration, resting as long as it
+/// worked while `gentle`.
+pub(super) struct Windows {
+    next: Option<Window>,
+    width: u32,
+    gentle: bool,
+}
+
+impl Windows {
+    /// The whole table.
+    pub(super) fn new(gentle: bool) -> Self {
+        Self {
+            next: Some(Window::default()),
+            width: FIRST,
+            gentle,
+        }
+    }
+
+    /// The next window's start and width; `None` at the end.
+    pub(super) fn next(&self) -> Option<(Window, u32)> {
+        self.next.clone().map(|w| (w, self.width))
+    }
+
+    /// Moves on behind `end` (`None`: that was the last window).
+    pub(super) async fn took(&mut self, end: Option<Key>, elapsed: Duration) {
+        self.next = end.map(|key| Window {
+            after: Some(key),
+            upto: None,
+        });
+        let halve = elapsed > TARGET;
+        self.width = if halve {
+            (self.width / 2).max(1_000)
+        } else {
+            (self.width * 2).min(MOST)
+        };
+        if self.gentle && self.next.is_some() {
+            tokio::time::sleep(elapsed.min(TARGET)).await;
+        }
+    }
+}
+
+/// Measures every rule.
+pub(super) async fn measure(
+    database: &Database,
+    draft: &Draft,
+    gentle: bool,
+    mut seen: impl FnMut(&str),
+) -> Result<Facts, Fault> {
+    let mut facts = Facts::default();
+    for rule in &draft.rules {
+        seen(&rule.name);
+        facts
+            .rules
+            .push(measure_rule(database, rule, gentle).await?);
+    }
+    Ok(facts)
+}
+
+async fn measure_rule(
+    database: &Database,
+    rule: &RuleDraft,
+    gentle: bool,
+) -> Result<RuleFacts, Fault> {
+    let mut facts = RuleFacts {
+        related: vec![0; rule.nodes.len()],
+        ..RuleFacts::default()
+    };
+    let mut windows = Windows::new(gentle);
+    while let Some((mut window, width)) = windows.next() {
+        let started = Instant::now();
+        let mut tx = database.begin(Access::ReadOnly).await?;
+        let sql = &rule.count.window;
+        if window.after.is_some() && !facts.unindexed {
+            let explained = tx.rows(&sql.explain_probe(&window, width)).await?;
+            facts.unindexed = reads_whole_table(sql.engine, &explained);
+        }
+        let end = tx.rows(&sql.probe(&window, width)).await?;
+        let end = end.first().map(|row| sql.key_of(row));
+        window.upto.clone_from(&end);
+        let rows = tx.rows(&rule.count.counts(&window)).await?;
+        let counted = rows
+            .first()
+            .and_then(|row| CountSql::counted(row))
+            .unwrap_or_default();
+        if counted.eligible > 0 {
+            for i in 0..rule.nodes.len() {
+                if let Some(statement) = rule.count.related(&window, &path(rule, i)) {
+                    facts.related[i] += count(&mut tx, &statement).await?;
+                }
+            }
+        }
+        tx.rollback().await;
+        facts.add(&counted, end.clone());
+        windows.took(end, started.elapsed()).await;
+    }
+    Ok(facts)
+}
+
+/// The nodes from the rule's table down to node `i`.
+fn path(rule: &RuleDraft, i: usize) -> Vec<&Depth> {
+    let mut path = Vec::new();
+    let mut at = Some(i);
+    while let Some(node) = at.and_then(|i| rule.nodes.get(i)) {
+        path.push(&node.depth);
+        at = node.parent;
+    }
+    path.reverse();
+    path
+}
+
+/// What is left of a rule's eligible rows: how many, and in which windows.
+pub(super) async fn residual(
+    database: &Database,
+    rule: &RuleDraft,
+    gentle: bool,
+) -> Result<Vec<(Window, i64)>, Fault> {
+    let mut left = Vec::new();
+    let mut windows = Windows::new(gentle);
+    while let Some((mut window, width)) = windows.next() {
+        let started = Instant::now();
+        let mut tx = database.begin(Access::ReadOnly).await?;
+        let end = tx.rows(&rule.count.window.probe(&window, width)).await?;
+        let end = end.first().map(|row| rule.count.window.key_of(row));
+        window.upto.clone_from(&end);
+        let rows = count(&mut tx, &rule.count.residual(&window)).await?;
+        tx.rollback().await;
+        if rows > 0 {
+            left.push((window, rows));
+        }
+        windows.took(end, started.elapsed()).await;
+    }
+    Ok(left)
+}
+
+/// The same count by one plain statement: the independent look that a fault of the walk cannot hide
+/// from. Only for tables that one statement may read.
+pub(super) async fn independent(database: &Database, rule: &RuleDraft) -> Result<Counted, Fault> {
+    let mut tx = database.begin(Access::ReadOnly).await?;
+    let eligible = count(&mut tx, &rule.count.independent()).await?;
+    tx.rollback().await;
+    Ok(Counted {
+        eligible,
+        ..Counted::default()
+    })
+}

@@ -1,0 +1,592 @@
+//! A run from its record in the ledger to its report. What it must survive: it may end at any
+//! instant and be resumed by another process, or be overtaken by one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::hmac::Pads;
+use oubliette_core::ledger::{CheckpointRow, Evidence, Ledger, NewRun, RunRow};
+use oubliette_core::plan::{ApprovedPlan, Plan};
+use oubliette_core::report::{
+    Phase, PlanReport, Progress, RuleRun, RunOutcome, RunReport, TableCount,
+};
+use oubliette_core::run::{Halt, Lane, PaceSettings, Saved, Style};
+use oubliette_core::sql::Window;
+use secrecy::ExposeSecret;
+
+use super::batch::Step;
+use super::inspect::{failed, plan};
+use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
+use super::verify::{Verified, verify};
+use super::walk::{Walked, stopped, walk};
+use crate::database::Timeouts;
+use crate::ledger::{LedgerFault, Store, Taken};
+
+/// A statement of a batch that runs this long has met something unforeseen.
+const STATEMENT_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Carries a policy out.
+pub(super) async fn run(
+    job: &Job,
+    id: &str,
+    progress: &ProgressSender,
+    stop: &mut StopSignal,
+) -> JobOutcome {
+    match attempt(job, id, progress, stop).await {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
+}
+
+async fn attempt(
+    job: &Job,
+    id: &str,
+    progress: &ProgressSender,
+    stop: &mut StopSignal,
+) -> Result<JobOutcome, JobOutcome> {
+    let ledger = Ledger {
+        engine: job.database.engine(),
+        place: job.ledger.clone(),
+    };
+    let store = Store::open(&job.database, ledger, &job.owner)
+        .await
+        .map_err(|f| refused(&f))?;
+    let open = store
+        .open_run(&job.policy.uid)
+        .await
+        .map_err(|f| refused(&f))?;
+    if open.is_none()
+        && let Some(ended) = store.run(id).await.map_err(|f| refused(&f))?
+    {
+        return recorded(&ended);
+    }
+    if let Some(why) = *stop.borrow() {
+        return abandon(&store, open.as_ref(), why).await;
+    }
+    let as_of = match &open {
+        Some(run) => run.as_of.parse().map_err(|_| malformed("as_of"))?,
+        None => job.now,
+    };
+    let planned = tokio::select! {
+        planned = plan(job, as_of, progress) => planned?,
+        () = stopped(stop) => {
+            let why = stop.borrow().unwrap_or(StopWhy::Shutdown);
+            return abandon(&store, open.as_ref(), why).await;
+        }
+    };
+    let (approved, row, taken) = match open {
+        Some(row) => match resume(&store, planned, &row).await? {
+            Ok((approved, taken)) => (approved, row, taken),
+            Err(drifted) => return Ok(drifted),
+        },
+        None => begin(job, id, &store, planned).await?,
+    };
+    let run = Run {
+        job,
+        store: &store,
+        row: &row,
+        plan: &approved,
+        epoch: taken.epoch,
+    };
+    let outcome = run.carry_out(&taken, progress, stop).await;
+    outcome.map_err(|fault| refused(&fault))
+}
+
+/// What the ledger has of a run that ended before.
+fn recorded(row: &RunRow) -> Result<JobOutcome, JobOutcome> {
+    let run: RunReport = row
+        .report
+        .as_deref()
+        .and_then(|r| serde_json::from_str(r).ok())
+        .ok_or_else(|| malformed("report"))?;
+    Ok(JobOutcome::Ran { plan: None, run })
+}
+
+/// A stop before the run's work began or was taken over.
+async fn abandon(
+    store: &Store,
+    open: Option<&RunRow>,
+    why: StopWhy,
+) -> Result<JobOutcome, JobOutcome> {
+    if why.abandons()
+        && let Some(row) = open
+    {
+        let taken = store.take_over(&row.id).await.map_err(|f| refused(&f))?;
+        let report = report(
+            row,
+            Vec::new(),
+            RunOutcome::Stopped(Reason::Abandoned),
+            None,
+        )?;
+        end(store, row, taken.epoch, "abandoned", &report)
+            .await
+            .map_err(|f| refused(&f))?;
+    }
+    Ok(JobOutcome::Stopped(why))
+}
+
+type Resumed = Result<(ApprovedPlan, Taken), JobOutcome>;
+
+/// Plans again with the recorded instant; a plan with another digest is not the one that was
+/// approved. Limits are not asked again: what is left is less than what they allowed.
+async fn resume(store: &Store, planned: Plan, row: &RunRow) -> Result<Resumed, JobOutcome> {
+    let taken = store.take_over(&row.id).await.map_err(|f| refused(&f))?;
+    if planned.report().digest.to_string() != row.plan {
+        let steps = store
+            .finished_steps(&row.id)
+            .await
+            .map_err(|f| refused(&f))?;
+        let run = report(row, steps, RunOutcome::Stopped(Reason::Drifted), None)?;
+        end(store, row, taken.epoch, "drifted", &run)
+            .await
+            .map_err(|f| refused(&f))?;
+        return Ok(Err(JobOutcome::Ran {
+            plan: Some(planned.report().clone()),
+            run,
+        }));
+    }
+    Ok(Ok((planned.resume(), taken)))
+}
+
+async fn begin(
+    job: &Job,
+    id: &str,
+    store: &Store,
+    planned: Plan,
+) -> Result<(ApprovedPlan, RunRow, Taken), JobOutcome> {
+    let approved = planned
+        .approve()
+        .map_err(|(plan, refusals)| JobOutcome::Refused {
+            plan: Some(plan),
+            refusals,
+        })?;
+    let new = NewRun {
+        id: id.to_owned(),
+        policy_uid: job.policy.uid.clone(),
+        policy: format!("{}/{}", job.policy.namespace, job.policy.name),
+        plan: approved.digest().to_string(),
+        as_of: approved.as_of().to_string(),
+        started_at: Timestamp::now().to_string(),
+    };
+    let checkpoints = checkpoints(job, &approved);
+    let targets: Vec<i32> = approved
+        .rules()
+        .iter()
+        .map(|r| i32::try_from(r.nodes.len()).unwrap_or(i32::MAX))
+        .collect();
+    store
+        .record(&new, &checkpoints, &targets)
+        .await
+        .map_err(|f| refused(&f))?;
+    let taken = store.take_over(id).await.map_err(|f| refused(&f))?;
+    let row = store
+        .run(id)
+        .await
+        .map_err(|f| refused(&f))?
+        .ok_or_else(|| malformed("id"))?;
+    Ok((approved, row, taken))
+}
+
+/// One checkpoint per step and worker, with its range and its share of the ceiling.
+fn checkpoints(job: &Job, plan: &ApprovedPlan) -> Vec<CheckpointRow> {
+    let lanes = if job.pacing.backlog {
+        job.pacing.workers.clamp(1, 16)
+    } else {
+        1
+    };
+    let mut rows = Vec::new();
+    for (step, _) in (0_i32..).zip(plan.rules()) {
+        let index = usize::try_from(step).unwrap_or(usize::MAX);
+        let bounds = plan
+            .facts(index)
+            .map(|f| f.split(lanes))
+            .unwrap_or_default();
+        let workers = i64::try_from(bounds.len()).unwrap_or(0) + 1;
+        let ceiling = plan.ceiling(index);
+        let mut after = None;
+        let ends = bounds.into_iter().map(Some).chain(std::iter::once(None));
+        for (worker, upto) in (0_i32..).zip(ends) {
+            let rest = if worker == 0 { ceiling % workers } else { 0 };
+            rows.push(CheckpointRow {
+                step,
+                worker,
+                state: "open".to_owned(),
+                range: Window {
+                    after: after.clone(),
+                    upto: upto.clone(),
+                },
+                saved: Saved {
+                    epoch: 0,
+                    seq: 0,
+                    hold_gen: 0,
+                    part: 0,
+                    n: 0,
+                    ceiling: ceiling / workers + rest,
+                    cursor: None,
+                    walked: false,
+                },
+            });
+            after = upto;
+        }
+    }
+    rows
+}
+
+struct Run<'a> {
+    job: &'a Job,
+    store: &'a Store,
+    row: &'a RunRow,
+    plan: &'a ApprovedPlan,
+    epoch: i64,
+}
+
+/// How a step ended.
+enum Stepped {
+    Done(RuleRun),
+    Ended(Walked),
+}
+
+impl Run<'_> {
+    async fn carry_out(
+        &self,
+        taken: &Taken,
+        progress: &ProgressSender,
+        stop: &mut StopSignal,
+    ) -> Result<JobOutcome, LedgerFault> {
+        let pads = self
+            .job
+            .pseudonym_key
+            .as_ref()
+            .map(|key| Pads::of_key(key.expose_secret()));
+        let mut steps = self.store.finished_steps(&self.row.id).await?;
+        let before: i64 = taken.checkpoints.iter().map(|c| c.saved.n).sum();
+        let meter = Meter::new(progress, before, self.plan.report());
+        let mut evidence = None;
+        for (step, _) in (0_i32..).zip(self.plan.rules()).skip(steps.len()) {
+            let mut rows: Vec<CheckpointRow> = taken
+                .checkpoints
+                .iter()
+                .filter(|c| c.step == step)
+                .cloned()
+                .collect();
+            match self
+                .step(step, &mut rows, pads.as_ref(), &meter, stop)
+                .await?
+            {
+                Stepped::Ended(walked) => return self.ended(walked, steps, evidence).await,
+                Stepped::Done(done) => {
+                    let head = self
+                        .store
+                        .finish_step(
+                            &self.row.id,
+                            self.epoch,
+                            step,
+                            &Evidence {
+                                run: &self.row.id,
+                                policy: &format!(
+                                    "{}/{}",
+                                    self.job.policy.namespace, self.job.policy.name
+                                ),
+                                plan: self.plan.digest(),
+                                step: &done,
+                                finished_at: Timestamp::now(),
+                            },
+                        )
+                        .await?;
+                    evidence = head.parse().ok();
+                    steps.push(done);
+                }
+            }
+        }
+        let residual = |f: fn(&RuleRun) -> i64| steps.iter().map(f).sum::<i64>();
+        let outcome = if residual(|s| s.residual.unexplained) > 0 {
+            RunOutcome::Failed(Reason::VerificationFailed)
+        } else if residual(|s| s.residual.locked) > 0 {
+            RunOutcome::Stopped(Reason::RowsLocked)
+        } else {
+            RunOutcome::Completed
+        };
+        if evidence.is_none() {
+            evidence = self.store.head().await?.0.parse().ok();
+        }
+        self.end("done", steps, outcome, evidence).await
+    }
+
+    /// Walks one rule with all of its workers, then verifies.
+    async fn step(
+        &self,
+        step: i32,
+        rows: &mut [CheckpointRow],
+        pads: Option<&Pads>,
+        meter: &Meter<'_>,
+        stop: &mut StopSignal,
+    ) -> Result<Stepped, LedgerFault> {
+        let index = usize::try_from(step).unwrap_or(usize::MAX);
+        let Some(rule) = self.plan.rules().get(index) else {
+            return Err(LedgerFault::Malformed("checkpoint"));
+        };
+        let total = self.plan.facts(index).map_or(0, |f| f.counted.total);
+        let pacing = &self.job.pacing;
+        let common = Step {
+            database: &self.job.database,
+            store: self.store,
+            rule,
+            timeouts: Timeouts {
+                lock: pacing.lock_timeout,
+                statement: STATEMENT_LIMIT,
+            },
+            pads,
+        };
+        let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);
+        let pace = PaceSettings {
+            target: pacing.batch_duration,
+            rate: pacing
+                .max_rows_per_second
+                .map(|rate| f64::from(rate) / f64::from(lanes)),
+            limited: !pacing.backlog || pacing.max_rows_per_second.is_some(),
+        };
+        let style = if !rule.nodes.is_empty()
+            || (common.database.engine().is_innodb() && !pacing.backlog)
+        {
+            Style::SkipLocked
+        } else {
+            Style::WindowFirst
+        };
+        meter.phase(Phase::Running, &rule.name);
+        let count = |rows: u64| meter.add(rows);
+        let walks = rows.iter().map(|row| {
+            let place = (self.row.id.clone(), row.step, row.worker);
+            let mut lane = Lane::new(row.range.clone(), row.saved.clone(), style, pace);
+            let mut stop = stop.clone();
+            let count = &count;
+            async move {
+                let walked = walk(common, &place, &mut lane, &mut stop, count).await;
+                (walked, lane.saved().clone())
+            }
+        });
+        let walked = futures::future::join_all(walks).await;
+        for (row, (_, saved)) in rows.iter_mut().zip(&walked) {
+            row.saved = saved.clone();
+        }
+        if let Some((ended, _)) = walked.into_iter().find(|(w, _)| *w != Walked::Done) {
+            return Ok(Stepped::Ended(ended));
+        }
+        meter.phase(Phase::Verifying, &rule.name);
+        let Some(first) = rows.first_mut() else {
+            return Err(LedgerFault::Malformed("checkpoint"));
+        };
+        let place = (self.row.id.clone(), step, first.worker);
+        let saved = &mut first.saved;
+        match verify(common, &place, saved, pace, total, stop, &count).await? {
+            Verified::Ended(ended) => Ok(Stepped::Ended(ended)),
+            Verified::Classed(residual) => {
+                let changed = self.changed(step).await?;
+                Ok(Stepped::Done(RuleRun {
+                    rule: rule.name.clone(),
+                    cutoff: rule.cutoff,
+                    changed,
+                    residual,
+                }))
+            }
+        }
+    }
+
+    /// Rows changed by a step, as the ledger has them, per table.
+    async fn changed(&self, step: i32) -> Result<Vec<TableCount>, LedgerFault> {
+        let totals = self.store.totals(&self.row.id).await?;
+        let of = |target: i32| -> i64 {
+            totals
+                .iter()
+                .filter(|t| t.step == step && t.target == target)
+                .map(|t| t.n)
+                .sum()
+        };
+        let index = usize::try_from(step).unwrap_or(usize::MAX);
+        let Some(rule) = self.plan.rules().get(index) else {
+            return Ok(Vec::new());
+        };
+        let related: Vec<TableCount> = (1_i32..)
+            .zip(&rule.nodes)
+            .map(|(target, node)| TableCount {
+                table: node.depth.table.to_string(),
+                effect: node.effect,
+                rows: of(target),
+            })
+            .collect();
+        let own = of(0) - related.iter().map(|t| t.rows).sum::<i64>();
+        let own = TableCount {
+            table: rule.change.window.table.to_string(),
+            effect: rule.effect,
+            rows: own,
+        };
+        Ok(std::iter::once(own).chain(related).collect())
+    }
+
+    /// A step that did not come to its end.
+    async fn ended(
+        &self,
+        walked: Walked,
+        mut steps: Vec<RuleRun>,
+        evidence: Option<oubliette_core::digest::Digest>,
+    ) -> Result<JobOutcome, LedgerFault> {
+        let (state, outcome) = match walked {
+            Walked::Done => return Err(LedgerFault::Malformed("checkpoint")),
+            Walked::Stopped(why) if !why.abandons() => return Ok(JobOutcome::Stopped(why)),
+            Walked::Halted(Halt::TakenOver) => return Err(LedgerFault::TakenOver),
+            // The run stays open: it goes on where it was once the fault is gone.
+            Walked::Halted(Halt::Fault(reason)) if reason_passes(reason) => {
+                return Ok(JobOutcome::Failed {
+                    reason,
+                    message: "the run was interrupted by the database and will be resumed from \
+                              its checkpoint"
+                        .to_owned(),
+                    passing: true,
+                });
+            }
+            Walked::Stopped(_) => ("abandoned", RunOutcome::Stopped(Reason::Abandoned)),
+            Walked::Halted(Halt::Ceiling) => ("done", RunOutcome::Stopped(Reason::CeilingReached)),
+            Walked::Halted(Halt::Fault(reason)) => ("done", RunOutcome::Failed(reason)),
+        };
+        let step = i32::try_from(steps.len()).unwrap_or(i32::MAX);
+        if let Some(rule) = self.plan.rules().get(steps.len()) {
+            steps.push(RuleRun {
+                rule: rule.name.clone(),
+                cutoff: rule.cutoff,
+                changed: self.changed(step).await?,
+                residual: oubliette_core::report::Residual::default(),
+            });
+        }
+        self.end(state, steps, outcome, evidence).await
+    }
+
+    async fn end(
+        &self,
+        state: &str,
+        steps: Vec<RuleRun>,
+        outcome: RunOutcome,
+        evidence: Option<oubliette_core::digest::Digest>,
+    ) -> Result<JobOutcome, LedgerFault> {
+        let Ok(run) = report(self.row, steps, outcome, evidence) else {
+            return Err(LedgerFault::Malformed("run"));
+        };
+        end(self.store, self.row, self.epoch, state, &run).await?;
+        Ok(JobOutcome::Ran {
+            plan: Some(self.plan.report().clone()),
+            run,
+        })
+    }
+}
+
+/// Whether a fault that outlasted the lane's patience may still pass.
+fn reason_passes(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Unreachable | Reason::RowsLocked | Reason::RunFailed
+    )
+}
+
+fn report(
+    row: &RunRow,
+    rules: Vec<RuleRun>,
+    outcome: RunOutcome,
+    evidence: Option<oubliette_core::digest::Digest>,
+) -> Result<RunReport, JobOutcome> {
+    Ok(RunReport {
+        run: row.id.clone(),
+        plan: row.plan.parse().map_err(|_| malformed("plan"))?,
+        as_of: row.as_of.parse().map_err(|_| malformed("as_of"))?,
+        started_at: row
+            .started_at
+            .parse()
+            .map_err(|_| malformed("started_at"))?,
+        finished_at: Timestamp::now(),
+        outcome,
+        rules,
+        evidence,
+    })
+}
+
+async fn end(
+    store: &Store,
+    row: &RunRow,
+    epoch: i64,
+    state: &str,
+    run: &RunReport,
+) -> Result<(), LedgerFault> {
+    let json = serde_json::to_string(run).map_err(|_| LedgerFault::Malformed("run"))?;
+    store.finish_run(&row.id, epoch, state, &json).await
+}
+
+fn refused(fault: &LedgerFault) -> JobOutcome {
+    match fault {
+        LedgerFault::Database(fault) => failed(fault),
+        other => JobOutcome::Failed {
+            reason: other.reason(),
+            message: other.to_string(),
+            passing: other.is_passing(),
+        },
+    }
+}
+
+fn malformed(column: &str) -> JobOutcome {
+    JobOutcome::Failed {
+        reason: Reason::RunFailed,
+        message: format!(
+            "column {column} of the ledger's table run is not what this program wrote"
+        ),
+        passing: false,
+    }
+}
+
+/// Shows how far the run is.
+struct Meter<'a> {
+    progress: &'a ProgressSender,
+    before: i64,
+    added: AtomicU64,
+    started: Instant,
+    planned: i64,
+}
+
+impl<'a> Meter<'a> {
+    fn new(progress: &'a ProgressSender, before: i64, plan: &PlanReport) -> Self {
+        let left: i64 = plan
+            .rules
+            .iter()
+            .map(|r| r.eligible + r.related.iter().map(|t| t.rows).sum::<i64>())
+            .sum();
+        Self {
+            progress,
+            before,
+            added: AtomicU64::new(0),
+            started: Instant::now(),
+            planned: before + left,
+        }
+    }
+
+    fn phase(&self, phase: Phase, rule: &str) {
+        self.show(Some((phase, rule)));
+    }
+
+    fn add(&self, rows: u64) {
+        self.added.fetch_add(rows, Ordering::Relaxed);
+        self.show(None);
+    }
+
+    fn show(&self, moved: Option<(Phase, &str)>) {
+        let added = self.added.load(Ordering::Relaxed);
+        let seconds = self.started.elapsed().as_secs().max(1);
+        self.progress.send_modify(|p| {
+            let phase = moved.map_or(p.phase, |(phase, _)| phase);
+            let rule = moved.map_or_else(|| p.rule.clone(), |(_, rule)| Some(rule.to_owned()));
+            *p = Progress {
+                phase,
+                rule,
+                done: self.before + i64::try_from(added).unwrap_or(i64::MAX),
+                planned: self.planned,
+                rate: i64::try_from(added / seconds).unwrap_or(i64::MAX),
+                waiting: None,
+            };
+        });
+    }
+}

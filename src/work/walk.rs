@@ -1,0 +1,127 @@
+//! Drives one lane: asks it what to do, does it, tells it how it went.
+
+use std::time::Duration;
+
+use oubliette_core::run::{Directive, Halt, Lane, Outcome};
+
+use super::batch::{Handle, Step, attempt};
+use super::job::{StopSignal, StopWhy};
+use crate::ledger::{LedgerFault, Place};
+
+/// How long a batch under way may take to end by itself after a stop before it is cancelled in the
+/// server.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Walked {
+    /// At the end of its range.
+    Done,
+    /// Told to stop.
+    Stopped(StopWhy),
+    /// The lane stopped.
+    Halted(Halt),
+}
+
+/// Walks a lane to its end.
+pub(super) async fn walk(
+    step: Step<'_>,
+    place: &Place,
+    lane: &mut Lane,
+    stop: &mut StopSignal,
+    changed: &(dyn Fn(u64) + Sync),
+) -> Walked {
+    loop {
+        if let Some(why) = *stop.borrow() {
+            return Walked::Stopped(why);
+        }
+        match lane.next() {
+            Directive::Done => return Walked::Done,
+            Directive::Halt(halt) => return Walked::Halted(halt),
+            Directive::Batch(delay, order) => {
+                rest(delay, stop).await;
+                if stop.borrow().is_some() {
+                    continue;
+                }
+                let handle = Handle::default();
+                let outcome = {
+                    let mut batch = std::pin::pin!(attempt(step, place, &order, &handle));
+                    tokio::select! {
+                        outcome = &mut batch => outcome,
+                        () = stopped(stop) => {
+                            match tokio::time::timeout(GRACE, &mut batch).await {
+                                Ok(outcome) => outcome,
+                                Err(_) => {
+                                    cancel(&handle).await;
+                                    batch.await
+                                }
+                            }
+                        }
+                    }
+                };
+                if let Outcome::Committed { changed: rows, .. } = &outcome {
+                    changed(*rows);
+                }
+                lane.take(outcome);
+            }
+            Directive::Settle(delay) => {
+                rest(delay, stop).await;
+                let before = lane.changed();
+                let settled = step.store.settle(place).await;
+                lane.take(match settled {
+                    Ok(found) => Outcome::Settled(found),
+                    Err(fault) => passing(&fault),
+                });
+                changed(u64::try_from(lane.changed() - before).unwrap_or(0));
+            }
+            Directive::RollOver { .. } => {
+                let targets = i32::try_from(step.rule.nodes.len()).unwrap_or(i32::MAX);
+                let rolled = step
+                    .store
+                    .roll_over(place, lane.saved().epoch, targets)
+                    .await;
+                lane.take(match rolled {
+                    Ok(part) => Outcome::RolledOver(part),
+                    // Whether it happened is unknown: the row tells.
+                    Err(LedgerFault::Database(_)) => Outcome::Lost,
+                    Err(LedgerFault::TakenOver) => Outcome::Settled(None),
+                    Err(fault) => passing(&fault),
+                });
+            }
+        }
+    }
+}
+
+fn passing(fault: &LedgerFault) -> Outcome {
+    if fault.is_passing() {
+        Outcome::Again(fault.reason())
+    } else {
+        Outcome::Failed(fault.reason())
+    }
+}
+
+async fn cancel(handle: &Handle) {
+    let canceller = handle.lock().ok().and_then(|mut held| held.take());
+    if let Some(canceller) = canceller
+        && let Err(fault) = canceller.cancel().await
+    {
+        tracing::warn!(fault = %fault, "failed to cancel the batch in the server; its time limit ends it");
+    }
+}
+
+/// Waits, unless told to stop.
+pub(super) async fn rest(delay: Duration, stop: &mut StopSignal) {
+    if delay > Duration::ZERO {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = stopped(stop) => {}
+        }
+    }
+}
+
+/// Ends when told to stop; never, when nobody can tell any more.
+pub(super) async fn stopped(stop: &mut StopSignal) {
+    if stop.wait_for(Option::is_some).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
