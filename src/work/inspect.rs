@@ -11,7 +11,7 @@ use oubliette_core::sql::Bound;
 use super::batch::count;
 use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
-use crate::database::catalog::inspect;
+use crate::database::inspect;
 use crate::database::{Access, Fault};
 
 /// The operator's clock and the database's may differ by this much (DESIGN section 5).
