@@ -7,6 +7,7 @@ pub mod inputs;
 pub mod lease;
 pub mod ledger;
 pub mod metrics;
+pub mod operator;
 pub mod resource;
 pub mod serve;
 pub mod shutdown;
