@@ -117,7 +117,12 @@ fn grant(line: &str) -> Option<Grant> {
         if name.is_empty() {
             return None;
         }
-        let columns = reader.columns()?;
+        reader.blanks();
+        let columns = if reader.take("(") {
+            Some(reader.columns()?)
+        } else {
+            None
+        };
         privileges.push((name.to_ascii_uppercase(), columns));
         reader.blanks();
         if !reader.take(",") {
@@ -158,19 +163,15 @@ impl<'t> Reader<'t> {
         name.trim()
     }
 
-    /// An optional list of columns in brackets. The outer option is about form.
-    fn columns(&mut self) -> Option<Option<BTreeSet<String>>> {
-        self.blanks();
-        if !self.take("(") {
-            return Some(None);
-        }
+    /// A list of columns up to the closing bracket.
+    fn columns(&mut self) -> Option<BTreeSet<String>> {
         let mut columns = BTreeSet::new();
         loop {
             self.blanks();
             columns.insert(self.name()?);
             self.blanks();
             if self.take(")") {
-                return Some(Some(columns));
+                return Some(columns);
             }
             if !self.take(",") {
                 return None;

@@ -108,12 +108,12 @@ pub(super) async fn read(tx: &mut Tx, process: bool) -> Result<Seen, Fault> {
             from_columns: vec![from_column],
             to,
             to_columns: vec![to_column],
-            on_delete: match action & 3 {
+            on_delete: match action & 0b11 {
                 0 => OnDelete::Refuse,
                 1 => OnDelete::Cascade,
                 _ => OnDelete::SetNull,
             },
-            on_update_acts: action & 12 != 0,
+            on_update_acts: action & 0b1100 != 0,
             // The session's foreign_key_checks is asserted, and there is no other way to switch
             // one off.
             enforced: true,
