@@ -1,8 +1,10 @@
 # Every target is also a plain command: see its line. `make setup` installs what the others need.
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint generate
+.PHONY: help setup test test-samples soak lint generate
 
 ONLY ?=
+DATA ?=
+KILLS ?= 20
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -16,6 +18,13 @@ ifeq ($(ONLY),)
 else
 	cargo test --test suite -- $(ONLY)
 endif
+
+test-samples: setup ## Cases on published sample databases (Chinook, Sakila) in the folder DATA=…
+	@test -d "$(DATA)" || { echo "DATA=… must name the folder of the sample databases; the README says where they are published" >&2; exit 1; }
+	OUBLIETTE_SAMPLES="$(abspath $(DATA))" cargo test --test suite -- samples::
+
+soak: setup ## The interruption cases with KILLS=20 kills each instead of 3
+	OUBLIETTE_SOAK_KILLS=$(KILLS) cargo test --test suite -- interruption::
 
 lint: ## What CI checks before the tests
 	cargo fmt --all -- --check
