@@ -10,10 +10,12 @@ mod connect;
 mod fault;
 mod mysql;
 mod postgres;
+mod probe;
 mod session;
 
 pub use cancel::Canceller;
 pub use catalog::inspect;
 pub use connect::{ConnectSettings, Database, DeclaredEngine, Tls, Version};
 pub use fault::{Fault, FaultClass};
+pub use probe::{Concern, ServerFacts, Warning};
 pub use session::{Access, CommitFault, Timeouts, Tx};
