@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use missing::Missing;
-use step::Step;
+use step::{Step, ending_with_us};
 
 use crate::{
     Wanted,
@@ -112,7 +112,8 @@ fn install_packages(packages: &[&str], cache: &Path) -> Result<()> {
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C.UTF-8");
-        Step::begin(what, &command, cache)?.finish()
+        // It is not ended with us: half a package would be left.
+        Step::begin(what, command, cache)?.finish()
     };
     apt("Debian's package lists", &["update"])?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
@@ -173,7 +174,7 @@ fn begin_unstable_tree(cache: &Path) -> Result<Step> {
         .arg(&partial)
         .arg(UNSTABLE_MIRROR)
         .env("DEBIAN_FRONTEND", "noninteractive");
-    Step::begin("PostgreSQL 18 and MySQL", &command, cache)
+    Step::begin("PostgreSQL 18 and MySQL", ending_with_us(&command), cache)
 }
 
 fn finish_unstable_tree(cache: &Path, step: Step) -> Result<()> {
@@ -219,7 +220,7 @@ fn build(
         .env("CGO_ENABLED", "0")
         .env("GOCACHE", work.join("build-cache"))
         .env("GOMODCACHE", work.join("module-cache"));
-    Step::begin(what, &command, cache)?.finish()?;
+    Step::begin(what, ending_with_us(&command), cache)?.finish()?;
     for (built, wanted) in new_names {
         fs::rename(programs.join(built), programs.join(wanted))?;
     }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::{Context, Result, ensure};
 use bed::{Authority, Bed, Kind, Options, Server, Wanted, wait_until};
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -24,21 +25,24 @@ struct Up {
 }
 
 impl Up {
-    fn start(arguments: &[&str]) -> Self {
+    fn start(arguments: &[&str]) -> Result<Self> {
         let mut child = program()
             .arg("up")
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut environment = String::new();
-        while !environment.ends_with("# ready\n") {
-            let read = out.read_line(&mut environment).unwrap();
-            assert_ne!(read, 0, "the bed ended early");
+            .spawn()?;
+        let out = child.stdout.take().context("the output is a pipe")?;
+        let mut up = Self {
+            child,
+            environment: String::new(),
+        };
+        let mut out = BufReader::new(out);
+        while !up.environment.ends_with("# ready\n") {
+            let read = out.read_line(&mut up.environment)?;
+            ensure!(read > 0, "the bed ended early");
         }
-        Self { child, environment }
+        Ok(up)
     }
 
     /// The bed's own folders: each begins with its process id.
@@ -59,7 +63,7 @@ impl Up {
     fn servers(&self) -> Vec<u32> {
         let start = format!("/{}-", self.child.id());
         let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(id) = entry.file_name().to_str().and_then(|id| id.parse().ok()) else {
                 continue;
             };
@@ -82,7 +86,7 @@ impl Drop for Up {
 
 #[test]
 fn a_killed_bed_leaves_no_server_and_the_next_one_removes_its_folders() {
-    let mut up = Up::start(&[]);
+    let mut up = Up::start(&[]).unwrap();
     // Four databases, etcd, the API server and the controller manager.
     assert_eq!(up.servers().len(), 7, "{}", up.environment);
     up.child.kill().unwrap();
@@ -95,13 +99,13 @@ fn a_killed_bed_leaves_no_server_and_the_next_one_removes_its_folders() {
     assert_eq!(folders.len(), 2, "{folders:?}");
     assert!(folders.iter().all(|folder| folder.exists()));
     // One server in each place where beds keep their folders.
-    drop(Up::start(&["--only", "postgres15,postgres18"]));
+    drop(Up::start(&["--only", "postgres15,postgres18"]).unwrap());
     assert!(!folders.iter().any(|folder| folder.exists()), "{folders:?}");
 }
 
 #[test]
 fn a_bed_whose_input_ends_stops_and_cleans_up() {
-    let mut up = Up::start(&["--only", "mariadb,postgres15"]);
+    let mut up = Up::start(&["--only", "mariadb,postgres15"]).unwrap();
     let folders = up.folders();
     drop(up.child.stdin.take());
     assert!(up.child.wait().unwrap().success());
@@ -117,7 +121,7 @@ fn a_bed_whose_input_ends_stops_and_cleans_up() {
 
 #[test]
 fn every_server_listens_on_loopback_only() {
-    let up = Up::start(&[]);
+    let up = Up::start(&[]).unwrap();
     let servers = up.servers();
     assert_eq!(servers.len(), 7);
     let mut listening = 0;

@@ -25,7 +25,7 @@ pub(super) struct Step {
 
 impl Step {
     /// Starts it; its log is in the cache folder, and stays there when it fails.
-    pub(super) fn begin(what: &str, command: &Command, cache: &Path) -> Result<Self> {
+    pub(super) fn begin(what: &str, mut command: Command, cache: &Path) -> Result<Self> {
         let name: String = what
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
@@ -33,7 +33,7 @@ impl Step {
         let log = cache.join(format!("setup-{name}.log"));
         let file = File::create(&log)?;
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = ending_with_us(command)
+        let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -94,7 +94,7 @@ impl Drop for Step {
 
 /// The same command, which ends with this process, and with it all that it started and mounted:
 /// debootstrap mounts `/proc` below its tree, and whoever removed the tree of a killed one would walk into it.
-fn ending_with_us(command: &Command) -> Command {
+pub(super) fn ending_with_us(command: &Command) -> Command {
     let unshare = ["--mount", "--pid", "--fork", "--kill-child"];
     let may_unshare = Command::new("unshare")
         .args(unshare)
