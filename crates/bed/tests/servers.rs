@@ -291,6 +291,26 @@ fn the_control_plane_knows_administrators_strangers_and_service_accounts() {
     let audit = fs::read_to_string(cluster.audit_log().unwrap()).unwrap();
     assert!(audit.contains("\"name\":\"operator\""));
     assert!(audit.contains("\"username\":\"stranger\""));
+
+    // The same cluster, as somebody has it who runs their own.
+    let path = format!(
+        "{}:{}",
+        cluster.assets().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let output = program()
+        .args([
+            "run", "--only", "cluster", "--", "kubectl", "get", "--raw", "/version",
+        ])
+        .env("USE_EXISTING_CLUSTER", "true")
+        .env("KUBECONFIG", &cluster.kubeconfig)
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(&cluster.version), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains(&cluster.url), "{told}");
 }
 
 #[test]
