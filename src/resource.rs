@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub mod known_fields;
+#[cfg(test)]
+mod released;
+#[cfg(test)]
+mod tests;
 
 /// The API group.
 pub const GROUP: &str = "oubliette.dev";

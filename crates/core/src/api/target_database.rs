@@ -245,7 +245,10 @@ words! {
 pub struct SelectorSpec {
     /// Labels with exactly these values. Example: `team: crm`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend(
+        "maxProperties" = 16,
+        "additionalProperties" = {"type": "string", "maxLength": 63}
+    ))]
     pub match_labels: Option<BTreeMap<String, String>>,
     /// Expressions over labels.
     #[serde(skip_serializing_if = "Option::is_none")]
