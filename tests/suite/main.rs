@@ -15,6 +15,7 @@ mod lease;
 mod operator;
 mod printed;
 mod privacy;
+mod rights;
 mod scenario;
 mod servers;
 mod sql;
@@ -37,6 +38,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(lease::cases());
     cases.extend(bad_input::cases());
     cases.extend(privacy::cases());
+    cases.extend(rights::cases());
     Ok(cases)
 }
 

@@ -1,0 +1,289 @@
+//! What the chart lets the operator's ServiceAccount do and what it keeps from it, and what its
+//! admission policies keep from everybody else. Tried with the account's own token.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::case::{Case, Needs};
+use crate::chart;
+use crate::cluster::{API_VERSION, Namespace, resource};
+use crate::operator::SYSTEM_NAMESPACE;
+use crate::printed;
+use crate::wait::{PATIENCE, wait_for};
+use crate::world::World;
+
+/// The cases.
+pub(crate) fn cases() -> Vec<Case> {
+    let case = |name: &str, body: fn(&World) -> Result<()>| {
+        Case::new(format!("rights::{name}"), Needs::cluster(), body)
+    };
+    vec![
+        case("secrets_by_printed_name_only", secrets_by_printed_name_only),
+        case(
+            "status_and_nothing_else_of_ours",
+            status_and_nothing_else_of_ours,
+        ),
+        case(
+            "one_lease_in_its_own_namespace",
+            one_lease_in_its_own_namespace,
+        ),
+        case("nothing_of_other_people", nothing_of_other_people),
+        case("nobody_else_writes_status", nobody_else_writes_status),
+        case(
+            "a_misspelt_guard_is_refused_from_every_client",
+            misspelt_guard_is_refused,
+        ),
+        case(
+            "a_resource_being_deleted_lets_go_of_its_finalizer",
+            finalizer_can_be_removed,
+        ),
+    ]
+}
+
+fn database(namespace: &str, secret: &str) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "TargetDatabase",
+        "metadata": {"name": "crm", "namespace": namespace},
+        "spec": {
+            "engine": "PostgreSQL", "suspend": true,
+            "connection": {
+                "host": "nowhere.invalid", "database": "crm",
+                "credentials": {"secretRef": {"name": secret}},
+            },
+        },
+    })
+}
+
+/// kubectl in the shoes of the ServiceAccount.
+struct Account<'w> {
+    world: &'w World,
+    kubeconfig: std::path::PathBuf,
+}
+
+impl<'w> Account<'w> {
+    fn of(world: &'w World) -> Result<Self> {
+        Ok(Self {
+            world,
+            kubeconfig: chart::operator_kubeconfig(world)?,
+        })
+    }
+
+    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let kubeconfig: &Path = &self.kubeconfig;
+        self.world
+            .control_plane()?
+            .cluster
+            .kubectl_as(kubeconfig, arguments, input)
+    }
+
+    fn may(&self, arguments: &[&str], input: &str) -> Result<()> {
+        self.kubectl(arguments, input).map(drop)
+    }
+
+    /// Fails unless RBAC forbids it: an object that is missing is no refusal.
+    fn may_not(&self, arguments: &[&str], input: &str) -> Result<()> {
+        match self.kubectl(arguments, input) {
+            Ok(_) => bail!("the ServiceAccount may: kubectl {}", arguments.join(" ")),
+            Err(error) if format!("{error:#}").contains("is forbidden: User") => Ok(()),
+            Err(error) => Err(error.context("not refused by RBAC, but for another reason")),
+        }
+    }
+}
+
+fn secrets_by_printed_name_only(world: &World) -> Result<()> {
+    let namespace = world.namespace("secrets_by_name")?;
+    let name = namespace.name.as_str();
+    for secret in ["named", "other"] {
+        namespace.apply_value(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": name},
+            "stringData": {"username": "u", "password": "p"},
+        }))?;
+    }
+    let account = Account::of(world)?;
+    account.may_not(&["get", "secret", "named", "-n", name], "")?;
+    namespace.apply(&printed::roles(&[database(name, "named")], name)?)?;
+    wait_for("the printed Role is in force", PATIENCE, || {
+        let got = account.may(&["get", "secret", "named", "-n", name], "");
+        Ok(got.map_err(|error| format!("{error:#}")))
+    })?;
+    account.may_not(&["get", "secret", "other", "-n", name], "")?;
+    account.may_not(&["get", "secrets", "-n", name], "")?;
+    account.may_not(&["delete", "secret", "named", "-n", name], "")?;
+    account.may_not(&["get", "secrets", "-A"], "")?;
+    account.may_not(&["get", "configmaps", "-A"], "")?;
+    namespace.finish()
+}
+
+fn status_and_nothing_else_of_ours(world: &World) -> Result<()> {
+    let namespace = world.namespace("status_only")?;
+    let name = namespace.name.as_str();
+    let object = database(name, "none");
+    namespace.apply_value(&object)?;
+    let account = Account::of(world)?;
+    let with = |arguments: &[&'static str]| -> Vec<&str> { [arguments, &["-n", name]].concat() };
+    account.may(&with(&["get", "targetdatabase", "crm"]), "")?;
+    account.may(&with(&["get", "retentionpolicies"]), "")?;
+    let status = json!({
+        "apiVersion": API_VERSION, "kind": "TargetDatabase",
+        "metadata": {"name": "crm", "namespace": name}, "status": {"version": "15.1"},
+    })
+    .to_string();
+    let write_status = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=rights",
+        "--subresource=status",
+        "-f",
+        "-",
+    ];
+    account.may(&with(&write_status), &status)?;
+    account.may_not(
+        &with(&[
+            "patch",
+            "targetdatabase",
+            "crm",
+            "--type=merge",
+            "-p",
+            "{\"spec\":{\"suspend\":false}}",
+        ]),
+        "",
+    )?;
+    account.may_not(
+        &with(&[
+            "annotate",
+            "targetdatabase",
+            "crm",
+            "oubliette.dev/run-now=x",
+        ]),
+        "",
+    )?;
+    account.may_not(&with(&["delete", "targetdatabase", "crm"]), "")?;
+    let another = object.to_string().replace("\"crm\"", "\"another\"");
+    account.may_not(&with(&["create", "-f", "-"]), &another)?;
+    namespace.finish()
+}
+
+fn one_lease_in_its_own_namespace(world: &World) -> Result<()> {
+    let account = Account::of(world)?;
+    account.may_not(
+        &["get", "lease", "somebody-elses", "-n", SYSTEM_NAMESPACE],
+        "",
+    )?;
+    account.may_not(&["get", "leases", "-n", SYSTEM_NAMESPACE], "")?;
+    account.may_not(
+        &["delete", "lease", chart::RELEASE, "-n", SYSTEM_NAMESPACE],
+        "",
+    )?;
+    let lease = "{\"apiVersion\": \"coordination.k8s.io/v1\", \"kind\": \"Lease\", \"metadata\": {\"name\": \"x\"}}";
+    account.may_not(&["create", "-n", "default", "-f", "-"], lease)
+}
+
+fn nothing_of_other_people(world: &World) -> Result<()> {
+    let account = Account::of(world)?;
+    account.may(&["get", "namespace", "default"], "")?;
+    for kind in [
+        "namespaces",
+        "pods",
+        "customresourcedefinitions",
+        "clusterroles",
+        "nodes",
+    ] {
+        account.may_not(&["get", kind, "-A"], "")?;
+    }
+    for kind in [
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+    ] {
+        account.may_not(&["delete", kind, "--all"], "")?;
+    }
+    Ok(())
+}
+
+fn nobody_else_writes_status(world: &World) -> Result<()> {
+    let namespace = world.namespace("status_writer")?;
+    let object = database(&namespace.name, "none");
+    let cluster = &world.control_plane()?.cluster;
+    let patch = [
+        "patch",
+        "targetdatabase",
+        "crm",
+        "-n",
+        namespace.name.as_str(),
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        "{\"status\":{\"version\":\"forged\"}}",
+    ];
+    refused(&namespace, "only the operator's ServiceAccount", || {
+        namespace.apply_value(&object)?;
+        cluster.kubectl(&patch, "")
+    })?;
+    namespace.finish()
+}
+
+fn misspelt_guard_is_refused(world: &World) -> Result<()> {
+    let namespace = world.namespace("misspelt")?;
+    let mut object = database(&namespace.name, "none");
+    object["spec"]["guard"] = json!({"maxPercent": 20});
+    let cluster = &world.control_plane()?.cluster;
+    let path = format!(
+        "/apis/{API_VERSION}/namespaces/{}/targetdatabases",
+        namespace.name
+    );
+    let text = object.to_string();
+    refused(&namespace, "guard", || {
+        cluster.kubectl(&["create", "--raw", &path, "-f", "-"], &text)
+    })?;
+    refused(&namespace, "guard", || {
+        cluster.kubectl(&["apply", "--validate=ignore", "-f", "-"], &text)
+    })?;
+    namespace.finish()
+}
+
+/// Waits until something is refused with these words: a policy that was just installed takes a
+/// moment. What got through before is removed.
+fn refused(
+    namespace: &Namespace<'_>,
+    words: &str,
+    attempt: impl Fn() -> Result<String>,
+) -> Result<()> {
+    wait_for(
+        &format!("it is refused ({words})"),
+        PATIENCE,
+        || match attempt() {
+            Ok(_) => {
+                namespace.delete(API_VERSION, "TargetDatabase", "crm")?;
+                Ok(Err("it was accepted".to_owned()))
+            }
+            Err(error) if format!("{error:#}").contains(words) => Ok(Ok(())),
+            Err(error) => Ok(Err(format!("{error:#}"))),
+        },
+    )
+}
+
+fn finalizer_can_be_removed(world: &World) -> Result<()> {
+    let namespace = world.namespace("finalizer")?;
+    let mut object = database(&namespace.name, "none");
+    object["metadata"]["finalizers"] = json!(["example.org/held"]);
+    namespace.apply_value(&object)?;
+    namespace.delete(API_VERSION, "TargetDatabase", "crm")?;
+    let kind = resource(API_VERSION, "TargetDatabase");
+    let held = namespace.get_any(&kind, "crm")?;
+    if held.pointer("/metadata/deletionTimestamp").is_none() {
+        bail!("the finalizer does not hold: {held}");
+    }
+    namespace.patch(
+        "TargetDatabase",
+        "crm",
+        &json!({"metadata": {"finalizers": null}}),
+    )?;
+    wait_for("it is gone", PATIENCE, || {
+        Ok(match namespace.find_any(&kind, "crm")? {
+            None => Ok(()),
+            Some(_) => Err("it is there".to_owned()),
+        })
+    })
+}
