@@ -21,6 +21,8 @@ pub enum Command {
     /// Writes the files of the repository that are made by the program (`make generate`).
     #[command(hide = true)]
     Generate(command::generate::Request),
+    /// Prints the GRANT statements that give a database user what policies need, and no more.
+    Grants(command::grants::Request),
     /// Prints the Roles by which the operator may read the Secrets and ConfigMaps that manifests name.
     Rbac(command::rbac::Request),
     /// Prints a page of the reference.

@@ -3,5 +3,6 @@
 
 pub mod crd;
 pub mod generate;
+pub mod grants;
 pub mod rbac;
 pub mod reference;

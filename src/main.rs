@@ -23,6 +23,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Crd => command::crd::run(out),
         Command::Generate(request) => command::generate::run(&request),
+        Command::Grants(request) => command::grants::run(&request, out),
         Command::Rbac(request) => command::rbac::run(&request, out),
         Command::Reference(request) => command::reference::run(&request, out),
     }

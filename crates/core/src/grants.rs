@@ -51,33 +51,103 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
     tables
 }
 
-/// The statements that give `user` everything the policy needs.
-pub fn statements(policy: &Policy, engine: Engine, user: &str, intent: Intent) -> Vec<String> {
+/// Who is to be given what, where.
+#[derive(Clone, Copy, Debug)]
+pub struct Grantee<'a> {
+    /// The engine.
+    pub engine: Engine,
+    /// The database; on MySQL unqualified tables are in it.
+    pub database: &'a Ident,
+    /// The ledger's schema, or on MySQL its table prefix.
+    pub ledger: &'a Ident,
+    /// The user as grants name it, quoted (see `account`).
+    pub user: &'a str,
+}
+
+/// A user's name as grants name it. On MySQL `name@host`, where the host is `%` unless given.
+pub fn account(engine: Engine, name: &str) -> String {
+    let d = dialect(engine);
+    let mut quoted = String::new();
+    if engine == Engine::Postgres {
+        d.quote(&mut quoted, name);
+        return quoted;
+    }
+    let (name, host) = name.rsplit_once('@').unwrap_or((name, "%"));
+    d.quote(&mut quoted, name);
+    quoted.push('@');
+    d.quote(&mut quoted, host);
+    quoted
+}
+
+/// The statements that give a user everything the policies need: to look, and with
+/// `Intent::Enforce` to change rows and to keep the ledger.
+pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<String> {
+    let Grantee {
+        engine,
+        database,
+        ledger: _,
+        user,
+    } = *to;
+    let mut tables: BTreeMap<TableName, Needed> = BTreeMap::new();
+    for (mut table, found) in policies.iter().flat_map(|p| needed(p, engine)) {
+        if engine.is_innodb() && table.schema.is_none() {
+            table.schema = Some(database.clone());
+        }
+        let known = tables.entry(table).or_default();
+        known.delete |= found.delete;
+        known.update.extend(found.update);
+    }
     let mut all = Vec::new();
-    let mut schemas = BTreeSet::new();
-    for (table, needed) in needed(policy, engine) {
-        if engine == Engine::Postgres
-            && let Some(schema) = &table.schema
-            && schemas.insert(schema.clone())
-        {
+    if engine == Engine::Postgres {
+        let schemas: BTreeSet<_> = tables.keys().filter_map(|t| t.schema.as_ref()).collect();
+        for schema in schemas {
             let mut w = Writer::new(dialect(engine));
             w.sql("GRANT USAGE ON SCHEMA ").ident(schema);
             all.push(format!("{} TO {user};", w.finish().sql.text()));
         }
-        all.push(grant(engine, "SELECT", &BTreeSet::new(), &table, user));
+    } else {
+        // To see every foreign key; without it a cascade could stay hidden (SQL.md section 3).
+        all.push(format!("GRANT PROCESS ON *.* TO {user};"));
+    }
+    for (table, needed) in &tables {
+        all.push(grant(engine, "SELECT", &BTreeSet::new(), table, user));
+        if engine.is_innodb() {
+            all.push(grant(engine, "TRIGGER", &BTreeSet::new(), table, user));
+        }
         if intent == Intent::Enforce {
-            all.extend(changing(engine, &needed, &table, user));
+            all.extend(changing(engine, needed, table, user));
         }
     }
-    if engine.is_innodb() {
-        all.push(format!("GRANT PROCESS ON *.* TO {user};"));
-        let mut tables: Vec<_> = needed(policy, engine).into_keys().collect();
-        tables.dedup();
-        for table in tables {
-            all.push(grant(engine, "TRIGGER", &BTreeSet::new(), &table, user));
-        }
+    if intent == Intent::Enforce {
+        all.extend(for_ledger(to));
     }
     all
+}
+
+/// What lets the operator create and keep its ledger by itself.
+fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
+    let Grantee {
+        engine,
+        database,
+        ledger,
+        user,
+    } = *to;
+    if engine == Engine::Postgres {
+        let mut w = Writer::new(dialect(engine));
+        w.sql("GRANT CREATE ON DATABASE ").ident(database);
+        return vec![format!("{} TO {user};", w.finish().sql.text())];
+    }
+    crate::ledger::TABLES
+        .iter()
+        .map(|table| {
+            let mut w = Writer::new(dialect(engine));
+            w.sql("GRANT CREATE, SELECT, INSERT, UPDATE ON ")
+                .ident(database)
+                .sql(".");
+            w.prefixed(ledger, table);
+            format!("{} TO {user};", w.finish().sql.text())
+        })
+        .collect()
 }
 
 fn changing(engine: Engine, needed: &Needed, table: &TableName, user: &str) -> Vec<String> {
@@ -144,4 +214,36 @@ pub fn missing(policy: &Policy, catalog: &Catalog, intent: Intent) -> Vec<String
         ));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ident(name: &str) -> Ident {
+        Ident::new(name).unwrap()
+    }
+
+    #[test]
+    fn an_account_without_host_is_that_of_any_host() {
+        assert_eq!(account(Engine::MySql, "retention"), "`retention`@`%`");
+        assert_eq!(account(Engine::MariaDb, "a@b@10.0.0.%"), "`a@b`@`10.0.0.%`");
+        assert_eq!(account(Engine::Postgres, "o\"x"), "\"o\"\"x\"");
+    }
+
+    #[test]
+    fn without_rules_enforcing_needs_only_the_ledger() {
+        let (database, ledger) = (ident("crm"), ident("oubliette"));
+        let to = Grantee {
+            engine: Engine::Postgres,
+            database: &database,
+            ledger: &ledger,
+            user: "\"u\"",
+        };
+        assert_eq!(statements(&[], &to, Intent::DryRun), Vec::<String>::new());
+        assert_eq!(
+            statements(&[], &to, Intent::Enforce),
+            ["GRANT CREATE ON DATABASE \"crm\" TO \"u\";"]
+        );
+    }
 }
