@@ -2,17 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
-use oubliette_core::catalog::Engine;
 use oubliette_core::name::TableName;
-use oubliette_core::plan::{Draft, Plan, Setting};
+use oubliette_core::plan::{Draft, Intent, Plan, Setting};
 use oubliette_core::report::{Phase, Progress};
-use oubliette_core::sql::Bound;
 
-use super::batch::count;
 use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
-use crate::database::inspect;
-use crate::database::{Access, Fault};
+use crate::database::{Access, Fault, inspect};
 
 /// The operator's clock and the database's may differ by this much (DESIGN section 5).
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -24,30 +20,39 @@ pub(super) async fn plan(
     progress: &ProgressSender,
 ) -> Result<Plan, JobOutcome> {
     let names = tables(job);
+    let server = job.database.probe().await.map_err(|f| failed(&f))?;
+    check_clock(server.clock)?;
+    if server.read_only && job.intent == Intent::Enforce {
+        return Err(JobOutcome::Failed {
+            reason: Reason::UnsafeSetting,
+            message:
+                "the server is read-only (a replica?): point the TargetDatabase at the primary"
+                    .to_owned(),
+            passing: true,
+        });
+    }
     let mut tx = job
         .database
         .begin(Access::ReadOnly)
         .await
         .map_err(|f| failed(&f))?;
-    let found = async {
-        let now = count(&mut tx, &server_clock(job.database.engine())).await?;
-        Ok::<_, Fault>((now, inspect(&mut tx, &names).await?))
-    }
-    .await;
+    let catalog = inspect(&mut tx, &names).await;
     tx.rollback().await;
-    let (seconds, catalog) = found.map_err(|f| failed(&f))?;
-    check_clock(seconds)?;
+    let catalog = catalog.map_err(|f| failed(&f))?;
     let setting = Setting {
         spec: &job.spec,
         ledger: &job.ledger,
         intent: job.intent,
         as_of,
     };
-    let draft =
+    let mut draft =
         Draft::of(&job.rules, &catalog, &setting).map_err(|refusals| JobOutcome::Refused {
             plan: None,
             refusals,
         })?;
+    draft
+        .warnings
+        .extend(server.warnings.iter().map(ToString::to_string));
     let facts = measure::measure(&job.database, &draft, !job.pacing.backlog, |rule| {
         progress.send_modify(|p| {
             *p = Progress {
@@ -75,20 +80,8 @@ fn tables(job: &Job) -> Vec<TableName> {
     names
 }
 
-fn server_clock(engine: Engine) -> Bound {
-    match engine {
-        Engine::Postgres => Bound::fixed(
-            "SELECT extract(epoch FROM clock_timestamp())::bigint",
-            Vec::new(),
-        ),
-        Engine::MySql | Engine::MariaDb => Bound::fixed("SELECT UNIX_TIMESTAMP()", Vec::new()),
-    }
-}
-
-fn check_clock(seconds: i64) -> Result<(), JobOutcome> {
-    let skew = Timestamp::from_second(seconds).map_or(SignedDuration::MAX, |server| {
-        server.duration_since(Timestamp::now())
-    });
+fn check_clock(server: Timestamp) -> Result<(), JobOutcome> {
+    let skew = server.duration_since(Timestamp::now());
     if skew.abs() <= SKEW {
         return Ok(());
     }
