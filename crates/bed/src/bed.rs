@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::{Cluster, Kind, Options, Server};
+use crate::{Cluster, Kind, Options, Server, cache::TOOLS};
 
 /// What to start.
 #[derive(Clone, Debug, Default)]
@@ -163,7 +163,14 @@ impl Bed {
             all.push(("OUBLIETTE_BED_CA".to_owned(), ca.display().to_string()));
         }
         if let Some(cluster) = &self.cluster {
-            all.extend(cluster.environment(path));
+            // helm, where setup has built it.
+            let tools = TOOLS.folder()?;
+            let path = if tools.exists() {
+                format!("{}:{path}", tools.display())
+            } else {
+                path.to_owned()
+            };
+            all.extend(cluster.environment(&path));
         }
         Ok(all)
     }
