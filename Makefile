@@ -1,16 +1,21 @@
 # Every target is also a plain command: see its line. `make setup` installs what the others need.
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-samples soak lint generate
+.PHONY: help setup demo test test-samples soak lint generate
 
 ONLY ?=
 DATA ?=
 KILLS ?= 20
+KEEP ?=
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## Installs the servers that tests and demo need (Debian, as root), once
 	@cargo run --quiet --package bed -- setup
+
+demo: setup ## The main job on real servers, from nothing to the outcome; KEEP=1 leaves it running
+	cargo build --package oubliette --package bed
+	KEEP=$(KEEP) target/debug/bed run --only postgres15,mariadb,cluster -- examples/quickstart/demo.sh
 
 test: setup ## All tests, on real servers; ONLY=NAME for the cases of that name
 ifeq ($(ONLY),)

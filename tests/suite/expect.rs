@@ -61,6 +61,8 @@ pub(crate) enum Step {
     PatchDatabase(Value),
     /// Wait until the Ready condition has this reason.
     Reason(String),
+    /// Wait until Ready is False, for whatever reason.
+    NotReady,
     /// Wait until the plan is refused like this.
     Refused(Refusal),
     /// Wait until the policy's status has these values.

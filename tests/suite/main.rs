@@ -16,6 +16,7 @@ mod operator;
 mod printed;
 mod privacy;
 mod rights;
+mod samples;
 mod scenario;
 mod servers;
 mod sql;
@@ -35,6 +36,7 @@ use crate::world::{World, repository};
 fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     cases.extend(scenario::cases()?);
+    cases.extend(samples::cases()?);
     cases.extend(lease::cases());
     cases.extend(bad_input::cases());
     cases.extend(privacy::cases());

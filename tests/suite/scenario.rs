@@ -10,6 +10,7 @@ use crate::case::{Case, Needs, Server};
 use crate::cluster::{self, API_VERSION, Namespace, brief_status, documents};
 use crate::expect::{Expect, Grants, Refusal, Rows, Step};
 use crate::printed;
+use crate::samples;
 use crate::sql::{Database, next_number};
 use crate::wait::PATIENCE;
 use crate::world::{World, repository};
@@ -54,7 +55,14 @@ pub(crate) fn in_folder(prefix: &str, root: &Path) -> Result<Vec<Case>> {
 fn run(world: &World, server: Server, case: &str, folder: &Path) -> Result<()> {
     let expect = Expect::read(&folder.join("expect.yaml"))?;
     let database = world.database(server, case)?;
-    world.block_on(database.admin.execute(&schema(&database, folder)?))?;
+    match samples::script(folder)? {
+        Some(script) => {
+            world.bed_server(server)?.sql(&database.name, &script)?;
+        }
+        None => {
+            world.block_on(database.admin.execute(&schema(&database, folder)?))?;
+        }
+    }
     let mut stage = Stage::set(world, case, database, &manifests(folder)?, expect.grants)
         .with_context(|| expect.about.clone())?;
     let outcome = play(&mut stage, &expect);
@@ -279,6 +287,19 @@ impl<'w> Stage<'w> {
             Step::Reason(reason) => self
                 .namespace
                 .wait_reason("RetentionPolicy", &self.policy, reason)
+                .map(|_| ()),
+            Step::NotReady => self
+                .namespace
+                .wait_until(
+                    "RetentionPolicy",
+                    &self.policy,
+                    "is refused",
+                    PATIENCE,
+                    |object| match cluster::ready(object) {
+                        Some(c) if c["status"] == "False" && cluster::is_current(object) => Ok(()),
+                        other => Err(format!("Ready is {other:?}")),
+                    },
+                )
                 .map(|_| ()),
             Step::Refused(refusal) => self.wait_refused(refusal),
             Step::Status(status) => self.wait_status(status),

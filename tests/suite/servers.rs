@@ -107,7 +107,8 @@ impl Running {
     /// Hands the running servers to the world, and starts the suite's operator where needed.
     pub(crate) fn populate(&self, world: &mut World, needs: &Needs) -> Result<()> {
         for &server in &needs.servers {
-            world.add_server(server, endpoint(self.bed.server(kind(server))?)?);
+            let running = self.bed.server(kind(server))?;
+            world.add_server(server, endpoint(running)?, Arc::clone(running));
         }
         if needs.cluster {
             world.add_control_plane(ControlPlane {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -20,7 +20,7 @@ pub(crate) struct World {
     runtime: tokio::runtime::Runtime,
     /// Where logs and kept objects go: `target/suite`.
     pub(crate) evidence: PathBuf,
-    servers: BTreeMap<Server, Endpoint>,
+    servers: BTreeMap<Server, (Endpoint, Arc<bed::Server>)>,
     control_plane: Option<ControlPlane>,
     client: Option<kube::Client>,
     operator: Mutex<Option<Operator>>,
@@ -50,8 +50,13 @@ impl World {
     }
 
     /// Adds a running database server.
-    pub(crate) fn add_server(&mut self, server: Server, endpoint: Endpoint) {
-        self.servers.insert(server, endpoint);
+    pub(crate) fn add_server(
+        &mut self,
+        server: Server,
+        endpoint: Endpoint,
+        running: Arc<bed::Server>,
+    ) {
+        self.servers.insert(server, (endpoint, running));
     }
 
     /// Adds the running control plane.
@@ -78,6 +83,15 @@ impl World {
 
     /// How to reach a server. It runs if the case's needs name it.
     pub(crate) fn server(&self, server: Server) -> Result<&Endpoint> {
+        Ok(&self.running(server)?.0)
+    }
+
+    /// A server with its own client program, for scripts that need one.
+    pub(crate) fn bed_server(&self, server: Server) -> Result<&bed::Server> {
+        Ok(&self.running(server)?.1)
+    }
+
+    fn running(&self, server: Server) -> Result<&(Endpoint, Arc<bed::Server>)> {
         self.servers
             .get(&server)
             .ok_or_else(|| anyhow!("the case does not name {server:?} among its needs"))
