@@ -355,7 +355,8 @@ impl Fault {
 fn tls_hint(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(error) => match error {
-            CertificateError::UnknownIssuer => {
+            // A bad signature: another authority of the same name.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "the server's certificate is not issued by a trusted authority: set tls.ca to the authority's certificate"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

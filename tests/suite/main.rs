@@ -9,12 +9,14 @@ mod bad_input;
 mod case;
 mod chart;
 mod cluster;
+mod database;
 mod expect;
 mod interruption;
 mod lease;
 mod operator;
 mod printed;
 mod privacy;
+mod proxy;
 mod rights;
 mod samples;
 mod scenario;
@@ -39,6 +41,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(samples::cases()?);
     cases.extend(lease::cases());
     cases.extend(bad_input::cases());
+    cases.extend(database::cases());
     cases.extend(privacy::cases());
     cases.extend(rights::cases());
     Ok(cases)
