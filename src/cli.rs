@@ -1,8 +1,8 @@
 //! Every subcommand and flag. What they do is in `command`.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::command;
+use crate::{command, operator, telemetry};
 
 /// Keeps retention promises in PostgreSQL, MySQL and MariaDB databases that already exist.
 #[derive(Debug, Parser)]
@@ -23,8 +23,27 @@ pub enum Command {
     Generate(command::generate::Request),
     /// Prints the GRANT statements that give a database user what policies need, and no more.
     Grants(command::grants::Request),
+    /// Runs the operator: keeps the promises of all RetentionPolicies of the cluster.
+    Operator(Operator),
     /// Prints the Roles by which the operator may read the Secrets and ConfigMaps that manifests name.
     Rbac(command::rbac::Request),
     /// Prints a page of the reference.
     Reference(command::reference::Request),
+}
+
+/// What the operator is told at its start.
+#[derive(Debug, Args)]
+pub struct Operator {
+    /// The process: where it listens, which Lease, what it watches.
+    #[command(flatten)]
+    pub settings: operator::Settings,
+    /// Plans and runs at once, over all databases.
+    #[arg(long, default_value_t = 8, value_name = "COUNT")]
+    pub max_jobs: usize,
+    /// What is logged, such as `info,oubliette=debug`.
+    #[arg(long, env = telemetry::FILTER_VARIABLE, default_value = telemetry::DEFAULT_FILTER, value_name = "FILTER")]
+    pub log: String,
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: telemetry::Format,
 }

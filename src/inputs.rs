@@ -1,4 +1,5 @@
 //! What a plan or command is made from, gathered with I/O: manifests here, the cluster beside it.
 
+pub mod cluster;
 pub mod fault;
 pub mod files;

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod controller;
 pub mod database;
 pub mod inputs;
 pub mod lease;

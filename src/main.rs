@@ -1,11 +1,16 @@
 //! The `oubliette` program: dispatch only.
+//!
+//! The one place that knows both the process around the controllers and the controllers.
 
+use std::convert::Infallible;
 use std::io;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use oubliette::cli::{Cli, Command};
-use oubliette::command;
+use oubliette::work::job::StopWhy;
+use oubliette::{cli, command, controller, operator, telemetry};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -24,7 +29,53 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Crd => command::crd::run(out),
         Command::Generate(request) => command::generate::run(&request),
         Command::Grants(request) => command::grants::run(&request, out),
+        Command::Operator(request) => run_operator(request),
         Command::Rbac(request) => command::rbac::run(&request, out),
         Command::Reference(request) => command::reference::run(&request, out),
     }
+}
+
+/// A run is one deep future; without optimisation its frames need more than tokio's 2 MiB.
+const STACK: usize = 8 << 20;
+
+fn run_operator(request: cli::Operator) -> anyhow::Result<()> {
+    let cli::Operator {
+        settings,
+        max_jobs,
+        log,
+        log_format,
+    } = request;
+    telemetry::install(&log, log_format)?;
+    let controllers = |around: operator::Surroundings, token| async move {
+        let operator::Surroundings {
+            client,
+            outside,
+            watch_namespace,
+            identity,
+            stop,
+        } = around;
+        let settings = controller::Settings {
+            namespaces: watch_namespace.into_iter().collect(),
+            jobs: max_jobs,
+            identity,
+        };
+        let why = move || {
+            if stop.is_cancelled() {
+                StopWhy::Shutdown
+            } else {
+                StopWhy::LeaseLost
+            }
+        };
+        controller::run(client, settings, outside, token, why).await;
+        Ok::<(), Infallible>(())
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()
+        .context("failed to start the runtime")?;
+    let outcome = runtime.block_on(operator::run(settings, controllers));
+    // What still waits for a server must not hold the end up.
+    runtime.shutdown_background();
+    Ok(outcome?)
 }

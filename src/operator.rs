@@ -54,6 +54,10 @@ pub struct Settings {
     /// What this replica is called in the Lease: its Pod's name.
     #[arg(long, default_value = "oubliette", value_name = "NAME")]
     pub identity: String,
+    /// Whether replicas elect one among themselves. Without it there must never be two: the fence in
+    /// the database keeps the rows right, but they would take each other's runs over again and again.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub leader_elect: bool,
     /// Serves the resources of one namespace instead of all.
     #[arg(long, value_name = "NAMESPACE")]
     pub watch_namespace: Option<String>,
@@ -68,6 +72,11 @@ pub struct Surroundings {
     pub outside: Outside,
     /// The one namespace to serve, where one was named.
     pub watch_namespace: Option<String>,
+    /// What this replica is called.
+    pub identity: String,
+    /// Cancelled when the process is to end. Where the controllers must stop without it, the lease
+    /// is being lost.
+    pub stop: CancellationToken,
 }
 
 /// Why the operator ended, other than having been asked to.
@@ -164,13 +173,21 @@ where
         lease_name,
         lease_namespace,
         identity,
+        leader_elect: _,
         watch_namespace,
     } = settings;
     let surroundings = Surroundings {
         client,
         outside: outside.clone(),
         watch_namespace: watch_namespace.clone(),
+        identity: identity.clone(),
+        stop: stop.clone(),
     };
+    if !settings.leader_elect {
+        lease.open();
+        let ended = controllers(surroundings, stop.clone()).await;
+        return ended.map_err(|error| Error::Controllers(error.into()));
+    }
     let metrics = outside.metrics.clone();
     // A replica that waits is ready too, or a rolling update would wait for ever.
     let seen = |_: &str| lease.open();

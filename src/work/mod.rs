@@ -4,6 +4,7 @@
 mod batch;
 mod inspect;
 pub mod job;
+pub mod look;
 mod measure;
 mod run;
 mod verify;

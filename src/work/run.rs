@@ -61,7 +61,8 @@ async fn attempt(
     {
         return recorded(&ended);
     }
-    if let Some(why) = *stop.borrow() {
+    let told = *stop.borrow();
+    if let Some(why) = told {
         return abandon(&store, open.as_ref(), why).await;
     }
     let as_of = match &open {

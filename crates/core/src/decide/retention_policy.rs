@@ -72,7 +72,9 @@ pub enum Database {
     NotUsable(String),
     /// It is suspended.
     Suspended(String),
-    /// It was looked at and is not fit, or was not looked at yet.
+    /// It was not looked at yet as it is now.
+    Pending(String),
+    /// It was looked at and is not fit.
     NotReady(String),
     /// It can be used.
     Ready(Engine),
@@ -83,7 +85,11 @@ impl Database {
     pub(super) fn engine(&self) -> Option<Engine> {
         match self {
             Self::Ready(engine) => Some(*engine),
-            Self::NotFound(_) | Self::NotUsable(_) | Self::Suspended(_) | Self::NotReady(_) => None,
+            Self::NotFound(_)
+            | Self::NotUsable(_)
+            | Self::Suspended(_)
+            | Self::Pending(_)
+            | Self::NotReady(_) => None,
         }
     }
 }
@@ -245,6 +251,7 @@ impl Deciding<'_, '_> {
             ),
             // A run under way finds out by itself what is the matter, and may be right.
             Database::NotReady(message) => (None, Verdict::new(Reason::DatabaseNotReady, message)),
+            Database::Pending(message) => (None, Verdict::new(Reason::Pending, message)),
             Database::Ready(_) => return None,
         };
         match (why, &self.o.job) {

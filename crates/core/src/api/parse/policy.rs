@@ -29,11 +29,17 @@ impl Mandate {
         faults.conclude(mandate)
     }
 
-    /// Every fault of a spec that can be seen before its database is known.
-    pub fn faults(spec: &RetentionPolicySpec) -> Vec<FieldError> {
+    /// Parses a spec whose database is not known: without the guards, and without what only the
+    /// engine can refuse. Good for its schedule, not for a plan.
+    pub fn alone(spec: &RetentionPolicySpec) -> Result<Self, Vec<FieldError>> {
         let faults = Faults::default();
         let mandate = parse_mandate(&faults.root(), spec, &Names { engine: None });
-        faults.conclude(mandate).err().unwrap_or_default()
+        faults.conclude(mandate)
+    }
+
+    /// Every fault of a spec that can be seen before its database is known.
+    pub fn faults(spec: &RetentionPolicySpec) -> Vec<FieldError> {
+        Self::alone(spec).err().unwrap_or_default()
     }
 }
 

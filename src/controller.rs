@@ -1,0 +1,240 @@
+//! The operator's loop: watches both kinds, asks `oubliette_core::decide` what to do, does it and
+//! writes the status. A reconcile is gather, decide, do; what takes long is a job of its own.
+//!
+//! It owns what is remembered between two looks (nothing that a restart may not forget) and who is
+//! told of what. It must not judge: every decision is in core.
+
+mod memory;
+mod record;
+mod retention_policy;
+mod runs;
+mod scope;
+mod target_database;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use kube::Client;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::Config;
+use kube::runtime::controller::Action;
+use kube::runtime::events::Reporter;
+use kube::runtime::reflector::ObjectRef;
+use oubliette_core::api::parse::FieldError;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::decide::job::StopWhy;
+use tokio_util::sync::CancellationToken;
+
+use self::memory::Memory;
+use self::runs::Runs;
+use self::scope::Scopes;
+use crate::inputs::cluster::Cluster;
+use crate::metrics::{Kind, Metrics};
+use crate::serve::Outside;
+use crate::telemetry::contained;
+
+/// Who owns our fields in server-side apply, and who reports our events.
+const MANAGER: &str = "oubliette";
+
+/// After an error of the API server, or a panic, it is looked at again.
+const AFTER_ERROR: Duration = Duration::from_secs(5);
+
+/// Reconciles of one kind at once. They do not wait for databases, except the looks at them.
+const AT_ONCE: u16 = 16;
+
+/// How the operator is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespaces to serve; all, when empty.
+    pub namespaces: Vec<String>,
+    /// Jobs at once, over all databases.
+    pub jobs: usize,
+    /// Who reports events.
+    pub identity: String,
+}
+
+/// A namespaced object's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Name {
+    pub(crate) fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    fn of(object: &DynamicObject) -> Self {
+        Self::new(
+            object.metadata.namespace.clone().unwrap_or_default(),
+            object.metadata.name.clone().unwrap_or_default(),
+        )
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The kinds as objects without a type: one that does not decode must not stop the watch of all.
+#[derive(Clone, Debug)]
+struct Kinds {
+    policy: ApiResource,
+    database: ApiResource,
+}
+
+impl Kinds {
+    fn new() -> Self {
+        let of = |kind, plural| {
+            let gvk = GroupVersionKind::gvk("oubliette.dev", "v1alpha1", kind);
+            ApiResource::from_gvk_with_plural(&gvk, plural)
+        };
+        Self {
+            policy: of("RetentionPolicy", "retentionpolicies"),
+            database: of("TargetDatabase", "targetdatabases"),
+        }
+    }
+}
+
+/// What every reconcile may use.
+struct Context {
+    client: Client,
+    kinds: Kinds,
+    cluster: Cluster,
+    runs: Runs,
+    memory: Memory,
+    scopes: Scopes,
+    metrics: Metrics,
+    reporter: Reporter,
+    stop: CancellationToken,
+}
+
+/// Why a reconcile came to no end. It is tried again.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The API server did not take the status.
+    #[error(transparent)]
+    Record(#[from] record::RecordFault),
+    /// The program made an error of its own.
+    #[error(transparent)]
+    Panicked(#[from] crate::telemetry::Panicked),
+}
+
+/// Runs until the token is cancelled, and until every job has come to a stop after that. `why` says,
+/// at that moment, what the jobs are to be told.
+///
+/// The readiness gate `watches` is closed until all objects are known.
+pub async fn run(
+    client: Client,
+    settings: Settings,
+    outside: Outside,
+    stop: CancellationToken,
+    why: impl FnOnce() -> StopWhy,
+) {
+    let watching = outside.gates.require("watches");
+    watching.close();
+    let kinds = Kinds::new();
+    let (runs, nudged) = Runs::new(settings.jobs);
+    let (scopes, watches) = Scopes::new(&client, &kinds, &settings.namespaces);
+    let context = Arc::new(Context {
+        client: client.clone(),
+        kinds,
+        cluster: Cluster::new(client),
+        runs: runs.clone(),
+        memory: Memory::default(),
+        scopes,
+        metrics: outside.metrics,
+        reporter: Reporter {
+            controller: MANAGER.to_owned(),
+            instance: Some(settings.identity),
+        },
+        stop: stop.clone(),
+    });
+    let routing = route(context.clone(), nudged);
+    let ready = async {
+        context.scopes.wait_until_known().await;
+        tracing::info!("all objects are known");
+        watching.open();
+        std::future::pending::<()>().await;
+    };
+    let controllers = watches
+        .into_iter()
+        .map(|watch| scope::run(watch, context.clone(), stop.clone()));
+    let controllers = futures::future::join_all(controllers);
+    let stopped = async {
+        stop.cancelled().await;
+        // At once, not when the reconciles have ended: a lease may be running out.
+        runs.close(why()).await;
+    };
+    tokio::select! {
+        _ = futures::future::join(controllers, stopped) => {}
+        () = routing => {}
+        () = ready => {}
+    }
+}
+
+/// Brings what was nudged to the controller that has it.
+async fn route(context: Arc<Context>, nudged: tokio::sync::mpsc::UnboundedReceiver<Name>) {
+    let names = stream::unfold(nudged, async |mut nudged| {
+        nudged.recv().await.map(|name| (name, nudged))
+    });
+    names
+        .for_each(async |name| context.scopes.nudge_policy(&name))
+        .await;
+    std::future::pending::<()>().await;
+}
+
+/// One reconcile, its failures logged and contained.
+async fn reconcile(
+    kind: Kind,
+    object: Arc<DynamicObject>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    context.metrics.reconciled(kind);
+    let work = async {
+        match kind {
+            Kind::RetentionPolicy => retention_policy::reconcile(object, &context).await,
+            Kind::TargetDatabase => target_database::reconcile(object, &context).await,
+        }
+    };
+    contained(work).await?
+}
+
+fn after_error(kind: Kind, object: &DynamicObject, error: &Error) -> Action {
+    let name = Name::of(object);
+    tracing::warn!(%name, ?kind, %error, "failed to reconcile; it is tried again");
+    let jitter: f64 = rand::random();
+    Action::requeue(AFTER_ERROR.mul_f64(1.0 + jitter))
+}
+
+fn object_ref(name: &Name, kind: &ApiResource) -> ObjectRef<DynamicObject> {
+    ObjectRef::new_with(&name.name, kind.clone()).within(&name.namespace)
+}
+
+/// A value of the wrong type, as a fault of its field.
+fn type_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
+    let path = error.path().to_string();
+    FieldError {
+        path: if path == "." {
+            "spec".to_owned()
+        } else {
+            format!("spec.{path}")
+        },
+        reason: Reason::InvalidSpec,
+        message: error.inner().to_string(),
+    }
+}
+
+fn controller_config() -> Config {
+    // Two changes of one object at once are one look.
+    Config::default()
+        .concurrency(AT_ONCE)
+        .debounce(Duration::from_millis(50))
+}

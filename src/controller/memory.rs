@@ -1,0 +1,129 @@
+//! What the controller remembers between two looks. A restart forgets it, which costs an attempt
+//! that comes earlier than its pause, and nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use oubliette_core::api::parse::FieldError;
+use oubliette_core::decide::retry::Failures;
+use oubliette_core::policy::Mandate;
+use serde_json::Value;
+
+/// A manifest as it was parsed, or its faults.
+pub(super) type Parsed = Arc<Result<Mandate, Vec<FieldError>>>;
+
+#[derive(Default)]
+struct Entry {
+    generation: Option<i64>,
+    failures: Failures,
+    /// Policies: the parsed spec, and the database's generation whose guards are in it.
+    parsed: Option<(i64, Option<i64>, Parsed)>,
+    /// Databases: when they were last looked at, for which generation.
+    checked: Option<(Timestamp, i64)>,
+    /// Databases: generation and `Ready`, as last seen.
+    standing: Option<(Option<i64>, Value)>,
+}
+
+/// By UID.
+#[derive(Default)]
+pub(super) struct Memory {
+    entries: Mutex<BTreeMap<String, Entry>>,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        // Each change is one assignment: a panicked holder left nothing half done.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a generation, with which the count of failures begins anew. Whether it is a new one.
+    pub(super) fn saw_generation(&self, object: &DynamicObject) -> bool {
+        let Some(uid) = object.uid() else {
+            return false;
+        };
+        let generation = object.metadata.generation;
+        let mut entries = self.lock();
+        let entry = entries.entry(uid).or_default();
+        let new = entry.generation != generation;
+        if new {
+            entry.generation = generation;
+            entry.failures = Failures::default();
+        }
+        new
+    }
+
+    /// Notes how a database stands; whether that is news to its policies.
+    pub(super) fn saw_standing(&self, database: &DynamicObject) -> bool {
+        let Some(uid) = database.uid() else {
+            return true;
+        };
+        let conditions = database.data.pointer("/status/conditions");
+        let ready = conditions
+            .and_then(Value::as_array)
+            .and_then(|list| list.iter().find(|c| c["type"] == "Ready"));
+        let standing = (
+            database.metadata.generation,
+            ready.map_or(Value::Null, |ready| ready["status"].clone()),
+        );
+        let mut entries = self.lock();
+        let entry = entries.entry(uid).or_default();
+        let news = entry.standing.as_ref() != Some(&standing);
+        entry.standing = Some(standing);
+        news
+    }
+
+    pub(super) fn failures(&self, uid: &str) -> Failures {
+        self.lock()
+            .get(uid)
+            .map_or_else(Failures::default, |e| e.failures)
+    }
+
+    pub(super) fn set_failures(&self, uid: &str, failures: Failures) {
+        self.lock().entry(uid.to_owned()).or_default().failures = failures;
+    }
+
+    /// The cause may be gone: the next attempt need not wait.
+    pub(super) fn try_again(&self, uid: &str) {
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.failures.retry_at = None;
+        }
+    }
+
+    pub(super) fn checked(&self, uid: &str) -> Option<(Timestamp, i64)> {
+        self.lock().get(uid).and_then(|entry| entry.checked)
+    }
+
+    /// `None`: look at it again as soon as possible.
+    pub(super) fn set_checked(&self, uid: &str, checked: Option<(Timestamp, i64)>) {
+        self.lock().entry(uid.to_owned()).or_default().checked = checked;
+    }
+
+    /// A policy's spec, parsed once for each generation of it and of its database.
+    pub(super) fn parsed(
+        &self,
+        policy: &DynamicObject,
+        database: Option<i64>,
+        parse: impl FnOnce() -> Result<Mandate, Vec<FieldError>>,
+    ) -> Parsed {
+        let (Some(uid), Some(generation)) = (policy.uid(), policy.metadata.generation) else {
+            return Arc::new(parse());
+        };
+        if let Some((g, d, parsed)) = self.lock().get(&uid).and_then(|entry| entry.parsed.clone())
+            && (g, d) == (generation, database)
+        {
+            return parsed;
+        }
+        // Not under the lock: it takes its time.
+        let parsed = Arc::new(parse());
+        let mut entries = self.lock();
+        entries.entry(uid).or_default().parsed = Some((generation, database, parsed.clone()));
+        parsed
+    }
+
+    pub(super) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+}

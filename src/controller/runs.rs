@@ -1,0 +1,405 @@
+//! The jobs under way, one at most for each policy, as tasks of their own: a reconcile that waits
+//! for a database would hold up all others, and a panic in it would end them.
+//!
+//! Owns who is told to stop and why, what became of a finished job until its outcome stands in the
+//! status, and the nudges that bring the controller to look. It must not decide what to start.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
+use oubliette_core::report::{Phase, Progress};
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Name;
+use crate::telemetry::contained;
+
+/// How often progress brings the controller to look.
+const PROGRESS_EVERY: Duration = Duration::from_secs(3);
+
+/// What the register knows of a policy's job.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    /// The policy.
+    pub policy: Name,
+    /// Its UID.
+    pub uid: String,
+    /// Its generation when the job was started.
+    pub generation: i64,
+    /// What the job promises to carry out: the spec without mode, schedule and suspend.
+    pub spec: Value,
+    /// UID of the TargetDatabase.
+    pub database: String,
+    /// What it is to do.
+    pub kind: JobKind,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// Under way.
+    Running(Progress),
+    /// At its end; kept until the status tells it.
+    Finished(Box<JobOutcome>),
+}
+
+struct Entry {
+    ticket: Ticket,
+    stop: watch::Sender<Option<StopWhy>>,
+    progress: watch::Receiver<Progress>,
+    outcome: Option<JobOutcome>,
+    told_at: Option<Timestamp>,
+    /// The policy is gone: nobody will take the outcome.
+    orphan: bool,
+}
+
+/// The register. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub(crate) struct Runs {
+    entries: Arc<Mutex<BTreeMap<String, Entry>>>,
+    nudges: mpsc::UnboundedSender<Name>,
+    slots: Arc<Semaphore>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Runs {
+    /// A register for at most `at_once` jobs; the others wait their turn. What is to be looked at
+    /// comes out of the receiver.
+    pub(crate) fn new(at_once: usize) -> (Self, mpsc::UnboundedReceiver<Name>) {
+        let (nudges, nudged) = mpsc::unbounded_channel();
+        let runs = Self {
+            entries: Arc::default(),
+            nudges,
+            slots: Arc::new(Semaphore::new(at_once.max(1))),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        };
+        (runs, nudged)
+    }
+
+    /// Starts a job unless its policy has one. The work gets where to tell its progress, and where
+    /// it hears that it must stop.
+    pub(crate) fn start<W, F>(&self, ticket: Ticket, work: W) -> bool
+    where
+        W: FnOnce(watch::Sender<Progress>, watch::Receiver<Option<StopWhy>>) -> F + Send + 'static,
+        F: Future<Output = JobOutcome> + Send + 'static,
+    {
+        let mut entries = self.lock();
+        if self.closing.is_cancelled() || entries.contains_key(&ticket.uid) {
+            return false;
+        }
+        let (told, progress) = watch::channel(Progress {
+            phase: Phase::Connecting,
+            rule: None,
+            done: 0,
+            planned: 0,
+            rate: 0,
+            waiting: None,
+        });
+        let (stop, stopped) = watch::channel(None);
+        let (uid, policy) = (ticket.uid.clone(), ticket.policy.clone());
+        let entry = Entry {
+            ticket,
+            stop,
+            progress: progress.clone(),
+            outcome: None,
+            told_at: None,
+            orphan: false,
+        };
+        entries.insert(uid.clone(), entry);
+        drop(entries);
+
+        let runs = self.clone();
+        let telling = self.tell(policy.clone(), progress);
+        self.tasks.spawn(async move {
+            let slots = runs.slots.clone();
+            let job = async move {
+                let mut waiting = stopped.clone();
+                // A job that is told to stop must not wait for a slot first.
+                let slot = tokio::select! {
+                    biased;
+                    why = told_to_stop(&mut waiting) => return JobOutcome::Stopped(why),
+                    slot = slots.acquire_owned() => slot,
+                };
+                let outcome = work(told, stopped).await;
+                drop(slot);
+                outcome
+            };
+            let outcome = contained(job)
+                .await
+                .unwrap_or_else(|panic| JobOutcome::Failed {
+                    reason: Reason::InternalError,
+                    message: panic.to_string(),
+                    passing: true,
+                });
+            telling.abort();
+            runs.ended(&uid, outcome);
+            runs.nudge(policy);
+        });
+        true
+    }
+
+    /// Nudges now and then while progress moves.
+    fn tell(
+        &self,
+        policy: Name,
+        mut progress: watch::Receiver<Progress>,
+    ) -> tokio::task::AbortHandle {
+        let nudges = self.nudges.clone();
+        let task = tokio::spawn(async move {
+            while progress.changed().await.is_ok() {
+                if nudges.send(policy.clone()).is_err() {
+                    return;
+                }
+                tokio::time::sleep(PROGRESS_EVERY).await;
+            }
+        });
+        task.abort_handle()
+    }
+
+    /// Brings the controller to look at a policy.
+    pub(crate) fn nudge(&self, policy: Name) {
+        // Nobody listens any more once the controller has ended: then nobody needs to.
+        let _ = self.nudges.send(policy);
+    }
+
+    /// The policy's job and how far it is.
+    pub(crate) fn stage(&self, uid: &str) -> Option<(Ticket, Stage)> {
+        let entries = self.lock();
+        let entry = entries.get(uid)?;
+        let stage = match &entry.outcome {
+            Some(outcome) => Stage::Finished(Box::new(outcome.clone())),
+            None => Stage::Running(entry.progress.borrow().clone()),
+        };
+        Some((entry.ticket.clone(), stage))
+    }
+
+    /// The last progress of a policy's job.
+    pub(crate) fn progress(&self, uid: &str) -> Option<Progress> {
+        self.lock()
+            .get(uid)
+            .map(|entry| entry.progress.borrow().clone())
+    }
+
+    /// When progress was last written to the status.
+    pub(crate) fn told_at(&self, uid: &str) -> Option<Timestamp> {
+        self.lock().get(uid).and_then(|entry| entry.told_at)
+    }
+
+    /// Progress now stands in the status.
+    pub(crate) fn told(&self, uid: &str, at: Timestamp) {
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.told_at = Some(at);
+        }
+    }
+
+    /// Tells a policy's job to stop.
+    pub(crate) fn stop(&self, uid: &str, why: StopWhy) {
+        if let Some(entry) = self.lock().get(uid) {
+            entry.stop(why);
+        }
+    }
+
+    /// Tells every job to stop for which the question has an answer. Called as watch events come
+    /// in, so that the executor knows before its next batch.
+    pub(crate) fn stop_where(&self, question: impl Fn(&Ticket) -> Option<StopWhy>) {
+        for entry in self.lock().values() {
+            if let Some(why) = question(&entry.ticket) {
+                entry.stop(why);
+            }
+        }
+    }
+
+    /// Forgets a finished job: its outcome stands in the status, or there is no status any more.
+    pub(crate) fn forget(&self, uid: &str) {
+        let mut entries = self.lock();
+        if entries
+            .get(uid)
+            .is_some_and(|entry| entry.outcome.is_some())
+        {
+            entries.remove(uid);
+        }
+    }
+
+    fn ended(&self, uid: &str, outcome: JobOutcome) {
+        let mut entries = self.lock();
+        if entries.get(uid).is_some_and(|entry| entry.orphan) {
+            entries.remove(uid);
+        } else if let Some(entry) = entries.get_mut(uid) {
+            entry.outcome = Some(outcome);
+        }
+    }
+
+    /// The policy is gone: its job is stopped, and forgotten at its end.
+    pub(crate) fn orphan(&self, uid: &str) {
+        self.forget(uid);
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.orphan = true;
+            entry.stop(StopWhy::Deleted);
+        }
+    }
+
+    /// The same for all policies that are gone.
+    pub(crate) fn orphan_unless(&self, exists: impl Fn(&Ticket) -> bool) {
+        let gone: Vec<String> = self
+            .lock()
+            .values()
+            .filter(|entry| !exists(&entry.ticket))
+            .map(|entry| entry.ticket.uid.clone())
+            .collect();
+        for uid in gone {
+            self.orphan(&uid);
+        }
+    }
+
+    /// Stops every job and waits until all have ended. None is started any more.
+    pub(crate) async fn close(&self, why: StopWhy) {
+        self.closing.cancel();
+        self.stop_where(|_| Some(why));
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        // Each change is one insert, removal or assignment: a panicked holder left nothing half done.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// The first word stands, except that "for good" beats "for now".
+    fn stop(&self, why: StopWhy) {
+        self.stop.send_if_modified(|current| {
+            let weaker = match current {
+                None => true,
+                Some(old) => !for_good(*old) && for_good(why),
+            };
+            if weaker {
+                *current = Some(why);
+            }
+            weaker
+        });
+    }
+}
+
+fn for_good(why: StopWhy) -> bool {
+    match why {
+        StopWhy::SpecChanged | StopWhy::Deleted => true,
+        StopWhy::Shutdown | StopWhy::LeaseLost | StopWhy::Suspended => false,
+    }
+}
+
+async fn told_to_stop(stop: &mut watch::Receiver<Option<StopWhy>>) -> StopWhy {
+    match stop.wait_for(Option::is_some).await {
+        Ok(why) => why.unwrap_or(StopWhy::Shutdown),
+        // The register is gone: the process ends.
+        Err(_) => StopWhy::Shutdown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(uid: &str) -> Ticket {
+        Ticket {
+            policy: Name::new("crm", uid),
+            uid: uid.to_owned(),
+            generation: 1,
+            spec: Value::Null,
+            database: "db".to_owned(),
+            kind: JobKind::Plan,
+        }
+    }
+
+    async fn until_stopped(mut stop: watch::Receiver<Option<StopWhy>>) -> JobOutcome {
+        JobOutcome::Stopped(told_to_stop(&mut stop).await)
+    }
+
+    fn stopped(runs: &Runs, uid: &str) -> Option<StopWhy> {
+        match runs.stage(uid)?.1 {
+            Stage::Finished(outcome) => match *outcome {
+                JobOutcome::Stopped(why) => Some(why),
+                _ => None,
+            },
+            Stage::Running(_) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_policy_has_one_job_until_its_outcome_was_told() {
+        let (runs, mut nudged) = Runs::new(2);
+        assert!(runs.start(ticket("a"), |_, stop| until_stopped(stop)));
+        assert!(!runs.start(ticket("a"), |_, stop| until_stopped(stop)));
+        runs.stop("a", StopWhy::Suspended);
+        assert_eq!(nudged.recv().await, Some(Name::new("crm", "a")));
+        assert_eq!(stopped(&runs, "a"), Some(StopWhy::Suspended));
+        assert!(!runs.start(ticket("a"), |_, stop| until_stopped(stop)));
+        runs.forget("a");
+        assert!(runs.start(ticket("a"), |_, stop| until_stopped(stop)));
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_job_and_says_nothing_of_its_message() {
+        let (runs, mut nudged) = Runs::new(2);
+        runs.start(ticket("a"), |_, _| async { panic!("ada@example.org") });
+        nudged.recv().await;
+        let (_, stage) = runs.stage("a").unwrap();
+        let shown = format!("{stage:?}");
+        assert!(
+            shown.contains("InternalError") && !shown.contains("ada"),
+            "{shown}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_end_for_good_beats_the_end_for_now() {
+        let (runs, mut nudged) = Runs::new(1);
+        // Holds the only slot, so that the other one stays where it is.
+        let (free, freed) = tokio::sync::oneshot::channel::<()>();
+        runs.start(ticket("slot"), |_, stop| async move {
+            let _ = freed.await;
+            let why = *stop.borrow();
+            JobOutcome::Stopped(why.unwrap())
+        });
+        runs.stop("slot", StopWhy::Suspended);
+        runs.stop("slot", StopWhy::Deleted);
+        runs.stop("slot", StopWhy::Shutdown);
+        free.send(()).unwrap();
+        nudged.recv().await;
+        assert_eq!(stopped(&runs, "slot"), Some(StopWhy::Deleted));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_waits_for_a_slot_can_be_stopped() {
+        let (runs, mut nudged) = Runs::new(1);
+        runs.start(ticket("a"), |_, stop| until_stopped(stop));
+        tokio::task::yield_now().await;
+        runs.start(ticket("b"), |_, _| async {
+            unreachable!("no slot is free")
+        });
+        runs.stop("b", StopWhy::Deleted);
+        assert_eq!(nudged.recv().await, Some(Name::new("crm", "b")));
+        assert_eq!(stopped(&runs, "b"), Some(StopWhy::Deleted));
+    }
+
+    #[tokio::test]
+    async fn closing_stops_all_waits_for_them_and_starts_none() {
+        let (runs, _nudged) = Runs::new(8);
+        for uid in ["a", "b"] {
+            runs.start(ticket(uid), |_, stop| until_stopped(stop));
+        }
+        runs.close(StopWhy::LeaseLost).await;
+        assert_eq!(stopped(&runs, "a"), Some(StopWhy::LeaseLost));
+        assert_eq!(stopped(&runs, "b"), Some(StopWhy::LeaseLost));
+        assert!(!runs.start(ticket("c"), |_, stop| until_stopped(stop)));
+    }
+}

@@ -1,0 +1,330 @@
+//! What is watched: all namespaces, or each of some. A scope is one watch of both kinds with what it
+//! has seen; everything that asks for "all policies" asks all scopes.
+//!
+//! Watch events reach the jobs here, as they come in and before any reconcile: a job must know
+//! before its next batch that its policy is suspended, changed or gone.
+
+use std::sync::Arc;
+
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::{StreamExt, TryStreamExt};
+use kube::core::{ApiResource, DynamicObject};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
+use kube::{Api, Client, ResourceExt};
+use oubliette_core::decide::job::StopWhy;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
+use crate::metrics::Kind;
+
+/// One watch of both kinds.
+pub(super) struct Scope {
+    /// `None`: every namespace.
+    namespace: Option<String>,
+    policies: Store<DynamicObject>,
+    databases: Store<DynamicObject>,
+    to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
+    to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
+}
+
+/// The moving parts of a scope, until they run.
+pub(super) struct Watch {
+    policies: Api<DynamicObject>,
+    databases: Api<DynamicObject>,
+    policy_writer: Writer<DynamicObject>,
+    database_writer: Writer<DynamicObject>,
+    for_policies: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    for_databases: UnboundedReceiver<ObjectRef<DynamicObject>>,
+}
+
+/// Everything that is watched.
+pub(super) struct Scopes {
+    scopes: Vec<Scope>,
+    kinds: Kinds,
+}
+
+impl Scopes {
+    pub(super) fn new(client: &Client, kinds: &Kinds, namespaces: &[String]) -> (Self, Vec<Watch>) {
+        let mut wanted: Vec<Option<String>> = namespaces.iter().cloned().map(Some).collect();
+        wanted.sort();
+        wanted.dedup();
+        if wanted.is_empty() {
+            wanted.push(None);
+        }
+        let mut scopes = Vec::new();
+        let mut watches = Vec::new();
+        for namespace in wanted {
+            let api = |kind: &ApiResource| match &namespace {
+                Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+                None => Api::all_with(client.clone(), kind),
+            };
+            let policy_writer = Writer::new(kinds.policy.clone());
+            let database_writer = Writer::new(kinds.database.clone());
+            let (to_policies, for_policies) = unbounded();
+            let (to_databases, for_databases) = unbounded();
+            let (policies, databases) = (api(&kinds.policy), api(&kinds.database));
+            scopes.push(Scope {
+                namespace,
+                policies: policy_writer.as_reader(),
+                databases: database_writer.as_reader(),
+                to_policies,
+                to_databases,
+            });
+            watches.push(Watch {
+                policies,
+                databases,
+                policy_writer,
+                database_writer,
+                for_policies,
+                for_databases,
+            });
+        }
+        let kinds = kinds.clone();
+        (Self { scopes, kinds }, watches)
+    }
+
+    /// Until every object of every scope was seen once.
+    pub(super) async fn wait_until_known(&self) {
+        for scope in &self.scopes {
+            for store in [&scope.policies, &scope.databases] {
+                // An error means that the watch has ended, as it does at shutdown.
+                if store.wait_until_ready().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// All policies that were seen.
+    pub(super) fn policies(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.scopes.iter().flat_map(|scope| scope.policies.state())
+    }
+
+    /// The database of that name.
+    pub(super) fn database(&self, name: &Name) -> Option<Arc<DynamicObject>> {
+        let reference = object_ref(name, &self.kinds.database);
+        self.scope(name)?.databases.get(&reference)
+    }
+
+    /// Whether objects of that namespace are seen at all.
+    pub(super) fn covers(&self, name: &Name) -> bool {
+        self.scope(name).is_some()
+    }
+
+    /// Brings the controller to look at a policy.
+    pub(super) fn nudge_policy(&self, name: &Name) {
+        if let Some(scope) = self.scope(name) {
+            // Nobody listens once the controller has ended.
+            let _ = scope
+                .to_policies
+                .unbounded_send(object_ref(name, &self.kinds.policy));
+        }
+    }
+
+    /// Brings the controller to look at a database.
+    pub(super) fn nudge_database(&self, name: &Name) {
+        if let Some(scope) = self.scope(name) {
+            let _ = scope
+                .to_databases
+                .unbounded_send(object_ref(name, &self.kinds.database));
+        }
+    }
+
+    fn scope(&self, name: &Name) -> Option<&Scope> {
+        self.scopes
+            .iter()
+            .find(|s| s.namespace.as_ref().is_none_or(|n| *n == name.namespace))
+    }
+}
+
+/// Which database a policy is about.
+pub(super) fn database_of(policy: &DynamicObject) -> Option<Name> {
+    let reference = policy.data.pointer("/spec/databaseRef")?;
+    let name = reference.get("name")?.as_str()?;
+    let namespace = reference.get("namespace").and_then(Value::as_str);
+    let own = policy.metadata.namespace.as_deref()?;
+    Some(Name::new(namespace.unwrap_or(own), name))
+}
+
+/// Runs the controllers of one scope until the token is cancelled and their reconciles have ended.
+pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationToken) {
+    let Watch {
+        policies,
+        databases,
+        policy_writer,
+        database_writer,
+        for_policies,
+        for_databases,
+    } = watch;
+    let seeing = context.clone();
+    let policies = part(
+        Kind::RetentionPolicy,
+        policies,
+        policy_writer,
+        for_policies,
+        context.clone(),
+        stop.clone(),
+        move |event| saw_policy(event, &seeing),
+    );
+    let seeing = context.clone();
+    let databases = part(
+        Kind::TargetDatabase,
+        databases,
+        database_writer,
+        for_databases,
+        context,
+        stop,
+        move |event| saw_database(event, &seeing),
+    );
+    futures::future::join(policies, databases).await;
+}
+
+async fn part(
+    kind: Kind,
+    api: Api<DynamicObject>,
+    writer: Writer<DynamicObject>,
+    nudges: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    context: Arc<Context>,
+    stop: CancellationToken,
+    saw: impl Fn(&watcher::Event<DynamicObject>) + Send + 'static,
+) {
+    let resource = match kind {
+        Kind::RetentionPolicy => context.kinds.policy.clone(),
+        Kind::TargetDatabase => context.kinds.database.clone(),
+    };
+    let reader = writer.as_reader();
+    let changes = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(|object| {
+            // Nobody reads them, and they are half of an object.
+            object.managed_fields_mut().clear();
+        })
+        .reflect(writer)
+        .inspect_ok(saw)
+        .inspect_err(move |error| {
+            // Its text names what was asked for, and the status that was answered; objects are not in it.
+            tracing::warn!(
+                ?kind,
+                error = watch_problem(error),
+                "a watch stumbled; it goes on"
+            );
+        })
+        .applied_objects();
+    Controller::for_stream_with(changes, reader, resource)
+        .with_config(controller_config())
+        .reconcile_on(nudges)
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(
+            move |object, context| reconcile(kind, object, context),
+            move |object, error, _| after_error(kind, &object, error),
+            context,
+        )
+        .for_each(async |_| {})
+        .await;
+}
+
+fn watch_problem(error: &watcher::Error) -> &'static str {
+    match error {
+        watcher::Error::InitialListFailed(_) => "the first list failed",
+        watcher::Error::WatchStartFailed(_) => "it could not be started",
+        watcher::Error::WatchError(_) => "the API server ended it",
+        watcher::Error::WatchFailed(_) => "it broke off",
+        _ => "it failed",
+    }
+}
+
+/// A policy appeared, changed or went.
+fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
+    match event {
+        watcher::Event::Apply(policy) => {
+            tell_job(policy, context);
+            if context.memory.saw_generation(policy) {
+                nudge_neighbours(policy, context);
+            }
+        }
+        watcher::Event::InitApply(policy) => {
+            tell_job(policy, context);
+            context.memory.saw_generation(policy);
+        }
+        watcher::Event::Delete(policy) => {
+            if let Some(uid) = policy.uid() {
+                context.runs.orphan(&uid);
+                context.memory.forget(&uid);
+            }
+            let Name { namespace, name } = Name::of(policy);
+            context.metrics.forget_policy(&namespace, &name);
+            nudge_neighbours(policy, context);
+        }
+        watcher::Event::Init => {}
+        watcher::Event::InitDone => {
+            // What was deleted while nobody watched.
+            let seen: std::collections::BTreeSet<String> =
+                context.scopes.policies().filter_map(|p| p.uid()).collect();
+            context.runs.orphan_unless(|ticket| {
+                !context.scopes.covers(&ticket.policy) || seen.contains(&ticket.uid)
+            });
+        }
+    }
+}
+
+/// A job must not go on with what is no longer wanted.
+fn tell_job(policy: &DynamicObject, context: &Context) {
+    let Some(uid) = policy.uid() else { return };
+    if policy.metadata.deletion_timestamp.is_some() {
+        context.runs.stop(&uid, StopWhy::Deleted);
+    } else if policy.data.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
+        context.runs.stop(&uid, StopWhy::Suspended);
+    }
+    // What else a new spec means, the reconcile finds out: it follows at once.
+}
+
+/// Other policies of the same database may conflict with it now, or no longer.
+fn nudge_neighbours(policy: &DynamicObject, context: &Context) {
+    let Some(database) = database_of(policy) else {
+        return;
+    };
+    for other in context.scopes.policies() {
+        if other.uid() != policy.uid() && database_of(&other).as_ref() == Some(&database) {
+            context.scopes.nudge_policy(&Name::of(&other));
+        }
+    }
+}
+
+/// A database appeared, changed or went.
+fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
+    let (database, gone) = match event {
+        watcher::Event::Apply(database) => (database, false),
+        watcher::Event::InitApply(database) => (database, false),
+        watcher::Event::Delete(database) => (database, true),
+        watcher::Event::Init | watcher::Event::InitDone => return,
+    };
+    let gone = gone || database.metadata.deletion_timestamp.is_some();
+    let suspended = database.data.pointer("/spec/suspend") == Some(&Value::Bool(true));
+    let Some(uid) = database.uid() else { return };
+    if gone || suspended {
+        let why = if gone {
+            StopWhy::Deleted
+        } else {
+            StopWhy::Suspended
+        };
+        context
+            .runs
+            .stop_where(|ticket| (ticket.database == uid).then_some(why));
+    }
+    if gone {
+        context.memory.forget(&uid);
+    }
+    let changed = context.memory.saw_standing(database);
+    let name = Name::of(database);
+    for policy in context.scopes.policies() {
+        if database_of(&policy).as_ref() == Some(&name) {
+            if changed && let Some(uid) = policy.uid() {
+                context.memory.try_again(&uid);
+            }
+            context.scopes.nudge_policy(&Name::of(&policy));
+        }
+    }
+}

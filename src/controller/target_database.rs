@@ -1,0 +1,203 @@
+//! One look at a database: gather its Secrets, connect, find out what answers, write the status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::core::DynamicObject;
+use kube::runtime::controller::Action as Requeue;
+use kube::{Api, ResourceExt};
+use oubliette_core::api::parse::FieldError;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
+use oubliette_core::decide::target_database::{Decision, Found, Observed, Wanted, decide};
+use oubliette_core::decide::{Meta, Verdict};
+use oubliette_core::ledger::Owner;
+use oubliette_core::target::Target;
+
+use super::record::{self, RecordFault};
+use super::{Context, Error, Name};
+use crate::inputs::cluster::DatabaseInput;
+use crate::metrics::Kind;
+use crate::work::look::look;
+
+/// How often a write is tried whose object has changed meanwhile.
+const ATTEMPTS: usize = 4;
+
+/// A look takes no longer than this, whatever hangs.
+const LOOK: Duration = Duration::from_secs(40);
+
+pub(super) async fn reconcile(
+    object: Arc<DynamicObject>,
+    context: &Arc<Context>,
+) -> Result<Requeue, Error> {
+    let name = Name::of(&object);
+    let uid = object.uid().unwrap_or_default();
+    let kind = &context.kinds.database;
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &name.namespace, kind);
+    if object.metadata.deletion_timestamp.is_some() {
+        context.cluster.forget(&uid).await;
+        return Ok(Requeue::await_change());
+    }
+    let mut object = object;
+    let mut check = None;
+    for _ in 0..ATTEMPTS {
+        context.memory.saw_generation(&object);
+        let target = parse(&object);
+        let status = read_status(&object);
+        let decision = decide_with(&object, &target, &status, check.as_ref(), context);
+        if decision.check
+            && check.is_none()
+            && let Ok(target) = &target
+        {
+            // Who waits for the first look should read that it is under way.
+            if decision.status != status {
+                match record::status(&api, kind, &object, &decision.status).await {
+                    Ok(()) | Err(RecordFault::Stale) => {}
+                    Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
+                    Err(fault) => return Err(fault.into()),
+                }
+            }
+            let generation = object.metadata.generation.unwrap_or_default();
+            let found = tokio::select! {
+                found = look_at(&object, target, context) => found,
+                () = context.stop.cancelled() => return Ok(Requeue::await_change()),
+            };
+            context
+                .memory
+                .set_checked(&uid, Some((Timestamp::now(), generation)));
+            if let Err(verdict) = &found {
+                context.metrics.failed(Kind::TargetDatabase, verdict.reason);
+            }
+            check = Some(found);
+            object = match record::read_again(&api, &name.name).await {
+                Ok(current) => Arc::new(current),
+                Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
+                Err(fault) => return Err(fault.into()),
+            };
+            continue;
+        }
+        if decision.status != status {
+            match record::status(&api, kind, &object, &decision.status).await {
+                Ok(()) => {}
+                Err(RecordFault::Stale) => {
+                    object = match record::read_again(&api, &name.name).await {
+                        Ok(current) => Arc::new(current),
+                        Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
+                        Err(fault) => return Err(fault.into()),
+                    };
+                    continue;
+                }
+                Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        context.memory.set_failures(&uid, decision.failures);
+        record::events(context, kind, &object, decision.events).await;
+        return Ok(Requeue::requeue(decision.requeue_after));
+    }
+    Err(RecordFault::Stale.into())
+}
+
+fn decide_with(
+    object: &DynamicObject,
+    target: &Result<Target, Vec<FieldError>>,
+    status: &TargetDatabaseStatus,
+    check: Option<&Result<Found, Verdict>>,
+    context: &Context,
+) -> Decision {
+    let meta = &object.metadata;
+    let uid = object.uid().unwrap_or_default();
+    let address = target.as_ref().map(address).unwrap_or_default();
+    let spec = match target {
+        Ok(target) => Ok(Wanted {
+            suspended: target.suspend,
+            address: &address,
+        }),
+        Err(faults) => Err(faults.as_slice()),
+    };
+    decide(&Observed {
+        meta: Meta {
+            uid: &uid,
+            generation: meta.generation.unwrap_or_default(),
+            created_at: meta
+                .creation_timestamp
+                .as_ref()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            deleting: false,
+            run_now: None,
+        },
+        spec,
+        status,
+        check,
+        checked: context.memory.checked(&uid),
+        failures: context.memory.failures(&uid),
+        jitter: rand::random(),
+        now: Timestamp::now(),
+    })
+}
+
+fn parse(object: &DynamicObject) -> Result<Target, Vec<FieldError>> {
+    let spec = object.data.get("spec").unwrap_or(&serde_json::Value::Null);
+    let spec: TargetDatabaseSpec =
+        serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])?;
+    Target::parse(&spec)
+}
+
+fn read_status(object: &DynamicObject) -> TargetDatabaseStatus {
+    let status = object.data.get("status").cloned().unwrap_or_default();
+    serde_json::from_value(status).unwrap_or_default()
+}
+
+fn address(target: &Target) -> String {
+    let connection = &target.connection;
+    format!(
+        "{}:{}/{}",
+        connection.host, connection.port, connection.database
+    )
+}
+
+/// Connects and finds out what answers.
+async fn look_at(
+    object: &DynamicObject,
+    target: &Target,
+    context: &Context,
+) -> Result<Found, Verdict> {
+    let input = DatabaseInput {
+        namespace: object.namespace().unwrap_or_default(),
+        uid: object.uid().unwrap_or_default(),
+        generation: object.metadata.generation.unwrap_or_default(),
+        target: target.clone(),
+    };
+    let looking = async {
+        let failed = |fault: crate::inputs::cluster::GatherFault| {
+            Verdict::new(fault.reason(), fault.to_string())
+        };
+        let owner = Owner {
+            cluster: context.cluster.uid().await.map_err(failed)?,
+            database: input.uid.clone(),
+        };
+        let database = context.cluster.connect(&input).await.map_err(failed)?;
+        let mut found = look(&database, &target.ledger, &owner)
+            .await
+            .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
+        found.api_clock = context.cluster.api_clock().await;
+        Ok(found)
+    };
+    let found = tokio::time::timeout(LOOK, looking)
+        .await
+        .unwrap_or_else(|_| {
+            let message = "no answer in time: check host, port and network policy";
+            Err(Verdict::new(Reason::Unreachable, message))
+        });
+    if let Err(verdict) = &found
+        && matches!(
+            verdict.reason,
+            Reason::AuthenticationFailed | Reason::CertificateInvalid
+        )
+    {
+        context.cluster.forget(&input.uid).await;
+    }
+    found
+}
