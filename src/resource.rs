@@ -108,8 +108,8 @@ fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     serde_json::from_value(document).expect("it was a CRD before")
 }
 
-/// In every schema: null means left out (the server then drops it, and a digest cannot differ by it),
-/// and descriptions are paragraphs, not lines.
+/// In every schema: null is the default where there is one and refused elsewhere (`limits:` with nothing
+/// below it is a guard that was forgotten), and descriptions are paragraphs, not lines.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(object) => {

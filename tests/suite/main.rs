@@ -5,6 +5,7 @@
 
 #![expect(dead_code, reason = "the harness stands before all of its cases do")]
 
+mod api;
 mod bad_input;
 mod case;
 mod chart;
@@ -40,6 +41,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(scenario::cases()?);
     cases.extend(samples::cases()?);
     cases.extend(lease::cases());
+    cases.extend(api::cases());
     cases.extend(bad_input::cases());
     cases.extend(database::cases());
     cases.extend(privacy::cases());
