@@ -18,7 +18,7 @@ use crate::database::{Access, Database, Fault, Timeouts, Tx};
 /// limit, so that taking over settles what it left.
 const LEDGER_TIMEOUTS: Timeouts = Timeouts {
     lock: Duration::from_secs(40),
-    statement: Duration::from_secs(60),
+    statement: Duration::from_mins(1),
 };
 
 /// Why the ledger could not do it.

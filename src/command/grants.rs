@@ -81,8 +81,15 @@ fn print(manifests: &Manifests, request: &Request) -> anyhow::Result<String> {
             ledger: &target.ledger,
             user: &user,
         };
-        text.push_str("-- TargetDatabase ");
-        text.push_str(&format!("{}/{}\n", database.namespace, database.name));
+        for piece in [
+            "-- TargetDatabase ",
+            &database.namespace,
+            "/",
+            &database.name,
+            "\n",
+        ] {
+            text.push_str(piece);
+        }
         for statement in statements(&policies, &to, intent) {
             text.push_str(&statement);
             text.push('\n');

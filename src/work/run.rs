@@ -25,7 +25,7 @@ use crate::database::Timeouts;
 use crate::ledger::{LedgerFault, Store, Taken};
 
 /// A statement of a batch that runs this long has met something unforeseen.
-const STATEMENT_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+const STATEMENT_LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Carries a policy out.
 pub(super) async fn run(
@@ -34,7 +34,7 @@ pub(super) async fn run(
     progress: &ProgressSender,
     stop: &mut StopSignal,
 ) -> JobOutcome {
-    match attempt(job, id, progress, stop).await {
+    match Box::pin(attempt(job, id, progress, stop)).await {
         Ok(outcome) | Err(outcome) => outcome,
     }
 }
@@ -90,7 +90,7 @@ async fn attempt(
         plan: &approved,
         epoch: taken.epoch,
     };
-    let outcome = run.carry_out(&taken, progress, stop).await;
+    let outcome = Box::pin(run.carry_out(&taken, progress, stop)).await;
     outcome.map_err(|fault| refused(&fault))
 }
 
@@ -271,10 +271,7 @@ impl Run<'_> {
                 .filter(|c| c.step == step)
                 .cloned()
                 .collect();
-            match self
-                .step(step, &mut rows, pads.as_ref(), &meter, stop)
-                .await?
-            {
+            match Box::pin(self.step(step, &mut rows, pads.as_ref(), &meter, stop)).await? {
                 Stepped::Ended(walked) => return self.ended(walked, steps, evidence).await,
                 Stepped::Done(done) => {
                     let head = self

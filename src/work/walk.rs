@@ -45,16 +45,15 @@ pub(super) async fn walk(
                 }
                 let handle = Handle::default();
                 let outcome = {
-                    let mut batch = std::pin::pin!(attempt(step, place, &order, &handle));
+                    let mut batch = Box::pin(attempt(step, place, &order, &handle));
                     tokio::select! {
                         outcome = &mut batch => outcome,
                         () = stopped(stop) => {
-                            match tokio::time::timeout(GRACE, &mut batch).await {
-                                Ok(outcome) => outcome,
-                                Err(_) => {
-                                    cancel(&handle).await;
-                                    batch.await
-                                }
+                            if let Ok(outcome) = tokio::time::timeout(GRACE, &mut batch).await {
+                                outcome
+                            } else {
+                                cancel(&handle).await;
+                                batch.await
                             }
                         }
                     }

@@ -305,8 +305,8 @@ impl Ledger {
             step: small(step)?,
             worker: small(worker)?,
             range: Window {
-                after: decode(low)?,
-                upto: decode(high)?,
+                after: decode(low).ok()?,
+                upto: decode(high).ok()?,
             },
             saved: Saved {
                 epoch: epoch.as_int()?,
@@ -315,7 +315,7 @@ impl Ledger {
                 part: small(part)?,
                 n: n.as_int()?,
                 ceiling: ceiling.as_int()?,
-                cursor: decode(cursor)?,
+                cursor: decode(cursor).ok()?,
                 walked: state != "open",
             },
             state,
@@ -428,13 +428,13 @@ impl Ledger {
         let mut w = self.writer();
         // A replaced row's count was carried to its successor.
         w.sql("SELECT step, 0 AS target, ");
-        self.sum(&mut w);
+        sum(&mut w);
         w.sql(" FROM ");
         self.table(&mut w, "checkpoint");
         w.sql(" WHERE state <> 'replaced' AND run = ")
             .bind(text(run));
         w.sql(" GROUP BY step UNION ALL SELECT step, target, ");
-        self.sum(&mut w);
+        sum(&mut w);
         w.sql(" FROM ");
         self.table(&mut w, "tally");
         w.sql(" WHERE run = ")
@@ -497,12 +497,6 @@ impl Ledger {
         w.finish()
     }
 
-    fn sum(&self, w: &mut Writer<'_>) {
-        w.dialect().whole(w, &mut |w| {
-            w.sql("sum(n)");
-        });
-    }
-
     fn bind_int(&self, w: &mut Writer<'_>, n: i64) {
         w.sql(", ");
         self.cast_int(w, n);
@@ -536,31 +530,38 @@ fn encode(key: Option<&Key>) -> Value {
     Value::Text(serde_json::Value::Array(items).to_string())
 }
 
-/// The key that `encode` wrote; `None` where it is not one.
-fn decode(stored: &Value) -> Option<Option<Key>> {
+/// A stored text that is not a key of this program.
+#[derive(Debug, PartialEq, Eq)]
+struct NotAKey;
+
+/// The sum of `n`.
+fn sum(w: &mut Writer<'_>) {
+    w.dialect().whole(w, &mut |w| {
+        w.sql("sum(n)");
+    });
+}
+
+/// The key that `encode` wrote, or none; `Err` where it is something else.
+fn decode(stored: &Value) -> Result<Option<Key>, NotAKey> {
     let text = match stored {
-        Value::Null => return Some(None),
-        other => other.as_text()?,
+        Value::Null => return Ok(None),
+        other => other.as_text().ok_or(NotAKey)?,
     };
-    let items: Vec<serde_json::Value> = serde_json::from_str(text).ok()?;
-    items
-        .iter()
-        .map(|item| {
-            if item.is_null() {
-                Some(Value::Null)
-            } else if let Some(n) = item.get("i") {
-                n.as_i64().map(Value::Int)
-            } else if let Some(t) = item.get("t") {
-                t.as_str().map(|t| Value::Text(t.to_owned()))
-            } else {
-                item.get("b")?
-                    .as_str()
-                    .and_then(|b| hex::decode(b).ok())
-                    .map(Value::Bytes)
-            }
-        })
-        .collect::<Option<Key>>()
-        .map(Some)
+    let items: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|_| NotAKey)?;
+    let value = |item: &serde_json::Value| {
+        if item.is_null() {
+            Some(Value::Null)
+        } else if let Some(n) = item.get("i") {
+            n.as_i64().map(Value::Int)
+        } else if let Some(t) = item.get("t") {
+            t.as_str().map(|t| Value::Text(t.to_owned()))
+        } else {
+            let bytes = hex::decode(item.get("b")?.as_str()?).ok()?;
+            Some(Value::Bytes(bytes))
+        }
+    };
+    let key: Option<Key> = items.iter().map(value).collect();
+    key.map(Some).ok_or(NotAKey)
 }
 
 #[cfg(test)]
@@ -575,8 +576,8 @@ mod tests {
             Value::Bytes(vec![0, 255]),
             Value::Null,
         ];
-        assert_eq!(decode(&encode(Some(&key))), Some(Some(key)));
-        assert_eq!(decode(&encode(None)), Some(None));
-        assert_eq!(decode(&Value::Text("not a key".into())), None);
+        assert_eq!(decode(&encode(Some(&key))), Ok(Some(key)));
+        assert_eq!(decode(&encode(None)), Ok(None));
+        assert_eq!(decode(&Value::Text("not a key".into())), Err(NotAKey));
     }
 }

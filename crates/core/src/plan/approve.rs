@@ -38,7 +38,7 @@ impl Plan {
             .resize_with(draft.rules.len(), RuleFacts::default);
         let rules = draft.rules.iter().zip(&facts.rules);
         let report = PlanReport {
-            digest: draft.digest.clone(),
+            digest: draft.digest,
             as_of: draft.as_of,
             rules: rules
                 .clone()

@@ -271,23 +271,17 @@ fn civil_cutoff(zone: &TimeZone, cutoff: Timestamp) -> DateTime {
 /// Whole units since 1970, rounded down: never later than the instant.
 fn epoch_count(unit: EpochUnit, t: Timestamp) -> i64 {
     match unit {
-        EpochUnit::Seconds => t.as_nanosecond_floor(1_000_000_000),
-        EpochUnit::Milliseconds => t.as_nanosecond_floor(1_000_000),
-        EpochUnit::Microseconds => t.as_nanosecond_floor(1_000),
-        EpochUnit::Days => t.as_nanosecond_floor(86_400_000_000_000),
+        EpochUnit::Seconds => floor_division(t, 1_000_000_000),
+        EpochUnit::Milliseconds => floor_division(t, 1_000_000),
+        EpochUnit::Microseconds => floor_division(t, 1_000),
+        EpochUnit::Days => floor_division(t, 86_400_000_000_000),
     }
 }
 
-/// Division of an instant by a unit, rounded down, before 1970 too.
-trait FloorDivision {
-    fn as_nanosecond_floor(self, unit: i128) -> i64;
-}
-
-impl FloorDivision for Timestamp {
-    fn as_nanosecond_floor(self, unit: i128) -> i64 {
-        // Instants lie within ±10^4 years: microseconds fit 64 bits.
-        i64::try_from(self.as_nanosecond().div_euclid(unit)).unwrap_or(i64::MIN)
-    }
+/// Whole units of so many nanoseconds since 1970, rounded down before 1970 too.
+fn floor_division(t: Timestamp, unit: i128) -> i64 {
+    // Instants lie within ±10^4 years: microseconds fit 64 bits.
+    i64::try_from(t.as_nanosecond().div_euclid(unit)).unwrap_or(i64::MIN)
 }
 
 fn dated(kind: ColumnKind) -> bool {

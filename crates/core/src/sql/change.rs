@@ -211,7 +211,7 @@ fn write_effect(w: &mut Writer<'_>, table: &TableName, effect: &Effect) {
 fn write_in(w: &mut Writer<'_>, column: &Column, values: &[Value]) {
     w.ident(&column.name).sql(" IN (");
     w.joined(padded(values), ", ", |w, v| {
-        w.dialect().bound(w, column, v.clone())
+        w.dialect().bound(w, column, v.clone());
     });
     w.sql(")");
 }

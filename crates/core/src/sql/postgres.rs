@@ -18,7 +18,7 @@ impl Postgres {
         });
         w.sql(")").sql(operator).sql("(");
         w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
-            w.dialect().bound(w, &c.0, v.clone())
+            w.dialect().bound(w, &c.0, v.clone());
         });
         w.sql(")");
     }
