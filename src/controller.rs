@@ -200,8 +200,8 @@ async fn reconcile(
     context.metrics.reconciled(kind);
     let work = async {
         match kind {
-            Kind::RetentionPolicy => retention_policy::reconcile(object, &context).await,
-            Kind::TargetDatabase => target_database::reconcile(object, &context).await,
+            Kind::RetentionPolicy => Box::pin(retention_policy::reconcile(object, &context)).await,
+            Kind::TargetDatabase => Box::pin(target_database::reconcile(object, &context)).await,
         }
     };
     contained(work).await?

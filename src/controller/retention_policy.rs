@@ -437,7 +437,7 @@ fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
     context
         .runs
         .start(ticket, move |progress, stop| async move {
-            carry_out(order, &cluster, &progress, stop).await
+            Box::pin(carry_out(order, &cluster, &progress, stop)).await
         });
 }
 
@@ -467,7 +467,7 @@ async fn carry_out(
         gathered = gather(order, cluster) => gathered,
     };
     let outcome = match gathered {
-        Ok(job) => work::perform(job, progress, stop).await,
+        Ok(job) => Box::pin(work::perform(job, progress, stop)).await,
         Err(outcome) => outcome,
     };
     if let JobOutcome::Failed {

@@ -74,7 +74,7 @@ impl Runs {
     /// A register for at most `at_once` jobs; the others wait their turn. What is to be looked at
     /// comes out of the receiver.
     pub(crate) fn new(at_once: usize) -> (Self, mpsc::UnboundedReceiver<Name>) {
-        let (nudges, nudged) = mpsc::unbounded_channel();
+        let (nudges, incoming) = mpsc::unbounded_channel();
         let runs = Self {
             entries: Arc::default(),
             nudges,
@@ -82,7 +82,7 @@ impl Runs {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         };
-        (runs, nudged)
+        (runs, incoming)
     }
 
     /// Starts a job unless its policy has one. The work gets where to tell its progress, and where

@@ -28,6 +28,8 @@ pub(super) struct Scope {
     databases: Store<DynamicObject>,
     to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
     to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
+    policies_known: CancellationToken,
+    databases_known: CancellationToken,
 }
 
 /// The moving parts of a scope, until they run.
@@ -38,6 +40,8 @@ pub(super) struct Watch {
     database_writer: Writer<DynamicObject>,
     for_policies: UnboundedReceiver<ObjectRef<DynamicObject>>,
     for_databases: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    policies_known: CancellationToken,
+    databases_known: CancellationToken,
 }
 
 /// Everything that is watched.
@@ -66,12 +70,16 @@ impl Scopes {
             let (to_policies, for_policies) = unbounded();
             let (to_databases, for_databases) = unbounded();
             let (policies, databases) = (api(&kinds.policy), api(&kinds.database));
+            let (policies_known, databases_known) =
+                (CancellationToken::new(), CancellationToken::new());
             scopes.push(Scope {
                 namespace,
                 policies: policy_writer.as_reader(),
                 databases: database_writer.as_reader(),
                 to_policies,
                 to_databases,
+                policies_known: policies_known.clone(),
+                databases_known: databases_known.clone(),
             });
             watches.push(Watch {
                 policies,
@@ -80,6 +88,8 @@ impl Scopes {
                 database_writer,
                 for_policies,
                 for_databases,
+                policies_known,
+                databases_known,
             });
         }
         let kinds = kinds.clone();
@@ -87,14 +97,13 @@ impl Scopes {
     }
 
     /// Until every object of every scope was seen once.
+    ///
+    /// Not by `Store::wait_until_ready`: it wakes only the last of several who wait (kube-runtime
+    /// 5.0, `DelayedInit`), and the store's own controller is one of them.
     pub(super) async fn wait_until_known(&self) {
         for scope in &self.scopes {
-            for store in [&scope.policies, &scope.databases] {
-                // An error means that the watch has ended, as it does at shutdown.
-                if store.wait_until_ready().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }
+            scope.policies_known.cancelled().await;
+            scope.databases_known.cancelled().await;
         }
     }
 
@@ -158,6 +167,8 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         database_writer,
         for_policies,
         for_databases,
+        policies_known,
+        databases_known,
     } = watch;
     let seeing = context.clone();
     let policies = part(
@@ -167,7 +178,10 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         for_policies,
         context.clone(),
         stop.clone(),
-        move |event| saw_policy(event, &seeing),
+        move |event| {
+            saw_policy(event, &seeing);
+            note_known(event, &policies_known);
+        },
     );
     let seeing = context.clone();
     let databases = part(
@@ -177,9 +191,18 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         for_databases,
         context,
         stop,
-        move |event| saw_database(event, &seeing),
+        move |event| {
+            saw_database(event, &seeing);
+            note_known(event, &databases_known);
+        },
     );
     futures::future::join(policies, databases).await;
+}
+
+fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
+    if matches!(event, watcher::Event::InitDone) {
+        known.cancel();
+    }
 }
 
 async fn part(
@@ -232,7 +255,7 @@ fn watch_problem(error: &watcher::Error) -> &'static str {
         watcher::Error::WatchStartFailed(_) => "it could not be started",
         watcher::Error::WatchError(_) => "the API server ended it",
         watcher::Error::WatchFailed(_) => "it broke off",
-        _ => "it failed",
+        watcher::Error::NoResourceVersion => "an object came without a version",
     }
 }
 
@@ -296,8 +319,7 @@ fn nudge_neighbours(policy: &DynamicObject, context: &Context) {
 /// A database appeared, changed or went.
 fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
     let (database, gone) = match event {
-        watcher::Event::Apply(database) => (database, false),
-        watcher::Event::InitApply(database) => (database, false),
+        watcher::Event::Apply(database) | watcher::Event::InitApply(database) => (database, false),
         watcher::Event::Delete(database) => (database, true),
         watcher::Event::Init | watcher::Event::InitDone => return,
     };
