@@ -15,14 +15,19 @@ use crate::world::{World, repository};
 /// The release's name, which is also its ServiceAccount's.
 pub(crate) const RELEASE: &str = "oubliette";
 
-/// What the chart renders to.
+/// What the chart renders to, as the tests install it.
 pub(crate) fn rendered() -> Result<Vec<Value>> {
+    template(&["--set", "image.repository=not.pulled/by-tests"])
+}
+
+/// What the chart renders to with these arguments, or what helm says against it.
+pub(crate) fn template(arguments: &[&str]) -> Result<Vec<Value>> {
     let output = Command::new(helm()?)
         .args(["template", RELEASE, "charts/oubliette"])
         .args(["--namespace", SYSTEM_NAMESPACE])
-        .args(["--set", "image.repository=not.pulled/by-tests"])
         // A helm built from source believes in Kubernetes 1.20: the least that the chart accepts.
         .args(["--kube-version", "1.30.0"])
+        .args(arguments)
         .current_dir(repository())
         .output()
         .context("failed to run helm")?;

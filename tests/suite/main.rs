@@ -18,6 +18,7 @@ mod operator;
 mod printed;
 mod privacy;
 mod proxy;
+mod render;
 mod rights;
 mod samples;
 mod scenario;
@@ -45,6 +46,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(bad_input::cases());
     cases.extend(database::cases());
     cases.extend(privacy::cases());
+    cases.extend(render::cases());
     cases.extend(rights::cases());
     Ok(cases)
 }
