@@ -381,3 +381,125 @@ fn pool_of_mysql(settings: &ConnectSettings) -> MySqlPoolOptions {
             )
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn settings(tls: Tls) -> ConnectSettings {
+        ConnectSettings {
+            engine: DeclaredEngine::PostgreSql,
+            host: "db.example".to_owned(),
+            port: 5433,
+            database: "crm".to_owned(),
+            username: "oubliette".to_owned(),
+            password: SecretString::from("planted"),
+            tls,
+            ca: None,
+            reading: Timeouts {
+                lock: Duration::from_secs(1),
+                statement: Duration::from_secs(1),
+            },
+            connect_timeout: Duration::from_secs(1),
+            max_connections: 1,
+        }
+    }
+
+    /// Runs one of the tests below in a process with these variables.
+    fn child(test: &str, variables: &[(&str, &str)]) {
+        let name = format!("database::connect::tests::{test}");
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", &name])
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn pg_variables_change_nothing() {
+        child(
+            "options_are_ours",
+            &[
+                ("PGHOST", "/tmp"),
+                ("PGHOSTADDR", "192.0.2.1"),
+                ("PGPORT", "1"),
+                ("PGUSER", "intruder"),
+                ("PGPASSWORD", "intruder"),
+                ("PGDATABASE", "elsewhere"),
+                ("PGSSLMODE", "disable"),
+                ("PGSSLROOTCERT", "/nowhere"),
+                ("PGAPPNAME", "intruder"),
+                ("PGPASSFILE", "/nowhere"),
+            ],
+        );
+    }
+
+    #[test]
+    fn pg_variables_that_cannot_be_unset_are_refused() {
+        child(
+            "options_are_refused",
+            &[("PGOPTIONS", "-c row_security=on")],
+        );
+        child("options_are_refused", &[("PGSSLCERT", "/nowhere")]);
+        child("options_are_refused", &[("PGSSLKEY", "/nowhere")]);
+    }
+
+    #[test]
+    #[ignore = "run by pg_variables_change_nothing"]
+    fn options_are_ours() {
+        let options = postgres_options(&settings(Tls::VerifyFull)).unwrap();
+        assert_eq!(options.get_host(), "db.example");
+        assert_eq!(options.get_port(), 5433);
+        assert_eq!(options.get_username(), "oubliette");
+        assert_eq!(options.get_database(), Some("crm"));
+        assert_eq!(options.get_application_name(), Some("oubliette"));
+        assert!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull));
+        assert!(options.get_socket().is_none());
+        assert!(options.get_options().is_none());
+        // Only its Debug shows the rest; the program never prints it.
+        let all = format!("{options:?}");
+        for intruder in ["intruder", "nowhere", "elsewhere", "192.0.2.1"] {
+            assert!(!all.contains(intruder), "{intruder}");
+        }
+    }
+
+    #[test]
+    #[ignore = "run by pg_variables_that_cannot_be_unset_are_refused"]
+    fn options_are_refused() {
+        let Err(fault) = postgres_options(&settings(Tls::VerifyFull)) else {
+            panic!("the variables were accepted");
+        };
+        assert_eq!(fault.class, FaultClass::UnsafeSetting);
+    }
+
+    #[test]
+    fn settings_show_no_password() {
+        assert!(!format!("{:?}", settings(Tls::Disable)).contains("planted"));
+    }
+
+    #[test]
+    fn versions_below_the_minimum_are_refused() {
+        let version = |numbers| Version {
+            text: String::new(),
+            numbers,
+        };
+        for (engine, numbers, fit) in [
+            (Engine::Postgres, (12, 22, 0), false),
+            (Engine::Postgres, (13, 0, 0), true),
+            (Engine::MySql, (8, 0, 15), false),
+            (Engine::MySql, (8, 0, 16), true),
+            (Engine::MariaDb, (10, 5, 29), false),
+            (Engine::MariaDb, (10, 6, 0), true),
+        ] {
+            let fault = refuse_too_old(engine, &version(numbers));
+            assert_eq!(fault.is_ok(), fit, "{engine:?} {numbers:?}");
+        }
+    }
+}

@@ -7,16 +7,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 const WELL: u8 = 0;
 const DEAF: u8 = 1;
+const CUT: u8 = 2;
 
 /// Forwards connections to one port of this machine. Ends when it is dropped.
 pub(crate) struct Proxy {
     port: u16,
     mood: Arc<AtomicU8>,
-    cut: watch::Sender<u64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -34,27 +33,13 @@ impl Proxy {
             .context("no free port")?;
         let port = listener.local_addr()?.port();
         let mood = Arc::new(AtomicU8::new(WELL));
-        let (cut, cuts) = watch::channel(0);
         let shared = Arc::clone(&mood);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let mood = Arc::clone(&shared);
-                let mut cuts = cuts.clone();
-                cuts.mark_unchanged();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        _ended = forward(client, target, mood) => {}
-                        _cut = cuts.changed() => {}
-                    }
-                });
+                tokio::spawn(forward(client, target, Arc::clone(&shared)));
             }
         });
-        Ok(Self {
-            port,
-            mood,
-            cut,
-            task,
-        })
+        Ok(Self { port, mood, task })
     }
 
     /// Where it listens.
@@ -67,9 +52,9 @@ impl Proxy {
         self.mood.store(DEAF, Ordering::SeqCst);
     }
 
-    /// Ends all connections.
+    /// From now on nothing reaches the server: at the next question the connection ends.
     pub(crate) fn cut(&self) {
-        self.cut.send_modify(|n| *n += 1);
+        self.mood.store(CUT, Ordering::SeqCst);
     }
 
     /// Forwards again.
@@ -85,14 +70,20 @@ async fn forward(client: TcpStream, target: u16, mood: Arc<AtomicU8>) -> Result<
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let questions = async {
-        tokio::io::copy(&mut from_client, &mut to_server).await?;
-        anyhow::Ok(())
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            let n = from_client.read(&mut buffer).await?;
+            if n == 0 || mood.load(Ordering::SeqCst) == CUT {
+                return anyhow::Ok(());
+            }
+            to_server.write_all(&buffer[..n]).await?;
+        }
     };
     let answers = async {
         let mut buffer = vec![0; 16 * 1024];
         loop {
             let n = from_server.read(&mut buffer).await?;
-            if n == 0 || mood.load(Ordering::SeqCst) == DEAF {
+            if n == 0 || mood.load(Ordering::SeqCst) != WELL {
                 return anyhow::Ok(());
             }
             to_client.write_all(&buffer[..n]).await?;

@@ -1,0 +1,193 @@
+//! Making a connection: what is recognised, what is refused and how that is told apart.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use jiff::Timestamp;
+use oubliette::database::{Access, ConnectSettings, Database, DeclaredEngine, FaultClass, Tls};
+use oubliette_core::api::reason::Reason;
+use oubliette_core::catalog::Engine;
+use secrecy::SecretString;
+
+use super::{expect, fault, fault_class, login, named, with_rows};
+use crate::case::{Case, Server};
+use crate::world::World;
+
+/// The cases of this file.
+pub(super) fn cases() -> Vec<Case> {
+    named(
+        "connect",
+        &[
+            (
+                "the_server_behind_a_verified_connection_is_recognised",
+                the_server_behind_a_verified_connection_is_recognised,
+            ),
+            (
+                "an_unverifiable_server_is_refused",
+                an_unverifiable_server_is_refused,
+            ),
+            (
+                "wrong_logins_and_addresses_are_told_apart",
+                wrong_logins_and_addresses_are_told_apart,
+            ),
+            ("a_full_pool_says_so", a_full_pool_says_so),
+        ],
+        &Server::ALL,
+    )
+}
+
+fn the_server_behind_a_verified_connection_is_recognised(
+    world: &World,
+    server: Server,
+) -> Result<()> {
+    let own = world.database(server, "probe")?;
+    world.block_on(async {
+        let database = Database::connect(&login(&own)?).await?;
+        let before = Timestamp::now();
+        let facts = database.probe().await?;
+        let after = Timestamp::now();
+        let engine = match server {
+            Server::Postgres15 | Server::Postgres18 => Engine::Postgres,
+            Server::MySql => Engine::MySql,
+            Server::MariaDb => Engine::MariaDb,
+        };
+        ensure!(facts.engine == engine && database.engine() == engine);
+        ensure!(!facts.version.is_empty() && !facts.read_only);
+        // One machine, one clock.
+        let second = jiff::SignedDuration::from_secs(1);
+        ensure!(facts.clock > before - second && facts.clock < after + second);
+
+        let mut other = login(&own)?;
+        other.engine = match other.engine {
+            DeclaredEngine::PostgreSql => DeclaredEngine::MySql,
+            DeclaredEngine::MySql => DeclaredEngine::PostgreSql,
+        };
+        other.connect_timeout = Duration::from_secs(2);
+        // A MySQL client waits for the server to speak first, and so does PostgreSQL.
+        let fault = fault(Database::connect(&other).await)?;
+        let expected = if server.is_postgres() {
+            FaultClass::Unreachable
+        } else {
+            FaultClass::WrongEngine
+        };
+        ensure!(fault.class == expected, "{fault:?}");
+        Ok(())
+    })
+}
+
+fn an_unverifiable_server_is_refused(world: &World, server: Server) -> Result<()> {
+    let own = world.database(server, "tls")?;
+    let good = login(&own)?;
+    let stranger = bed::Authority::new()?.pem().into_bytes();
+    let refused = |settings: ConnectSettings| async move {
+        expect(
+            Database::connect(&settings).await,
+            FaultClass::Certificate,
+            Reason::CertificateInvalid,
+        )
+    };
+    world.block_on(async {
+        for tls in [Tls::VerifyFull, Tls::VerifyCa] {
+            let fault = refused(ConnectSettings {
+                ca: Some(stranger.clone()),
+                tls,
+                ..good.clone()
+            })
+            .await?;
+            ensure!(fault.to_string().contains("tls.ca"), "{fault}");
+            // A file without a certificate must not mean "no further authorities".
+            refused(ConnectSettings {
+                ca: Some(b"no certificate".to_vec()),
+                tls,
+                ..good.clone()
+            })
+            .await?;
+        }
+        refused(ConnectSettings {
+            ca: None,
+            ..good.clone()
+        })
+        .await?;
+        // Without an authority of its own every public certificate would do.
+        refused(ConnectSettings {
+            ca: None,
+            tls: Tls::VerifyCa,
+            ..good.clone()
+        })
+        .await?;
+        // Another name of the same machine, which the certificate does not carry.
+        let misnamed = ConnectSettings {
+            host: "0.0.0.0".to_owned(),
+            ..good.clone()
+        };
+        let fault = refused(misnamed.clone()).await?;
+        ensure!(fault.to_string().contains("host name"), "{fault}");
+        Database::connect(&ConnectSettings {
+            tls: Tls::VerifyCa,
+            ..misnamed
+        })
+        .await?;
+        Ok(())
+    })
+}
+
+fn wrong_logins_and_addresses_are_told_apart(world: &World, server: Server) -> Result<()> {
+    let own = world.database(server, "login")?;
+    let good = login(&own)?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
+    world.block_on(async {
+        let planted = "planted-password-in-fault";
+        let wrong = ConnectSettings {
+            password: SecretString::from(planted),
+            ..good.clone()
+        };
+        ensure!(!format!("{wrong:?}").contains(planted));
+        let fault = expect(
+            Database::connect(&wrong).await,
+            FaultClass::Authentication,
+            Reason::AuthenticationFailed,
+        )?;
+        ensure!(!format!("{fault} {fault:?}").contains(planted));
+        expect(
+            Database::connect(&ConnectSettings {
+                port,
+                ..good.clone()
+            })
+            .await,
+            FaultClass::Unreachable,
+            Reason::Unreachable,
+        )?;
+        expect(
+            Database::connect(&ConnectSettings {
+                host: "nowhere.invalid".to_owned(),
+                ..good.clone()
+            })
+            .await,
+            FaultClass::Unreachable,
+            Reason::Unreachable,
+        )?;
+        let absent = ConnectSettings {
+            database: "no_such_database".to_owned(),
+            ..good.clone()
+        };
+        ensure!(fault_class(Database::connect(&absent).await)? == FaultClass::Missing);
+        Ok(())
+    })
+}
+
+fn a_full_pool_says_so(world: &World, server: Server) -> Result<()> {
+    let (_own, database) = with_rows(world, server, |settings| {
+        settings.max_connections = 1;
+        settings.connect_timeout = Duration::from_secs(2);
+    })?;
+    world.block_on(async {
+        let only = database.begin(Access::ReadOnly).await?;
+        let fault = fault(database.begin(Access::ReadOnly).await)?;
+        ensure!(fault.class == FaultClass::TooManyConnections, "{fault:?}");
+        only.rollback().await;
+        database.begin(Access::ReadOnly).await?.rollback().await;
+        Ok(())
+    })
+}
