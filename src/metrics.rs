@@ -140,7 +140,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// A committed batch has changed rows.
+    /// A run that ended has changed rows.
     pub fn rows_changed(&self, namespace: &str, policy: &str, effect: Effect, rows: u64) {
         let (namespace, policy) = (namespace.to_owned(), policy.to_owned());
         let labels = OfPolicyEffect {

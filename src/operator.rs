@@ -185,6 +185,7 @@ where
     };
     if !settings.leader_elect {
         lease.open();
+        outside.metrics.leader(true);
         let ended = controllers(surroundings, stop.clone()).await;
         return ended.map_err(|error| Error::Controllers(error.into()));
     }

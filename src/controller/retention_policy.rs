@@ -32,7 +32,7 @@ use super::runs::{Stage, Ticket};
 use super::scope::database_of;
 use super::{Context, Error, Name};
 use crate::inputs::cluster::{Cluster, DatabaseInput};
-use crate::metrics::Kind;
+use crate::metrics::{Kind, Metrics};
 use crate::work;
 use crate::work::job::{Job, Pacing, PolicyRef};
 
@@ -422,6 +422,7 @@ fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
         },
         spec: spec.digest_input(),
         mandate: mandate.clone(),
+        metrics: context.metrics.clone(),
         input: input.clone(),
         kind: kind.clone(),
     };
@@ -446,6 +447,7 @@ struct Order {
     policy: PolicyRef,
     spec: serde_json::Value,
     mandate: Mandate,
+    metrics: Metrics,
     input: DatabaseInput,
     kind: JobKind,
 }
@@ -486,6 +488,7 @@ async fn gather(order: Order, cluster: &Cluster) -> Result<Job, JobOutcome> {
         policy,
         spec,
         mandate,
+        metrics,
         input,
         kind,
     } = order;
@@ -531,6 +534,7 @@ async fn gather(order: Order, cluster: &Cluster) -> Result<Job, JobOutcome> {
             Mode::Enforce => Intent::Enforce,
         },
         kind,
+        metrics,
         now: Timestamp::now(),
     })
 }

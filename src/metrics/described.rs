@@ -37,7 +37,7 @@ described! {
     RUN_DURATION = "oubliette_run_duration_seconds" histogram ["outcome"]
         "How long runs took from their first worker's start to their end";
     ROWS_CHANGED = "oubliette_rows_changed_total" counter ["namespace", "policy", "effect"]
-        "Rows changed by committed batches of this process";
+        "Rows changed, counted once, when the run that changed them ends";
     OVERDUE_ROWS = "oubliette_overdue_rows" gauge ["namespace", "policy"]
         "Rows that were eligible and still there when the policy was last planned or run";
     LAST_SUCCESS = "oubliette_last_successful_run_timestamp_seconds" gauge ["namespace", "policy"]
@@ -45,11 +45,11 @@ described! {
     NEXT_RUN = "oubliette_next_run_timestamp_seconds" gauge ["namespace", "policy"]
         "When the policy's next run is due";
     BATCHES = "oubliette_batches_total" counter ["engine", "result"]
-        "Batch transactions by how they ended: committed, locked, or failed";
+        "Batch transactions by how they ended: committed, locked (it met a lock or took too long), or failed";
     BATCH_DURATION = "oubliette_batch_duration_seconds" histogram ["engine"]
         "How long committed batch transactions took";
     LOCK_WAITS = "oubliette_lock_waits_total" counter ["engine"]
-        "Batches that met a row lock of the application and gave way";
+        "Batches that gave way to a lock of the application, or took too long";
     IS_LEADER = "oubliette_is_leader" gauge []
         "1 while this replica holds the lease, else 0";
     BUILD_INFO = "oubliette_build_info" gauge ["version"]

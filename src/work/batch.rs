@@ -13,6 +13,7 @@ use oubliette_core::value::{Key, Value};
 
 use crate::database::{Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx};
 use crate::ledger::{Place, Store};
+use crate::metrics::{BatchResult, Metrics};
 
 /// Keys in one statement.
 const KEYS: usize = 1_000;
@@ -29,6 +30,7 @@ pub(super) struct Step<'a> {
     pub(super) rule: &'a RuleDraft,
     pub(super) timeouts: Timeouts,
     pub(super) pads: Option<&'a Pads>,
+    pub(super) metrics: &'a Metrics,
 }
 
 /// Why a batch was not brought to its commit.
@@ -59,7 +61,7 @@ struct Done {
 /// How a batch under way is cancelled in the server, from the moment its transaction stands.
 pub(super) type Handle = std::sync::Mutex<Option<Canceller>>;
 
-/// Tries one transaction.
+/// Tries one transaction, and counts it.
 pub(super) async fn attempt(
     step: Step<'_>,
     place: &Place,
@@ -67,6 +69,24 @@ pub(super) async fn attempt(
     handle: &Handle,
 ) -> Outcome {
     let started = Instant::now();
+    let outcome = try_once(step, place, order, handle, started).await;
+    let result = match &outcome {
+        Outcome::Committed { .. } => BatchResult::Committed,
+        Outcome::Locked => BatchResult::Locked,
+        _ => BatchResult::Failed,
+    };
+    step.metrics
+        .batch_ended(step.database.engine(), result, started.elapsed());
+    outcome
+}
+
+async fn try_once(
+    step: Step<'_>,
+    place: &Place,
+    order: &Order,
+    handle: &Handle,
+    started: Instant,
+) -> Outcome {
     let mut tx = match step.database.begin(Access::Change(step.timeouts)).await {
         Ok(tx) => tx,
         Err(fault) => return outcome(&fault),

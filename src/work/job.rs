@@ -11,6 +11,7 @@ use secrecy::SecretSlice;
 use tokio::sync::watch;
 
 use crate::database::Database;
+use crate::metrics::Metrics;
 
 /// Which policy the work is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct Job {
     pub intent: Intent,
     /// What is to be done.
     pub kind: JobKind,
+    /// Where its batches are counted.
+    pub metrics: Metrics,
     /// The operator's clock when the job was made.
     pub now: Timestamp,
 }

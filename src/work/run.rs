@@ -335,6 +335,7 @@ impl Run<'_> {
                 statement: STATEMENT_LIMIT,
             },
             pads,
+            metrics: &self.job.metrics,
         };
         let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);
         let pace = PaceSettings {
