@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub mod bounds;
 pub mod known_fields;
 #[cfg(test)]
 mod released;

@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{Context, MANAGER};
+use crate::resource::bounds;
 
 /// How long one call may take, kube's own retries among it.
 const CALL: Duration = Duration::from_secs(10);
@@ -56,7 +57,7 @@ pub(super) async fn status<S: Serialize>(
     status: &S,
 ) -> Result<(), RecordFault> {
     let name = object.name_any();
-    let body = json!({
+    let mut body = json!({
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": {
@@ -66,6 +67,9 @@ pub(super) async fn status<S: Serialize>(
         },
         "status": status,
     });
+    for path in bounds::fit(&kind.kind, &mut body["status"]) {
+        tracing::warn!(kind = %kind.kind, name, path, "a part of the status was too long and is cut");
+    }
     let how = PatchParams::apply(MANAGER).force();
     match timeout(CALL, api.patch_status(&name, &how, &Patch::Apply(&body))).await {
         Ok(Ok(_)) => Ok(()),

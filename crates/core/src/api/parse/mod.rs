@@ -4,6 +4,8 @@
 //! a misspelt guard must not vanish (P1). The checks of the CRD schema are repeated: a manifest may
 //! come from a file, or from a server with an older schema.
 
+mod action;
+mod condition;
 mod policy;
 mod rule;
 mod target;
@@ -249,6 +251,16 @@ impl Names {
         }
         Some(name)
     }
+}
+
+/// Parses every entry, so that every fault is noted, and gives the list if all are good.
+fn all<S, T>(entries: &[S], mut parse: impl FnMut(usize, &S) -> Option<T>) -> Option<Vec<T>> {
+    let parsed: Vec<_> = entries
+        .iter()
+        .enumerate()
+        .map(|(i, entry)| parse(i, entry))
+        .collect();
+    parsed.into_iter().collect()
 }
 
 /// The fields that a struct knows, from its schema.

@@ -3,24 +3,17 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
-use super::{At, Names};
+use super::action::{parse_action, parse_related_action};
+use super::condition::{parse_clause, parse_moment};
+use super::{At, Names, all};
 use crate::api::reason::Reason;
 use crate::api::rule::{
-    ActionSpec, ActionType, ColumnSpec, ConstantSpec, DateUnit as DateUnitWord,
-    EpochUnit as EpochUnitWord, GeneraliseDateSpec, GeneraliseNumberSpec, GroupSpec, MatchSpec,
-    Operator, RelatedActionSpec, RelatedActionType, RelatedSpec, RuleSpec, SinceSpec, StrategyName,
-    TestSpec, WalkSpec, WhereSpec,
+    EpochUnit as EpochUnitWord, MatchSpec, RelatedSpec, RuleSpec, SinceSpec, WalkSpec,
 };
-use crate::api::words::Choice;
-use crate::name::{Ident, TableName};
+use crate::name::TableName;
 use crate::period::Period;
-use crate::policy::{
-    Action, Clause, Clock, Condition, EpochUnit, Moment, Related, RelatedAction, Rule, Test,
-    Treatment,
-};
-use crate::strategy::{DateUnit, Strategy};
+use crate::policy::{Clock, EpochUnit, Moment, Related, Rule};
 use crate::zone;
 
 /// Readings before this are implausible unless `notBefore` says otherwise: 1970-01-02, so that a
@@ -98,16 +91,6 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         related: related?,
         allow_unindexed,
     })
-}
-
-/// Parses every entry, so that every fault is noted, and gives the list if all are good.
-fn all<S, T>(entries: &[S], mut parse: impl FnMut(usize, &S) -> Option<T>) -> Option<Vec<T>> {
-    let parsed: Vec<_> = entries
-        .iter()
-        .enumerate()
-        .map(|(i, entry)| parse(i, entry))
-        .collect();
-    parsed.into_iter().collect()
 }
 
 fn parse_rule_name(at: &At<'_>, name: Option<&String>) -> Option<String> {
@@ -200,290 +183,6 @@ fn parse_since(at: &At<'_>, spec: &SinceSpec, names: &Names) -> Option<Clock> {
     })
 }
 
-/// An instant with its offset, or a date; never a local time, which would need a zone.
-fn parse_moment(at: &At<'_>, text: &str) -> Option<Moment> {
-    let is_date = text.len() == 10;
-    let moment = if is_date {
-        text.parse::<Date>().ok().map(Moment::Date)
-    } else {
-        text.parse::<Timestamp>().ok().map(Moment::Instant)
-    };
-    if moment.is_none() {
-        at.invalid(format!(
-            "{text:?} is neither a date such as `2018-05-25` nor an instant such as `2018-05-25T00:00:00Z`"
-        ));
-    }
-    moment
-}
-
-fn parse_clause(at: &At<'_>, spec: &WhereSpec, names: &Names) -> Option<Clause> {
-    let WhereSpec {
-        column,
-        operator,
-        values,
-        any_of,
-        unknown,
-    } = spec;
-    at.known::<WhereSpec>(unknown);
-    let Some(groups) = any_of else {
-        return parse_test(
-            at,
-            column.as_ref(),
-            operator.as_ref(),
-            values.as_deref(),
-            names,
-        )
-        .map(Clause::Test);
-    };
-    if column.is_some() || operator.is_some() || values.is_some() {
-        at.invalid("write either column, operator and values, or anyOf");
-        return None;
-    }
-    let groups_at = at.field("anyOf");
-    groups_at.bounded(groups, 8);
-    if groups.is_empty() {
-        groups_at.invalid("is empty, so nothing could hold: write at least one group");
-        return None;
-    }
-    all(groups, |i, GroupSpec { all_of, unknown }| {
-        let at = groups_at.index(i);
-        at.known::<GroupSpec>(unknown);
-        let tests_at = at.field("allOf");
-        let tests = tests_at.required(all_of.as_ref(), "`[{column: owner, operator: IsNull}]`")?;
-        tests_at.bounded(tests, 8);
-        if tests.is_empty() {
-            tests_at.invalid("is empty, so every row would pass: write at least one test");
-            return None;
-        }
-        all(
-            tests,
-            |i,
-             TestSpec {
-                 column,
-                 operator,
-                 values,
-                 unknown,
-             }| {
-                let at = tests_at.index(i);
-                at.known::<TestSpec>(unknown);
-                parse_test(
-                    &at,
-                    column.as_ref(),
-                    operator.as_ref(),
-                    values.as_deref(),
-                    names,
-                )
-            },
-        )
-    })
-    .map(Clause::AnyOf)
-}
-
-fn parse_test(
-    at: &At<'_>,
-    column: Option<&String>,
-    operator: Option<&Choice<Operator>>,
-    values: Option<&[String]>,
-    names: &Names,
-) -> Option<Condition> {
-    let column = at.field("column").column(column, names, "`status`");
-    let operator = at.field("operator").word(operator)?;
-    let values_at = at.field("values");
-    let wanted = match operator {
-        Operator::IsNull | Operator::IsNotNull => 0..=0,
-        Operator::In | Operator::NotIn => 1..=64,
-        Operator::Lt | Operator::Gt | Operator::Before | Operator::After => 1..=1,
-    };
-    let values = values.unwrap_or_default();
-    if !wanted.contains(&values.len()) {
-        values_at.invalid(match operator {
-            Operator::IsNull | Operator::IsNotNull => "takes no values: remove them",
-            Operator::In | Operator::NotIn => "needs 1 to 64 values, such as `[closed, withdrawn]`",
-            Operator::Lt | Operator::Gt => "needs exactly one number, such as `[\"100\"]`",
-            Operator::Before | Operator::After => {
-                "needs exactly one date or instant, such as `[\"2018-05-25\"]`"
-            }
-        });
-        return None;
-    }
-    for (i, value) in values.iter().enumerate() {
-        if value.contains('\0') {
-            values_at
-                .index(i)
-                .invalid("contains a NUL character, which no text column can hold");
-            return None;
-        }
-    }
-    let first_at = values_at.index(0);
-    let test = match (operator, values.first()) {
-        (Operator::In, _) => Some(Test::In(values.to_vec())),
-        (Operator::NotIn, _) => Some(Test::NotIn(values.to_vec())),
-        (Operator::IsNull, _) => Some(Test::IsNull),
-        (Operator::IsNotNull, _) => Some(Test::IsNotNull),
-        (Operator::Lt, Some(value)) => parse_number(&first_at, value).map(Test::Lt),
-        (Operator::Gt, Some(value)) => parse_number(&first_at, value).map(Test::Gt),
-        (Operator::Before, Some(value)) => parse_moment(&first_at, value).map(Test::Before),
-        (Operator::After, Some(value)) => parse_moment(&first_at, value).map(Test::After),
-        (Operator::Lt | Operator::Gt | Operator::Before | Operator::After, None) => None,
-    };
-    Some(Condition {
-        column: column?,
-        test: test?,
-    })
-}
-
-/// A plain decimal number, in the spelling that every engine reads alike.
-fn parse_number(at: &At<'_>, text: &str) -> Option<String> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = match digits.split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (digits, None),
-    };
-    let is_digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-    if is_digits(whole) && fraction.is_none_or(is_digits) && text.len() <= 40 {
-        return Some(text.to_owned());
-    }
-    at.invalid(format!(
-        "{text:?} is not a number: write digits such as `\"100\"` or `\"-2.5\"`"
-    ));
-    None
-}
-
-fn parse_action(at: &At<'_>, spec: &ActionSpec, names: &Names) -> Option<Action> {
-    let ActionSpec {
-        kind,
-        columns,
-        unknown,
-    } = spec;
-    at.known::<ActionSpec>(unknown);
-    let kind = at.field("type").word(kind.as_ref());
-    match kind? {
-        ActionType::Delete => no_columns(at, columns.as_deref()).map(|()| Action::Delete),
-        ActionType::Anonymise => {
-            parse_columns(&at.field("columns"), columns.as_deref(), names).map(Action::Anonymise)
-        }
-    }
-}
-
-fn no_columns(at: &At<'_>, columns: Option<&[ColumnSpec]>) -> Option<()> {
-    if columns.is_some() {
-        at.field("columns")
-            .invalid("only the type Anonymise takes columns: remove them, or change the type");
-        return None;
-    }
-    Some(())
-}
-
-fn parse_columns(
-    at: &At<'_>,
-    columns: Option<&[ColumnSpec]>,
-    names: &Names,
-) -> Option<Vec<Treatment>> {
-    let columns = columns.unwrap_or_default();
-    at.bounded(columns, 64);
-    if columns.is_empty() {
-        at.invalid("is required, such as `[{column: full_name, strategy: Nullify}]`");
-        return None;
-    }
-    let mut seen: BTreeSet<Ident> = BTreeSet::new();
-    all(columns, |i, column| {
-        let at = at.index(i);
-        let treatment = parse_column(&at, column, names)?;
-        if !seen.insert(treatment.column.clone()) {
-            at.field("column")
-                .invalid("this column is treated twice: keep one entry");
-        }
-        Some(treatment)
-    })
-}
-
-fn parse_column(at: &At<'_>, spec: &ColumnSpec, names: &Names) -> Option<Treatment> {
-    let ColumnSpec {
-        column,
-        strategy,
-        constant,
-        generalise_date,
-        generalise_number,
-        unknown,
-    } = spec;
-    at.known::<ColumnSpec>(unknown);
-    let column = at
-        .field("column")
-        .column(column.as_ref(), names, "`full_name`");
-    let strategy = at.field("strategy").word(strategy.as_ref())?;
-    let members = [
-        (StrategyName::Constant, "constant", constant.is_some()),
-        (
-            StrategyName::GeneraliseDate,
-            "generaliseDate",
-            generalise_date.is_some(),
-        ),
-        (
-            StrategyName::GeneraliseNumber,
-            "generaliseNumber",
-            generalise_number.is_some(),
-        ),
-    ];
-    for (owner, member, present) in members {
-        if present && strategy != owner {
-            at.field(member).invalid(format!(
-                "has no effect with strategy {strategy:?}: remove it, or change the strategy"
-            ));
-        }
-    }
-    let parsed = match strategy {
-        StrategyName::Nullify => Some(Strategy::Nullify),
-        StrategyName::Pseudonym => Some(Strategy::Pseudonym),
-        StrategyName::Constant => {
-            let at = at.field("constant");
-            at.required(constant.as_ref(), "`{value: erased}`")
-                .and_then(|ConstantSpec { value, unknown }| {
-                    at.known::<ConstantSpec>(unknown);
-                    let at = at.field("value");
-                    let value = at.required(value.as_ref(), "`erased`")?;
-                    if value.contains('\0') {
-                        at.invalid("contains a NUL character, which no text column can hold");
-                        return None;
-                    }
-                    Some(Strategy::Constant {
-                        value: value.clone(),
-                    })
-                })
-        }
-        StrategyName::GeneraliseDate => {
-            let at = at.field("generaliseDate");
-            at.required(generalise_date.as_ref(), "`{to: Year}`")
-                .and_then(|GeneraliseDateSpec { to, unknown }| {
-                    at.known::<GeneraliseDateSpec>(unknown);
-                    Some(Strategy::GeneraliseDate {
-                        to: match at.field("to").word(to.as_ref())? {
-                            DateUnitWord::Month => DateUnit::Month,
-                            DateUnitWord::Quarter => DateUnit::Quarter,
-                            DateUnitWord::Year => DateUnit::Year,
-                            DateUnitWord::Decade => DateUnit::Decade,
-                        },
-                    })
-                })
-        }
-        StrategyName::GeneraliseNumber => {
-            let at = at.field("generaliseNumber");
-            at.required(generalise_number.as_ref(), "`{width: 1000}`")
-                .and_then(|GeneraliseNumberSpec { width, unknown }| {
-                    at.known::<GeneraliseNumberSpec>(unknown);
-                    let at = at.field("width");
-                    let width = at.required(width.as_ref(), "`1000`")?;
-                    Some(Strategy::GeneraliseNumber {
-                        width: at.within(*width, 2, 2_000_000_000)?,
-                    })
-                })
-        }
-    };
-    Some(Treatment {
-        column: column?,
-        strategy: parsed?,
-    })
-}
-
 fn parse_related(at: &At<'_>, spec: &RelatedSpec, names: &Names) -> Option<Related> {
     let RelatedSpec {
         table,
@@ -522,30 +221,11 @@ fn parse_related(at: &At<'_>, spec: &RelatedSpec, names: &Names) -> Option<Relat
                 },
             )
         });
-    let action_at = at.field("action");
-    let action =
-        action_at
-            .required(action.as_ref(), "`{type: Delete}`")
-            .and_then(
-                |RelatedActionSpec {
-                     kind,
-                     columns,
-                     unknown,
-                 }| {
-                    action_at.known::<RelatedActionSpec>(unknown);
-                    let kind = action_at.field("type").word(kind.as_ref());
-                    match kind? {
-                        RelatedActionType::Delete => no_columns(&action_at, columns.as_deref())
-                            .map(|()| RelatedAction::Delete),
-                        RelatedActionType::Detach => no_columns(&action_at, columns.as_deref())
-                            .map(|()| RelatedAction::Detach),
-                        RelatedActionType::Anonymise => {
-                            parse_columns(&action_at.field("columns"), columns.as_deref(), names)
-                                .map(RelatedAction::Anonymise)
-                        }
-                    }
-                },
-            );
+    let action = {
+        let at = at.field("action");
+        at.required(action.as_ref(), "`{type: Delete}`")
+            .and_then(|action| parse_related_action(&at, action, names))
+    };
     Some(Related {
         table: table?,
         of: of?,
