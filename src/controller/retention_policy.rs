@@ -12,13 +12,14 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
 use oubliette_core::catalog::Engine;
-use oubliette_core::decide::Meta;
 use oubliette_core::decide::conflict::overlaps;
 use oubliette_core::decide::due::RUN_NOW;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::retention_policy::{
     Action, Database, Decision, Finished, Job as JobState, Observed, Wanted, decide,
 };
+use oubliette_core::decide::{Meta, whole_second};
+use oubliette_core::digest::Digest;
 use oubliette_core::ledger::Owner;
 use oubliette_core::plan::Intent;
 use oubliette_core::policy::{Mandate, Mode};
@@ -176,15 +177,21 @@ impl Seen {
     }
 
     fn decide(&self, context: &Context) -> Decision {
+        let digested = self.spec.as_ref().map(RetentionPolicySpec::digest_input);
+        let digest = digested
+            .as_ref()
+            .and_then(|spec| Digest::of_json(spec).ok())
+            .map(|digest| digest.to_string())
+            .unwrap_or_default();
         let spec = match self.mandate.as_ref() {
             Ok(mandate) => Ok(Wanted {
                 schedule: &mandate.schedule,
                 enforce: mandate.mode == Mode::Enforce,
                 suspended: mandate.suspend,
+                digest: &digest,
             }),
             Err(faults) => Err(faults.as_slice()),
         };
-        let digested = self.spec.as_ref().map(RetentionPolicySpec::digest_input);
         let job = match &self.job {
             None => JobState::None,
             Some((ticket, Stage::Running(progress))) => JobState::Running {
@@ -535,7 +542,7 @@ async fn gather(order: Order, cluster: &Cluster) -> Result<Job, JobOutcome> {
         },
         kind,
         metrics,
-        now: Timestamp::now(),
+        now: whole_second(Timestamp::now()),
     })
 }
 
@@ -565,6 +572,9 @@ fn after_the_end(seen: &Seen, context: &Context) {
                     | Reason::SecretMissing
                     | Reason::SecretForbidden
                     | Reason::ClockSkew
+                    | Reason::LedgerOwned
+                    | Reason::LedgerNewer
+                    | Reason::LedgerRewound
             ) && let Some(input) = &database.input
             {
                 context.memory.set_checked(&database.uid, None);

@@ -283,6 +283,10 @@ pub struct OpenRun {
     pub run: String,
     /// When it was asked for.
     pub since: Timestamp,
+    /// Digest of the spec for which it was asked: with another one it is given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub spec: Option<String>,
 }
 
 /// One run of the past.

@@ -84,6 +84,8 @@ impl Verdict {
     }
 }
 
+pub use retention_policy::whole_second;
+
 /// All faults of a manifest as one verdict.
 fn of_faults(faults: &[FieldError]) -> Verdict {
     Verdict::new(reason_of(faults), message_of(faults))

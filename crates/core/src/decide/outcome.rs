@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::job::{JobKind, JobOutcome};
 use super::retention_policy::{Finished, Observed};
-use super::retry::{Failures, same_run_again};
+use super::retry::Failures;
 use super::{Event, Verdict, elsewhere, say};
 use crate::api::condition::cut;
 use crate::api::reason::Reason;
@@ -63,6 +63,10 @@ pub(super) fn enter(
                 enter_plan(status, plan, job, observed);
             }
             enter_run(status, run);
+            if run.outcome == RunOutcome::Stopped(Reason::Drifted) {
+                // What is there now was not planned for.
+                status.plan_generation = None;
+            }
             let verdict = say::ended(run);
             let warning = verdict.reason.is_failure();
             told.events
@@ -88,13 +92,12 @@ pub(super) fn enter(
         JobOutcome::Failed {
             reason,
             message,
-            passing,
+            passing: _,
         } => {
             told.failures = failed(observed, *reason);
-            match job.kind {
-                JobKind::Plan => status.plan_generation = None,
-                JobKind::Run { .. } if *passing || same_run_again(*reason) => {}
-                JobKind::Run { .. } => close(status, job, observed, RunOutcome::Failed(*reason)),
+            // A run stays open and is asked for again under its id: the ledger says what is left.
+            if *job.kind == JobKind::Plan {
+                status.plan_generation = None;
             }
             let message = if message.is_empty() {
                 reason.meaning()

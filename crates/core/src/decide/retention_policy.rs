@@ -61,6 +61,8 @@ pub struct Wanted<'a> {
     pub enforce: bool,
     /// Whether nothing is to run.
     pub suspended: bool,
+    /// Digest of what is promised: the spec without mode, schedule and suspend.
+    pub digest: &'a str,
 }
 
 /// The state of the referenced TargetDatabase.
@@ -314,13 +316,14 @@ impl Deciding<'_, '_> {
         let interrupted = self.status.progress.take().is_some();
         let may_try = self.failures.is_over(self.o.now);
         if let Some(open) = self.status.open_run.clone() {
-            if !wanted.enforce {
-                let OpenRun { run, since } = open;
+            let OpenRun { run, since, spec } = open;
+            let other = spec.as_deref().is_some_and(|spec| spec != wanted.digest);
+            if !wanted.enforce || other {
                 let why = RunOutcome::Stopped(Reason::Abandoned);
                 outcome::enter_past(&mut self.status, &run, since, self.o.now, why, 0);
                 self.status.open_run = None;
             } else if may_try {
-                return self.start_run(open.run, "resumed");
+                return self.start_run(wanted, run, "resumed");
             } else {
                 return self.idle(wanted);
             }
@@ -328,7 +331,11 @@ impl Deciding<'_, '_> {
         if let Some(token) = self.token() {
             self.status.handled_run_now = Some(token.clone());
             return if wanted.enforce {
-                self.start_run(due::id_of_token(self.o.meta.uid, &token), "asked for")
+                self.start_run(
+                    wanted,
+                    due::id_of_token(self.o.meta.uid, &token),
+                    "asked for",
+                )
             } else {
                 self.start_plan()
             };
@@ -339,7 +346,7 @@ impl Deciding<'_, '_> {
                 return self.start_plan();
             }
             if !self.unexplained() {
-                return self.start_run(due::id_of_tick(self.o.meta.uid, tick), "due");
+                return self.start_run(wanted, due::id_of_tick(self.o.meta.uid, tick), "due");
             }
         }
         let unplanned = self.status.plan_generation != Some(self.o.meta.generation);
@@ -369,7 +376,7 @@ impl Deciding<'_, '_> {
         }
     }
 
-    fn start_run(&mut self, id: String, how: &str) -> Verdict {
+    fn start_run(&mut self, wanted: &Wanted<'_>, id: String, how: &str) -> Verdict {
         let verdict = self.run_begins(&id);
         if verdict.reason == Reason::Running {
             let note = format!("{}; {how}", verdict.message);
@@ -384,7 +391,8 @@ impl Deciding<'_, '_> {
         {
             self.status.open_run = Some(OpenRun {
                 run: id.clone(),
-                since: self.o.now,
+                since: whole_second(self.o.now),
+                spec: Some(wanted.digest.to_owned()),
             });
         }
         self.status.progress = Some(connecting());
@@ -438,7 +446,7 @@ impl Deciding<'_, '_> {
             Some(s) if s.schedule == schedule && s.time_zone == time_zone && s.mode == mode => {
                 return;
             }
-            Some(_) => self.o.now,
+            Some(_) => whole_second(self.o.now),
             None => self.o.meta.created_at,
         };
         self.status.scheduled = Some(ScheduledStatus {
@@ -591,7 +599,7 @@ fn connecting() -> ProgressStatus {
 }
 
 /// `metav1.Time` has whole seconds: what is written must compare equal to what is read back.
-pub(super) fn whole_second(at: Timestamp) -> Timestamp {
+pub fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 

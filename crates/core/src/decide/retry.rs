@@ -53,17 +53,6 @@ fn delay(count: u32, reason: Reason, jitter: f64) -> Duration {
     full.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
 }
 
-/// Whether a run that failed so is asked for again under its own id (the ledger decides what is
-/// left of it) rather than left to the schedule.
-pub(super) fn same_run_again(reason: Reason) -> bool {
-    // A certificate or grant is mended by people, and then the run is still wanted.
-    match reason {
-        Reason::Drifted | Reason::RowsLocked => false,
-        Reason::CertificateInvalid => true,
-        _ => reason.standing() == Standing::Retrying,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

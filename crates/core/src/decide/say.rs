@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Verdict;
+use super::retention_policy::whole_second;
 use crate::api::reason::Reason;
 use crate::plan::Refusal;
 use crate::report::{Effect, PlanReport, Progress, RunOutcome, RunReport};
@@ -11,7 +12,10 @@ use crate::report::{Effect, PlanReport, Progress, RunOutcome, RunReport};
 const NAMED: usize = 8;
 
 /// "12000 rows of public.enquiries deleted, 3 of public.notes detached".
-fn counts<'a>(counts: impl Iterator<Item = (&'a str, Effect, i64)>) -> String {
+fn counts<'a>(
+    verb: fn(Effect) -> &'static str,
+    counts: impl Iterator<Item = (&'a str, Effect, i64)>,
+) -> String {
     let mut told: Vec<String> = counts
         .filter(|(_, _, rows)| *rows > 0)
         .map(|(table, effect, rows)| format!("{} {} of {table}", verb(effect), rows_of(rows)))
@@ -35,6 +39,15 @@ fn rows_of(rows: i64) -> String {
     }
 }
 
+fn done_as(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Deleted => "deleted",
+        Effect::Pseudonymised => "pseudonymised",
+        Effect::Masked => "masked",
+        Effect::Detached => "detached",
+    }
+}
+
 fn verb(effect: Effect) -> &'static str {
     match effect {
         Effect::Deleted => "delete",
@@ -45,18 +58,21 @@ fn verb(effect: Effect) -> &'static str {
 }
 
 fn planned(plan: &PlanReport) -> String {
-    counts(plan.rules.iter().flat_map(|rule| {
-        let related = rule.related.iter();
-        std::iter::once((rule.table.as_str(), rule.effect, rule.eligible))
-            .chain(related.map(|t| (t.table.as_str(), t.effect, t.rows)))
-    }))
+    counts(
+        verb,
+        plan.rules.iter().flat_map(|rule| {
+            let related = rule.related.iter();
+            std::iter::once((rule.table.as_str(), rule.effect, rule.eligible))
+                .chain(related.map(|t| (t.table.as_str(), t.effect, t.rows)))
+        }),
+    )
 }
 
 /// A dry run's plan.
 pub(super) fn dry_run(plan: &PlanReport) -> String {
     format!(
         "a run at {} would: {}; mode DryRun changes nothing",
-        plan.as_of,
+        whole_second(plan.as_of),
         planned(plan)
     )
 }
@@ -69,7 +85,7 @@ pub(super) fn scheduled(plan: &PlanReport, next: Option<Timestamp>) -> String {
     );
     format!(
         "counted at {}, a run would: {}; the next run {when}",
-        plan.as_of,
+        whole_second(plan.as_of),
         planned(plan)
     )
 }
@@ -82,6 +98,7 @@ pub(super) fn running(id: &str) -> String {
 /// How a run ended.
 pub(super) fn ended(run: &RunReport) -> Verdict {
     let changed = counts(
+        done_as,
         run.rules
             .iter()
             .flat_map(|rule| &rule.changed)
@@ -109,8 +126,9 @@ pub(super) fn ended(run: &RunReport) -> Verdict {
         format!("left: {}", left.join(", "))
     };
     let took = format!(
-        "the run {} ended at {}; done: {changed}; {left}",
-        run.run, run.finished_at
+        "the run {} ended at {}: {changed}; {left}",
+        run.run,
+        whole_second(run.finished_at)
     );
     match run.outcome {
         RunOutcome::Completed => Verdict::new(Reason::Completed, took),

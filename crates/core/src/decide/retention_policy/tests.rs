@@ -29,6 +29,7 @@ struct World {
     failures: Failures,
     job: Option<(JobKind, i64, Progress, Option<JobOutcome>)>,
     current: bool,
+    digest: &'static str,
     told_at: Option<Timestamp>,
     now: Timestamp,
 }
@@ -50,6 +51,7 @@ impl World {
             failures: Failures::default(),
             job: None,
             current: true,
+            digest: "sha256:one",
             told_at: None,
             now: at("2026-01-10T12:00:00Z"),
         }
@@ -93,6 +95,7 @@ impl World {
             schedule: &self.schedule,
             enforce: self.enforce,
             suspended: self.suspended,
+            digest: self.digest,
         };
         decide(&Observed {
             meta: Meta {
@@ -638,6 +641,63 @@ fn a_run_that_lost_its_database_is_resumed_under_its_id() {
     world.end(ran(&id, world.now, RunOutcome::Completed, 0));
     world.look();
     assert_eq!(world.ready(), ("True", "Completed"));
+}
+
+#[test]
+fn a_run_that_failed_stays_failed_and_is_asked_for_again() {
+    // Also where somebody has to act: the run would fail again, and must not look well meanwhile.
+    for reason in [
+        Reason::LedgerMissing,
+        Reason::ConstraintConflict,
+        Reason::RunFailed,
+    ] {
+        let mut world = World::enforcing();
+        world.now = at("2026-01-11T02:30:00Z");
+        world.look();
+        let id = world.run_id();
+        world.end(failed(reason));
+        world.look();
+        world.look();
+        assert_eq!(world.ready(), ("False", reason.as_str()));
+        world.now = at("2026-01-11T02:40:00Z");
+        assert_eq!(world.look().action, Action::Start(JobKind::Run { id }));
+    }
+}
+
+#[test]
+fn an_open_run_of_another_promise_is_given_up_and_waits_for_the_schedule() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    world.crash();
+    world.generation += 1;
+    world.digest = "sha256:two";
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    assert_eq!(world.status.open_run, None);
+    assert_eq!(
+        world.status.history[0].outcome,
+        RunOutcome::Stopped(Reason::Abandoned)
+    );
+    world.end(planned(1));
+    world.look();
+    assert_eq!(world.look().action, Action::Nothing);
+}
+
+#[test]
+fn a_drifted_run_is_planned_anew_and_waits_for_the_schedule() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.end(ran(&id, world.now, RunOutcome::Stopped(Reason::Drifted), 4));
+    world.look();
+    assert_eq!(world.ready(), ("False", "Drifted"));
+    world.now = at("2026-01-11T02:30:10Z");
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    world.end(JobOutcome::Planned(plan_of(4, world.now)));
+    world.now = at("2026-01-11T02:30:20Z");
+    world.look();
+    assert_eq!(world.ready(), ("True", "Scheduled"));
 }
 
 #[test]
