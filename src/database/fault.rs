@@ -244,22 +244,17 @@ impl Fault {
             sqlx::Error::Database(error) => Self::from_server(&*error, phase),
             sqlx::Error::Io(error) => Self::from_io(&error, broken),
             sqlx::Error::Tls(error) => Self::from_tls(&error.to_string()),
-            sqlx::Error::Protocol(_) => match phase {
-                Phase::Connecting => Self::own(
-                    FaultClass::WrongEngine,
-                    "what answers there does not speak the declared engine's protocol",
-                ),
-                Phase::Session => Self::own(FaultClass::Lost, "the protocol broke down"),
-            },
+            sqlx::Error::Protocol(text) => Self::from_protocol(&text, phase),
             sqlx::Error::PoolTimedOut => Self::own(
                 FaultClass::TooManyConnections,
                 "all of the program's own connections are in use",
             ),
             sqlx::Error::PoolClosed => Self::own(FaultClass::Lost, "the connections were closed"),
             sqlx::Error::BeginFailed => Self::own(FaultClass::Lost, "BEGIN was not obeyed"),
+            // The driver has no other setting to be wrong about: the rest is set by us.
             sqlx::Error::Configuration(_) => Self::own(
-                FaultClass::Other,
-                "the connection's settings are not usable",
+                FaultClass::Authentication,
+                "the server would take this user's password over TLS only: use tls.mode VerifyFull",
             ),
             sqlx::Error::ColumnDecode { .. }
             | sqlx::Error::Decode(_)
@@ -296,6 +291,22 @@ impl Fault {
             _ => return Self::bare(broken),
         };
         Self::own(broken, hint)
+    }
+
+    fn from_protocol(text: &str, phase: Phase) -> Self {
+        match phase {
+            // The driver's own words again: nothing has been read from a table while connecting.
+            Phase::Connecting if text.to_ascii_lowercase().contains("auth") => Self::own(
+                FaultClass::Authentication,
+                "the server asks for a method that is not supported: give the user scram-sha-256 \
+                 (PostgreSQL), caching_sha2_password or mysql_native_password",
+            ),
+            Phase::Connecting => Self::own(
+                FaultClass::WrongEngine,
+                "what answers there does not speak the declared engine's protocol",
+            ),
+            Phase::Session => Self::own(FaultClass::Lost, "the protocol broke down"),
+        }
     }
 
     fn from_tls(text: &str) -> Self {

@@ -1,5 +1,5 @@
-//! A network between a client and a server that can lose an answer: what no real server can be made
-//! to show at a chosen instant.
+//! A network between a client and a server that loses an answer or lies: what no real server can be
+//! made to show at a chosen instant.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -28,6 +28,16 @@ impl Drop for Proxy {
 impl Proxy {
     /// Starts one in front of `target`.
     pub(crate) async fn start(target: u16) -> Result<Self> {
+        Self::listen(target, Lie::None).await
+    }
+
+    /// Starts one that tells clients the server has no TLS.
+    pub(crate) async fn stripping_tls(target: u16, postgres: bool) -> Result<Self> {
+        let lie = if postgres { Lie::Postgres } else { Lie::MySql };
+        Self::listen(target, lie).await
+    }
+
+    async fn listen(target: u16, lie: Lie) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .context("no free port")?;
@@ -36,7 +46,7 @@ impl Proxy {
         let shared = Arc::clone(&mood);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(forward(client, target, Arc::clone(&shared)));
+                tokio::spawn(forward(client, target, lie, Arc::clone(&shared)));
             }
         });
         Ok(Self { port, mood, task })
@@ -63,8 +73,45 @@ impl Proxy {
     }
 }
 
-async fn forward(client: TcpStream, target: u16, mood: Arc<AtomicU8>) -> Result<()> {
-    let server = TcpStream::connect(("127.0.0.1", target)).await?;
+/// What a client is told of the server's TLS.
+#[derive(Clone, Copy)]
+enum Lie {
+    None,
+    Postgres,
+    MySql,
+}
+
+impl Lie {
+    async fn tell(self, client: &mut TcpStream, server: &mut TcpStream) -> Result<()> {
+        match self {
+            Self::None => {}
+            Self::Postgres => {
+                // SSLRequest, answered with "no".
+                client.read_exact(&mut [0; 8]).await?;
+                client.write_all(b"N").await?;
+            }
+            Self::MySql => {
+                // The greeting: header, protocol, version, thread, salt, filler, then capabilities.
+                let mut greeting = vec![0; 4];
+                server.read_exact(&mut greeting).await?;
+                let length = u32::from_le_bytes([greeting[0], greeting[1], greeting[2], 0]);
+                let mut body = vec![0; usize::try_from(length)?];
+                server.read_exact(&mut body).await?;
+                let version = body.iter().skip(1).position(|b| *b == 0);
+                let capabilities = version.context("no version in the greeting")? + 2 + 4 + 8 + 1;
+                // CLIENT_SSL is 0x0800.
+                body[capabilities + 1] &= !0x08;
+                greeting.extend(body);
+                client.write_all(&greeting).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn forward(mut client: TcpStream, target: u16, lie: Lie, mood: Arc<AtomicU8>) -> Result<()> {
+    let mut server = TcpStream::connect(("127.0.0.1", target)).await?;
+    lie.tell(&mut client, &mut server).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();

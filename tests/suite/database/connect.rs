@@ -9,13 +9,14 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use secrecy::SecretString;
 
-use super::{expect, fault, fault_class, login, named, with_rows};
+use super::{USERS_PASSWORD, expect, fault, fault_class, login, named, user_login, with_rows};
 use crate::case::{Case, Server};
+use crate::proxy::Proxy;
 use crate::world::World;
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
-    named(
+    let mut cases = named(
         "connect",
         &[
             (
@@ -33,7 +34,21 @@ pub(super) fn cases() -> Vec<Case> {
             ("a_full_pool_says_so", a_full_pool_says_so),
         ],
         &Server::ALL,
-    )
+    );
+    cases.extend(named(
+        "connect",
+        &[("stripped_tls_is_refused", stripped_tls_is_refused)],
+        &Server::ALL,
+    ));
+    cases.extend(named(
+        "connect",
+        &[(
+            "a_password_that_needs_tls_says_so",
+            a_password_that_needs_tls_says_so,
+        )],
+        &[Server::MySql],
+    ));
+    cases
 }
 
 fn the_server_behind_a_verified_connection_is_recognised(
@@ -62,7 +77,7 @@ fn the_server_behind_a_verified_connection_is_recognised(
             DeclaredEngine::PostgreSql => DeclaredEngine::MySql,
             DeclaredEngine::MySql => DeclaredEngine::PostgreSql,
         };
-        other.connect_timeout = Duration::from_secs(2);
+        other.connect_timeout = Duration::from_secs(8);
         // A MySQL client waits for the server to speak first, and so does PostgreSQL.
         let fault = fault(Database::connect(&other).await)?;
         let expected = if server.is_postgres() {
@@ -180,7 +195,7 @@ fn wrong_logins_and_addresses_are_told_apart(world: &World, server: Server) -> R
 fn a_full_pool_says_so(world: &World, server: Server) -> Result<()> {
     let (_own, database) = with_rows(world, server, |settings| {
         settings.max_connections = 1;
-        settings.connect_timeout = Duration::from_secs(2);
+        settings.connect_timeout = Duration::from_secs(8);
     })?;
     world.block_on(async {
         let only = database.begin(Access::ReadOnly).await?;
@@ -188,6 +203,53 @@ fn a_full_pool_says_so(world: &World, server: Server) -> Result<()> {
         ensure!(fault.class == FaultClass::TooManyConnections, "{fault:?}");
         only.rollback().await;
         database.begin(Access::ReadOnly).await?.rollback().await;
+        Ok(())
+    })
+}
+
+/// Somebody between us and the server says that it has no TLS.
+fn stripped_tls_is_refused(world: &World, server: Server) -> Result<()> {
+    let own = world.database(server, "stripped")?;
+    world.block_on(async {
+        let direct = login(&own)?;
+        let proxy = Proxy::stripping_tls(direct.port, server.is_postgres()).await?;
+        let through = ConnectSettings {
+            host: "127.0.0.1".to_owned(),
+            port: proxy.port(),
+            ..direct
+        };
+        for tls in [Tls::VerifyFull, Tls::VerifyCa] {
+            let settings = ConnectSettings {
+                tls,
+                ..through.clone()
+            };
+            let fault = expect(
+                Database::connect(&settings).await,
+                FaultClass::Certificate,
+                Reason::CertificateInvalid,
+            )?;
+            ensure!(fault.to_string().contains("does not offer TLS"), "{fault}");
+        }
+        Ok(())
+    })
+}
+
+fn a_password_that_needs_tls_says_so(world: &World, server: Server) -> Result<()> {
+    let own = world.database(server, "plain")?;
+    world.block_on(async {
+        // Nobody has logged in with it yet: the server has no fast way to check it.
+        let login = user_login(&own)?;
+        own.create_user(&login.username, USERS_PASSWORD).await?;
+        let fault = expect(
+            Database::connect(&ConnectSettings {
+                tls: Tls::Disable,
+                ..login.clone()
+            })
+            .await,
+            FaultClass::Authentication,
+            Reason::AuthenticationFailed,
+        )?;
+        ensure!(fault.to_string().contains("VerifyFull"), "{fault}");
         Ok(())
     })
 }
