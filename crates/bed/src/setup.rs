@@ -12,6 +12,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
 use anyhow::{Context, Result, bail};
@@ -76,31 +77,36 @@ fn install(missing: &Missing, cache: &Path) -> Result<()> {
     if !missing.packages.is_empty() {
         install_packages(&missing.packages, cache)?;
     }
-    // The tree is mostly download and unpacking, the control plane is compiling: side by side.
+    // The tree is mostly download and unpacking, the rest is compiling: side by side. All is begun by this
+    // thread, which ends last: a step ends with the thread that began it.
     let tree = missing
         .unstable_tree
         .then(|| begin_unstable_tree(cache))
         .transpose()?;
-    if missing.control_plane {
-        let version = cache::kubernetes_version();
-        let flags = format!("-X k8s.io/component-base/version.gitVersion=v{version}");
-        // The package of etcd's program is called `server`.
-        let names = [("server", "etcd")];
-        build(
-            "Kubernetes control plane",
-            &CONTROL_PLANE,
-            &flags,
-            &names,
-            cache,
-        )?;
-    }
-    if missing.tools {
-        build("helm", &TOOLS, "", &[], cache)?;
-    }
-    if let Some(tree) = tree {
-        finish_unstable_tree(cache, tree)?;
-    }
-    Ok(())
+    thread::scope(|scope| {
+        let tree = tree.map(|step| scope.spawn(|| finish_unstable_tree(cache, step)));
+        if missing.control_plane {
+            let version = cache::kubernetes_version();
+            let flags = format!("-X k8s.io/component-base/version.gitVersion=v{version}");
+            // The package of etcd's program is called `server`.
+            let names = [("server", "etcd")];
+            build(
+                "Kubernetes control plane",
+                &CONTROL_PLANE,
+                &flags,
+                &names,
+                cache,
+            )?;
+        }
+        if missing.tools {
+            build("helm", &TOOLS, "", &[], cache)?;
+        }
+        match tree.map(thread::ScopedJoinHandle::join) {
+            Some(Ok(done)) => done,
+            Some(Err(_)) => bail!("making the tree panicked"),
+            None => Ok(()),
+        }
+    })
 }
 
 /// Installs packages of this machine's own Debian.
