@@ -12,6 +12,7 @@ mod chart;
 mod cluster;
 mod database;
 mod expect;
+mod health;
 mod interruption;
 mod lease;
 mod operator;
@@ -45,6 +46,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(api::cases());
     cases.extend(bad_input::cases());
     cases.extend(database::cases());
+    cases.extend(health::cases());
     cases.extend(privacy::cases());
     cases.extend(render::cases());
     cases.extend(rights::cases());
