@@ -169,7 +169,7 @@ impl Store {
     /// Hands the ledger to a new owner.
     pub async fn adopt(&self, owner: &Owner) -> Result<(), LedgerFault> {
         let mut tx = self.begin().await?;
-        expect_one(tx.change(&self.ledger.adopt(owner)).await?)?;
+        expect_one(tx.change(&self.ledger.adopt(owner)).await?, "meta")?;
         finish(tx).await
     }
 
@@ -280,6 +280,36 @@ impl Store {
             .transpose()
     }
 
+    /// Gives one worker of a step what the others may still change. Only while none of the step's
+    /// batches is under way.
+    pub async fn pool(&self, place: &Place, epoch: i64) -> Result<Saved, LedgerFault> {
+        let (run, step, worker) = place;
+        let mut tx = self.begin().await?;
+        if tx.rows(&self.ledger.lock_run(run, epoch)).await?.len() != 1 {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
+        let mut own = None;
+        let mut spare = 0;
+        for row in tx.rows(&self.ledger.lock_step(run, *step)).await? {
+            let row = Ledger::read_checkpoint(&row).ok_or(LedgerFault::Malformed("checkpoint"))?;
+            if row.worker == *worker {
+                own = Some(row.saved);
+            } else if row.saved.ceiling > row.saved.n {
+                spare += row.saved.ceiling - row.saved.n;
+                let other = (run.clone(), *step, row.worker);
+                let set = self.ledger.set_ceiling(&other, &row.saved, row.saved.n);
+                expect_one(tx.change(&set).await?, "checkpoint")?;
+            }
+        }
+        let mut own = own.ok_or(LedgerFault::Malformed("checkpoint"))?;
+        own.ceiling += spare;
+        let set = self.ledger.set_ceiling(place, &own, own.ceiling);
+        expect_one(tx.change(&set).await?, "checkpoint")?;
+        finish(tx).await?;
+        Ok(own)
+    }
+
     /// Replaces a worker's checkpoint row by a fresh one under the next part.
     pub async fn roll_over(
         &self,
@@ -339,7 +369,7 @@ impl Store {
             tx.rollback().await;
             return Err(LedgerFault::TakenOver);
         }
-        let head = tx.rows(&self.ledger.head()).await?;
+        let head = tx.rows(&self.ledger.lock_head()).await?;
         let (hash, length) = match head.first().map(Vec::as_slice) {
             Some([hash, length]) => (
                 text(hash, "chain_head")?,
@@ -353,7 +383,6 @@ impl Store {
             .follows(&hash)
             .map_err(|_| LedgerFault::Malformed("evidence"))?;
         tx.change(&self.ledger.finish_step(run, step)).await?;
-        // Raised first: whoever was faster holds its row, and ours misses after the wait.
         if tx
             .change(&self.ledger.raise_head(&hash, &link.hash))
             .await?
@@ -403,6 +432,7 @@ impl Store {
             tx.rollback().await;
             return Err(LedgerFault::TakenOver);
         }
+        tx.change(&self.ledger.clear_keys(run)).await?;
         finish(tx).await
     }
 
@@ -437,11 +467,11 @@ impl Store {
     }
 }
 
-fn expect_one(hit: u64) -> Result<(), LedgerFault> {
+fn expect_one(hit: u64, table: &'static str) -> Result<(), LedgerFault> {
     if hit == 1 {
         Ok(())
     } else {
-        Err(LedgerFault::Malformed("meta"))
+        Err(LedgerFault::Malformed(table))
     }
 }
 

@@ -197,6 +197,27 @@ pub(super) async fn rows(
     rows.iter().map(row).collect()
 }
 
+/// The rows of an EXPLAIN, whose estimates are floating-point numbers on MySQL.
+pub(super) async fn explained(
+    conn: &mut MySqlConnection,
+    bound: &Bound,
+) -> Result<Vec<Vec<Value>>, Fault> {
+    let rows = query(bound)
+        .fetch_all(conn)
+        .await
+        .map_err(Fault::in_session)?;
+    rows.iter()
+        .map(|row| {
+            (0..row.len())
+                .map(|at| {
+                    let raw = row.try_get_raw(at).map_err(Fault::in_session)?;
+                    Ok(value(raw).unwrap_or(Value::Null))
+                })
+                .collect()
+        })
+        .collect()
+}
+
 pub(super) async fn change(conn: &mut MySqlConnection, bound: &Bound) -> Result<u64, Fault> {
     let done = query(bound)
         .execute(conn)

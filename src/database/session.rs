@@ -154,6 +154,15 @@ impl Tx {
         .await
     }
 
+    /// Runs an EXPLAIN: columns of types that no statement of ours returns are NULL in its rows.
+    pub async fn explained(&mut self, bound: &Bound) -> Result<Vec<Vec<Value>>, Fault> {
+        self.run(async |link| match link {
+            Link::Postgres(conn) => postgres::rows(conn, bound).await,
+            Link::MySql(conn) => mysql::explained(conn, bound).await,
+        })
+        .await
+    }
+
     /// Runs a statement and returns how many rows it touched. On MySQL and MariaDB an UPDATE counts
     /// the rows it matched, changed or not, as PostgreSQL does.
     pub async fn change(&mut self, bound: &Bound) -> Result<u64, Fault> {

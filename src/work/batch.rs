@@ -18,7 +18,7 @@ use crate::metrics::{BatchResult, Metrics};
 /// Keys in one statement.
 const KEYS: usize = 1_000;
 /// Rows of the rule's own table that one transaction changes by key at the most.
-const CHOSEN: usize = 5_000;
+const CHOSEN: u32 = 5_000;
 /// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
 const HANGING: i64 = 10_000;
 
@@ -197,14 +197,13 @@ async fn by_keys(
     tx: &mut Tx,
 ) -> Result<Done, Stop> {
     let sql = &step.rule.change;
-    let mut rows: Vec<KeyRow> = tx
-        .rows(&sql.choose(window, skip_locked))
+    let rows: Vec<KeyRow> = tx
+        .rows(&sql.choose(window, skip_locked, CHOSEN))
         .await?
         .iter()
         .map(|row| sql.key_row(row))
         .collect();
-    if rows.len() > CHOSEN {
-        rows.truncate(CHOSEN);
+    if unsigned(rows.len()) >= u64::from(CHOSEN) {
         reached = rows.last().map(|r| r.key.clone());
     }
     let related = related(step, &rows, tx).await?;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use oubliette_core::plan::{Draft, Facts, RuleDraft, RuleFacts, reads_whole_table};
-use oubliette_core::sql::{CountSql, Counted, Depth, Window};
+use oubliette_core::sql::{CountSql, Depth, Window};
 use oubliette_core::value::Key;
 
 use super::batch::count;
@@ -13,6 +13,9 @@ use crate::database::{Access, Database, Fault};
 /// Rows one counting statement spans at first and at the most.
 const FIRST: u32 = 20_000;
 const MOST: u32 = 200_000;
+/// Rows of the window whose way is asked for: as many as a batch spans, because for a large part of
+/// a table reading all of it is the right way.
+const EXPLAINED: u32 = 500;
 /// How long one counting statement should take.
 const TARGET: Duration = Duration::from_millis(200);
 
@@ -89,7 +92,7 @@ async fn measure_rule(
         let mut tx = database.begin(Access::ReadOnly).await?;
         let sql = &rule.count.window;
         if window.after.is_some() && !facts.unindexed {
-            let explained = tx.rows(&sql.explain_probe(&window, width)).await?;
+            let explained = tx.explained(&sql.explain_probe(&window, EXPLAINED)).await?;
             facts.unindexed = reads_whole_table(sql.engine, &explained);
         }
         let end = tx.rows(&sql.probe(&window, width)).await?;
@@ -152,12 +155,9 @@ pub(super) async fn residual(
 
 /// The same count by one plain statement: the independent look that a fault of the walk cannot hide
 /// from. Only for tables that one statement may read.
-pub(super) async fn independent(database: &Database, rule: &RuleDraft) -> Result<Counted, Fault> {
+pub(super) async fn independent(database: &Database, rule: &RuleDraft) -> Result<i64, Fault> {
     let mut tx = database.begin(Access::ReadOnly).await?;
     let eligible = count(&mut tx, &rule.count.independent()).await?;
     tx.rollback().await;
-    Ok(Counted {
-        eligible,
-        ..Counted::default()
-    })
+    Ok(eligible)
 }

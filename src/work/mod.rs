@@ -6,6 +6,7 @@ mod inspect;
 pub mod job;
 pub mod look;
 mod measure;
+mod meter;
 mod run;
 mod verify;
 mod walk;

@@ -1,17 +1,12 @@
 //! A run from its record in the ledger to its report. What it must survive: it may end at any
 //! instant and be resumed by another process, or be overtaken by one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
-
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::Pads;
 use oubliette_core::ledger::{CheckpointRow, Evidence, Ledger, NewRun, RunRow};
 use oubliette_core::plan::{ApprovedPlan, Plan};
-use oubliette_core::report::{
-    Phase, PlanReport, Progress, RuleRun, RunOutcome, RunReport, TableCount,
-};
+use oubliette_core::report::{Phase, RuleRun, RunOutcome, RunReport, TableCount};
 use oubliette_core::run::{Halt, Lane, PaceSettings, Saved, Style};
 use oubliette_core::sql::Window;
 use secrecy::ExposeSecret;
@@ -19,7 +14,8 @@ use secrecy::ExposeSecret;
 use super::batch::Step;
 use super::inspect::{failed, plan};
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
-use super::verify::{Verified, verify};
+use super::meter::Meter;
+use super::verify::{Verification, Verified, verify};
 use super::walk::{Walked, stopped, walk};
 use crate::database::Timeouts;
 use crate::ledger::{LedgerFault, Store, Taken};
@@ -72,7 +68,8 @@ async fn attempt(
     let planned = tokio::select! {
         planned = plan(job, as_of, progress) => planned?,
         () = stopped(stop) => {
-            let why = stop.borrow().unwrap_or(StopWhy::Shutdown);
+            let told = *stop.borrow();
+            let why = told.unwrap_or(StopWhy::Shutdown);
             return abandon(&store, open.as_ref(), why).await;
         }
     };
@@ -199,16 +196,21 @@ fn checkpoints(job: &Job, plan: &ApprovedPlan) -> Vec<CheckpointRow> {
     let mut rows = Vec::new();
     for (step, _) in (0_i32..).zip(plan.rules()) {
         let index = usize::try_from(step).unwrap_or(usize::MAX);
-        let bounds = plan
+        let (bounds, planned) = plan
             .facts(index)
-            .map(|f| f.split(lanes))
+            .map(|f| (f.split(lanes), f.planned()))
             .unwrap_or_default();
         let workers = i64::try_from(bounds.len()).unwrap_or(0) + 1;
-        let ceiling = plan.ceiling(index);
-        let mut after = None;
-        let ends = bounds.into_iter().map(Some).chain(std::iter::once(None));
-        for (worker, upto) in (0_i32..).zip(ends) {
-            let rest = if worker == 0 { ceiling % workers } else { 0 };
+        // Every worker may change what is planned in its range, and a share of the slack.
+        let slack = (plan.ceiling(index) - planned).max(0);
+        let ceiling = plan.ceiling(index).min(planned);
+        let (mut after, mut before) = (None, 0);
+        let ends = bounds
+            .into_iter()
+            .map(|(key, rows)| (Some(key), rows.min(ceiling)))
+            .chain(std::iter::once((None, ceiling)));
+        for (worker, (upto, end)) in (0_i32..).zip(ends) {
+            let rest = if worker == 0 { slack % workers } else { 0 };
             rows.push(CheckpointRow {
                 step,
                 worker,
@@ -223,12 +225,13 @@ fn checkpoints(job: &Job, plan: &ApprovedPlan) -> Vec<CheckpointRow> {
                     hold_gen: 0,
                     part: 0,
                     n: 0,
-                    ceiling: ceiling / workers + rest,
+                    ceiling: end - before + slack / workers + rest,
                     cursor: None,
                     walked: false,
                 },
             });
             after = upto;
+            before = end;
         }
     }
     rows
@@ -368,8 +371,23 @@ impl Run<'_> {
         for (row, (_, saved)) in rows.iter_mut().zip(&walked) {
             row.saved = saved.clone();
         }
-        if let Some((ended, _)) = walked.into_iter().find(|(w, _)| *w != Walked::Done) {
-            return Ok(Stepped::Ended(ended));
+        let full = Walked::Halted(Halt::Ceiling);
+        let shared = rows.len() > 1;
+        if let Some((ended, _)) = walked
+            .iter()
+            .find(|(w, _)| *w != Walked::Done && !(shared && *w == full))
+        {
+            return Ok(Stepped::Ended(*ended));
+        }
+        // A worker whose share was too small goes on with what the others have left of theirs.
+        for (row, _) in rows.iter_mut().zip(&walked).filter(|(_, w)| w.0 == full) {
+            let place = (self.row.id.clone(), row.step, row.worker);
+            let saved = self.store.pool(&place, self.epoch).await?;
+            let mut lane = Lane::new(row.range.clone(), saved, style, pace);
+            match walk(common, &place, &mut lane, stop, &count).await {
+                Walked::Done => row.saved = lane.saved().clone(),
+                ended => return Ok(Stepped::Ended(ended)),
+            }
         }
         meter.phase(Phase::Verifying, &rule.name);
         let Some(first) = rows.first_mut() else {
@@ -377,7 +395,18 @@ impl Run<'_> {
         };
         let place = (self.row.id.clone(), step, first.worker);
         let saved = &mut first.saved;
-        match verify(common, &place, saved, pace, total, stop, &count).await? {
+        if shared {
+            // One worker sweeps everybody's range.
+            *saved = self.store.pool(&place, self.epoch).await?;
+        }
+        let verification = Verification {
+            step: common,
+            place: &place,
+            pace,
+            total,
+            changed: &count,
+        };
+        match verify(&verification, saved, stop).await? {
             Verified::Ended(ended) => Ok(Stepped::Ended(ended)),
             Verified::Classed(residual) => {
                 let changed = self.changed(step).await?;
@@ -535,57 +564,5 @@ fn malformed(column: &str) -> JobOutcome {
             "column {column} of the ledger's table run is not what this program wrote"
         ),
         passing: false,
-    }
-}
-
-/// Shows how far the run is.
-struct Meter<'a> {
-    progress: &'a ProgressSender,
-    before: i64,
-    added: AtomicU64,
-    started: Instant,
-    planned: i64,
-}
-
-impl<'a> Meter<'a> {
-    fn new(progress: &'a ProgressSender, before: i64, plan: &PlanReport) -> Self {
-        let left: i64 = plan
-            .rules
-            .iter()
-            .map(|r| r.eligible + r.related.iter().map(|t| t.rows).sum::<i64>())
-            .sum();
-        Self {
-            progress,
-            before,
-            added: AtomicU64::new(0),
-            started: Instant::now(),
-            planned: before + left,
-        }
-    }
-
-    fn phase(&self, phase: Phase, rule: &str) {
-        self.show(Some((phase, rule)));
-    }
-
-    fn add(&self, rows: u64) {
-        self.added.fetch_add(rows, Ordering::Relaxed);
-        self.show(None);
-    }
-
-    fn show(&self, moved: Option<(Phase, &str)>) {
-        let added = self.added.load(Ordering::Relaxed);
-        let seconds = self.started.elapsed().as_secs().max(1);
-        self.progress.send_modify(|p| {
-            let phase = moved.map_or(p.phase, |(phase, _)| phase);
-            let rule = moved.map_or_else(|| p.rule.clone(), |(_, rule)| Some(rule.to_owned()));
-            *p = Progress {
-                phase,
-                rule,
-                done: self.before + i64::try_from(added).unwrap_or(i64::MAX),
-                planned: self.planned,
-                rate: i64::try_from(added / seconds).unwrap_or(i64::MAX),
-                waiting: None,
-            };
-        });
     }
 }

@@ -2,23 +2,28 @@
 //! every row that is still eligible at the frozen cutoff (P6).
 
 use std::collections::BTreeSet;
+use std::future::Future;
 
 use oubliette_core::report::Residual;
-use oubliette_core::run::{Lane, PaceSettings, Saved, Style};
+use oubliette_core::run::{Lane, PaceSettings, Saved};
 use oubliette_core::sql::Window;
 use oubliette_core::value::Key;
 
 use super::batch::Step;
-use super::job::StopSignal;
+use super::job::{StopSignal, StopWhy};
 use super::measure;
-use super::walk::{Walked, walk};
+use super::walk::{Walked, stopped, walk};
 use crate::database::{Access, Fault};
 use crate::ledger::Place;
 
 /// Sweeps after the walk at the most.
 const PASSES: usize = 3;
-/// Keys of one window that are classed one by one.
+/// Rows that are classed by one look.
 const CLASSED: u32 = 5_000;
+/// Keys that are remembered from one look to the next; beyond them rows are only counted.
+const REMEMBERED: usize = 20_000;
+/// So few rows are waited for, where more would each cost a lock's time limit.
+const WAITED_FOR: i64 = 50;
 /// Tables up to this size are counted once more by one plain statement.
 const ONE_STATEMENT: i64 = 1_000_000;
 
@@ -30,121 +35,207 @@ pub(super) enum Verified {
     Ended(Walked),
 }
 
-/// The rows left, one by one: keys held in memory only, and only while this lasts (P4).
+/// Why verification did not come to its end.
+enum Broken {
+    Ended(Walked),
+    Fault(Fault),
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// The rows left.
 #[derive(Default)]
 struct Left {
     locked: i64,
+    /// Keys: held in memory only, and only while this lasts (P4).
     free: BTreeSet<Key>,
-    /// Rows beyond what is classed one by one.
-    uncounted: i64,
+    /// Free rows beyond those remembered.
+    more: i64,
 }
 
-/// Sweeps until nothing is left, or nothing moves, or the passes are used up; then classes the rest.
+/// What a verification works with.
+pub(super) struct Verification<'a> {
+    pub(super) step: Step<'a>,
+    pub(super) place: &'a Place,
+    pub(super) pace: PaceSettings,
+    /// Rows of the table when it was planned.
+    pub(super) total: i64,
+    /// Is told of rows changed.
+    pub(super) changed: &'a (dyn Fn(u64) + Sync),
+}
+
+/// Sweeps until nothing is left, or the passes are used up; then classes the rest.
 pub(super) async fn verify(
-    step: Step<'_>,
-    place: &Place,
+    of: &Verification<'_>,
     saved: &mut Saved,
-    pace: PaceSettings,
-    total: i64,
     stop: &mut StopSignal,
-    changed: &(dyn Fn(u64) + Sync),
 ) -> Result<Verified, Fault> {
-    let gentle = pace.limited;
-    let mut stuck: Option<BTreeSet<Key>> = None;
-    let mut windows = measure::residual(step.database, step.rule, gentle).await?;
-    for _ in 0..PASSES {
-        if windows.is_empty() {
-            break;
+    match of.classed(saved, stop).await {
+        Ok(residual) => Ok(Verified::Classed(residual)),
+        Err(Broken::Ended(walked)) => Ok(Verified::Ended(walked)),
+        Err(Broken::Fault(fault)) => Err(fault),
+    }
+}
+
+impl Verification<'_> {
+    async fn classed(&self, saved: &mut Saved, stop: &mut StopSignal) -> Result<Residual, Broken> {
+        let mut stuck: Option<BTreeSet<Key>> = None;
+        let mut left = Left::default();
+        let mut passed_by = 0;
+        let mut windows = unless_stopped(stop, self.residual()).await?;
+        for _ in 0..PASSES {
+            if windows.is_empty() {
+                break;
+            }
+            let waits = known(&windows) <= WAITED_FOR;
+            passed_by = 0;
+            for (window, _) in &windows {
+                passed_by += self.sweep(window, waits, saved, stop).await?;
+            }
+            windows = unless_stopped(stop, self.residual()).await?;
+            left = unless_stopped(stop, self.class(&windows)).await?;
+            // A row that is free after each of the sweeps is one that they should have taken.
+            stuck = Some(match stuck {
+                None => left.free.clone(),
+                Some(before) => before.intersection(&left.free).cloned().collect(),
+            });
         }
-        for (window, _) in &windows {
-            match sweep(step, place, window, saved, pace, stop, changed).await {
-                Walked::Done => {}
-                ended => return Ok(Verified::Ended(ended)),
+        if windows.is_empty() {
+            stuck = None;
+            left = Left::default();
+        }
+        let stuck = count(stuck.unwrap_or_default().len());
+        // The last sweep passed some by, because something that hangs on them stays locked.
+        let held_up = stuck.min(signed(passed_by));
+        let unexplained = unless_stopped(stop, self.overlooked(known(&windows)))
+            .await?
+            .max(stuck - held_up);
+        let free = count(left.free.len()) + left.more - held_up;
+        Ok(Residual {
+            locked: left.locked + held_up,
+            newly_eligible: (free - unexplained).max(0),
+            unexplained,
+        })
+    }
+
+    async fn residual(&self) -> Result<Vec<(Window, i64)>, Fault> {
+        measure::residual(self.step.database, self.step.rule, self.pace.limited).await
+    }
+
+    /// Looks through a window once more. Returns how many rows it passed by.
+    async fn sweep(
+        &self,
+        window: &Window,
+        waits: bool,
+        saved: &mut Saved,
+        stop: &mut StopSignal,
+    ) -> Result<u64, Broken> {
+        let mut lane = Lane::sweep(window.clone(), saved.clone(), waits, self.pace);
+        let walked = walk(self.step, self.place, &mut lane, stop, self.changed).await;
+        *saved = Saved {
+            walked: true,
+            cursor: None,
+            ..lane.saved().clone()
+        };
+        match walked {
+            Walked::Done => Ok(lane.passed_by()),
+            ended => Err(Broken::Ended(ended)),
+        }
+    }
+
+    /// Rows that a plain count of the whole table sees and the walk's windows do not.
+    async fn overlooked(&self, known_left: i64) -> Result<i64, Fault> {
+        if self.total > ONE_STATEMENT {
+            return Ok(0);
+        }
+        let Step { database, rule, .. } = self.step;
+        if measure::independent(database, rule).await? <= known_left {
+            return Ok(0);
+        }
+        // Rows may have become eligible between the two looks; a second pair tells.
+        let known_left = known(&self.residual().await?);
+        let plain = measure::independent(database, rule).await?;
+        Ok((plain - known_left).max(0))
+    }
+
+    /// Who holds what is left: rows that a locking read passes over are locked, the others are free.
+    /// Nothing is changed.
+    async fn class(&self, windows: &[(Window, i64)]) -> Result<Left, Fault> {
+        let mut left = Left::default();
+        for (window, _) in windows {
+            let mut next = Some(window.clone());
+            while let Some(window) = next.take() {
+                next = self.class_some(window, &mut left).await?;
             }
         }
-        windows = measure::residual(step.database, step.rule, gentle).await?;
-        let left = class(step, &windows).await?;
-        // A row that was free before a sweep and is free after it, three times over, is one that
-        // the sweep should have taken.
-        stuck = Some(match stuck {
-            None => left.free,
-            Some(before) => before.intersection(&left.free).cloned().collect(),
-        });
+        Ok(left)
     }
-    let left = class(step, &windows).await?;
-    let known: i64 = windows.iter().map(|(_, rows)| rows).sum();
-    let mut unexplained = count(stuck.unwrap_or_default().intersection(&left.free).count());
-    if total <= ONE_STATEMENT {
-        let plain = measure::independent(step.database, step.rule)
-            .await?
-            .eligible;
-        if plain > known {
-            // Rows may have become eligible between the two looks; a second pair tells.
-            let windows = measure::residual(step.database, step.rule, gentle).await?;
-            let known: i64 = windows.iter().map(|(_, rows)| rows).sum();
-            let plain = measure::independent(step.database, step.rule)
-                .await?
-                .eligible;
-            unexplained = unexplained.max(plain - known);
-        }
-    }
-    let free = count(left.free.len()) + left.uncounted;
-    Ok(Verified::Classed(Residual {
-        locked: left.locked,
-        newly_eligible: (free - unexplained).max(0),
-        unexplained,
-    }))
-}
 
-async fn sweep(
-    step: Step<'_>,
-    place: &Place,
-    window: &Window,
-    saved: &mut Saved,
-    pace: PaceSettings,
-    stop: &mut StopSignal,
-    changed: &(dyn Fn(u64) + Sync),
-) -> Walked {
-    let again = Saved {
-        walked: false,
-        cursor: None,
-        ..saved.clone()
-    };
-    let mut lane = Lane::new(window.clone(), again, Style::SkipLocked, pace);
-    let walked = walk(step, place, &mut lane, stop, changed).await;
-    *saved = Saved {
-        walked: true,
-        cursor: None,
-        ..lane.saved().clone()
-    };
-    walked
-}
-
-/// Who holds what is left: rows that a locking read passes over are locked, the others are free.
-/// Nothing is changed.
-async fn class(step: Step<'_>, windows: &[(Window, i64)]) -> Result<Left, Fault> {
-    let sql = &step.rule.change;
-    let mut left = Left::default();
-    for (window, rows) in windows {
-        if *rows > i64::from(CLASSED) {
-            left.uncounted += rows;
-            continue;
-        }
+    /// Classes the first rows of a window. Returns the rest of it.
+    async fn class_some(&self, window: Window, left: &mut Left) -> Result<Option<Window>, Fault> {
+        let step = self.step;
+        let sql = &step.rule.change;
         let mut tx = step.database.begin(Access::Change(step.timeouts)).await?;
-        let free = tx.rows(&sql.choose(window, true)).await?;
-        let all = tx.rows(&sql.look(window, CLASSED)).await?;
+        let first = tx.rows(&sql.look(&window, CLASSED)).await?;
+        let full = first.len() >= usize::try_from(CLASSED).unwrap_or(usize::MAX);
+        let end = first
+            .last()
+            .filter(|_| full)
+            .map(|row| sql.window.key_of(row));
+        let part = Window {
+            after: window.after.clone(),
+            upto: end.clone().or_else(|| window.upto.clone()),
+        };
+        let free = tx.rows(&sql.choose(&part, true, CLASSED)).await?;
+        // Read again: what the application took away or renewed meanwhile is not locked.
+        let all = tx.rows(&sql.look(&part, CLASSED)).await?;
         tx.rollback().await;
         let free: BTreeSet<Key> = free.iter().map(|row| sql.window.key_of(row)).collect();
-        left.locked += count(
-            all.iter()
-                .filter(|r| !free.contains(&sql.window.key_of(r)))
-                .count(),
-        );
-        left.free.extend(free);
+        let locked = all
+            .iter()
+            .filter(|row| !free.contains(&sql.window.key_of(row)))
+            .count();
+        left.locked += count(locked);
+        for key in free {
+            if left.free.len() < REMEMBERED {
+                left.free.insert(key);
+            } else {
+                left.more += 1;
+            }
+        }
+        Ok(end.map(|key| Window {
+            after: Some(key),
+            upto: window.upto,
+        }))
     }
-    Ok(left)
+}
+
+/// Reads on, unless told to stop; a read that is dropped is cancelled in the server.
+async fn unless_stopped<T>(
+    stop: &mut StopSignal,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Broken> {
+    tokio::select! {
+        done = work => Ok(done?),
+        () = stopped(stop) => {
+            let told = *stop.borrow();
+            Err(Broken::Ended(Walked::Stopped(told.unwrap_or(StopWhy::Shutdown))))
+        }
+    }
+}
+
+fn known(windows: &[(Window, i64)]) -> i64 {
+    windows.iter().map(|(_, rows)| rows).sum()
 }
 
 fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }

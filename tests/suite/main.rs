@@ -11,6 +11,7 @@ mod case;
 mod chart;
 mod cluster;
 mod database;
+mod engine;
 mod expect;
 mod health;
 mod interruption;
@@ -20,6 +21,7 @@ mod printed;
 mod privacy;
 mod proxy;
 mod render;
+mod rig;
 mod rights;
 mod samples;
 mod scenario;
@@ -49,6 +51,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(health::cases());
     cases.extend(privacy::cases());
     cases.extend(render::cases());
+    cases.extend(engine::cases());
     cases.extend(rights::cases());
     Ok(cases)
 }

@@ -269,6 +269,32 @@ impl Ledger {
         w.finish()
     }
 
+    /// The rows of all workers of a step, locked.
+    pub fn lock_step(&self, run: &str, step: i32) -> Bound {
+        let mut w = self.select_checkpoint();
+        w.sql("run = ").bind(text(run));
+        self.and_int(&mut w, " AND step = ", i64::from(step));
+        w.sql(" AND state <> 'replaced' ORDER BY worker FOR UPDATE");
+        w.finish()
+    }
+
+    /// Sets what a worker may change, under the run's lock and its own row's.
+    pub fn set_ceiling(&self, place: &(String, i32, i32), saved: &Saved, ceiling: i64) -> Bound {
+        let (run, step, worker) = place;
+        let mut w = self.writer();
+        w.sql("UPDATE ");
+        self.table(&mut w, "checkpoint");
+        w.sql(" SET ceiling = ");
+        self.cast_int(&mut w, ceiling);
+        w.sql(" WHERE run = ").bind(text(run));
+        self.and_int(&mut w, " AND step = ", i64::from(*step));
+        self.and_int(&mut w, " AND worker = ", i64::from(*worker));
+        self.and_int(&mut w, " AND part = ", i64::from(saved.part));
+        self.and_int(&mut w, " AND epoch = ", saved.epoch);
+        self.and_int(&mut w, " AND seq = ", saved.seq);
+        w.finish()
+    }
+
     fn select_checkpoint(&self) -> Writer<'static> {
         let mut w = self.writer();
         w.sql(
@@ -423,6 +449,16 @@ impl Ledger {
         w.finish()
     }
 
+    /// Takes the ranges and cursors, which may hold personal keys, from all workers of a run.
+    pub fn clear_keys(&self, run: &str) -> Bound {
+        let mut w = self.writer();
+        w.sql("UPDATE ");
+        self.table(&mut w, "checkpoint");
+        w.sql(" SET low = NULL, high = NULL, cursor_key = NULL WHERE run = ")
+            .bind(text(run));
+        w.finish()
+    }
+
     /// Rows changed per step: all tables, and the related ones by target.
     pub fn totals(&self, run: &str) -> Bound {
         let mut w = self.writer();
@@ -455,11 +491,22 @@ impl Ledger {
 
     /// The head of the evidence chain: hash and length.
     pub fn head(&self) -> Bound {
+        self.select_head().finish()
+    }
+
+    /// The same, locked: two runs that end together must not fail each other.
+    pub fn lock_head(&self) -> Bound {
+        let mut w = self.select_head();
+        w.sql(" FOR UPDATE");
+        w.finish()
+    }
+
+    fn select_head(&self) -> Writer<'static> {
         let mut w = self.writer();
         w.sql("SELECT hash, length FROM ");
         self.table(&mut w, "chain_head");
         w.sql(" WHERE id = 1");
-        w.finish()
+        w
     }
 
     /// Raises the head from `previous`: one row, or somebody else was first.

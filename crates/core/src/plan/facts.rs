@@ -19,8 +19,8 @@ pub struct RuleFacts {
     pub counted: Counted,
     /// Rows of each related table that hang on eligible rows, in the order of the nodes.
     pub related: Vec<i64>,
-    /// Ends of the counted windows with the eligible rows up to them, for splitting the walk.
-    /// Keys: held in memory only (P4).
+    /// Ends of the counted windows with the rows that would change up to them (related rows among
+    /// them), for splitting the walk. Keys: held in memory only (P4).
     pub ends: Vec<(Key, i64)>,
     /// Whether the database would read the whole table to find the end of one window.
     pub unindexed: bool,
@@ -45,24 +45,30 @@ impl RuleFacts {
             (a, b) => a.or(b),
         };
         if let Some(end) = end {
-            self.ends.push((end, self.counted.eligible));
+            self.ends.push((end, self.planned()));
         }
     }
 
-    /// Inner bounds that split the eligible rows into up to `lanes` equal parts.
-    pub fn split(&self, lanes: u32) -> Vec<Key> {
-        let mut bounds: Vec<Key> = Vec::new();
-        let share = self.counted.eligible / i64::from(lanes.max(1));
+    /// Rows that would change, related rows among them.
+    pub fn planned(&self) -> i64 {
+        self.counted.eligible + self.related.iter().sum::<i64>()
+    }
+
+    /// Inner bounds that split the rows into up to `lanes` parts as equal as the counted windows
+    /// allow, each with the rows up to it.
+    pub fn split(&self, lanes: u32) -> Vec<(Key, i64)> {
+        let mut bounds: Vec<(Key, i64)> = Vec::new();
+        let share = self.planned() / i64::from(lanes.max(1));
         if share == 0 {
             return bounds;
         }
         for lane in 1..lanes {
             let wanted = share * i64::from(lane);
-            let Some((key, _)) = self.ends.iter().find(|(_, upto)| *upto >= wanted) else {
+            let Some(end) = self.ends.iter().find(|(_, upto)| *upto >= wanted) else {
                 break;
             };
-            if bounds.last() != Some(key) {
-                bounds.push(key.clone());
+            if bounds.last() != Some(end) {
+                bounds.push(end.clone());
             }
         }
         bounds
@@ -100,8 +106,8 @@ mod tests {
             facts.add(&counted(5), Some(vec![Value::Int(end * 10)]));
         }
         facts.add(&counted(0), None);
-        assert_eq!(facts.split(2), vec![vec![Value::Int(20)]]);
-        assert_eq!(facts.split(1), Vec::<Key>::new());
+        assert_eq!(facts.split(2), vec![(vec![Value::Int(20)], 10)]);
+        assert_eq!(facts.split(1), Vec::new());
         assert_eq!(facts.counted.total, 50);
     }
 
@@ -109,6 +115,6 @@ mod tests {
     fn a_few_rows_are_not_split() {
         let mut facts = RuleFacts::default();
         facts.add(&counted(2), Some(vec![Value::Int(1)]));
-        assert_eq!(facts.split(8), Vec::<Key>::new());
+        assert_eq!(facts.split(8), Vec::new());
     }
 }

@@ -35,6 +35,8 @@ pub enum Style {
     WindowFirst,
     /// SkipLocked at once (InnoDB in Steady; every rule with related rows; sweeps).
     SkipLocked,
+    /// Keys: the last rows are waited for.
+    Waiting,
 }
 
 /// A checkpoint row as it stands in the ledger.
@@ -147,6 +149,8 @@ pub enum Outcome {
 pub struct Lane {
     /// Exclusive lower and inclusive upper bound of the range.
     range: Window,
+    /// The range was walked before and is looked through again.
+    sweeping: bool,
     saved: Saved,
     style: Style,
     form: Form,
@@ -169,6 +173,7 @@ impl Lane {
     pub fn new(range: Window, saved: Saved, style: Style, pace: PaceSettings) -> Self {
         Self {
             range,
+            sweeping: false,
             saved,
             style,
             form: first_form(style),
@@ -182,6 +187,29 @@ impl Lane {
             retries: 0,
             delay: Duration::ZERO,
             passed_by: 0,
+        }
+    }
+
+    /// A lane that looks once more through a part of a range that has been walked; `waits`: for
+    /// locks.
+    pub fn sweep(window: Window, saved: Saved, waits: bool, pace: PaceSettings) -> Self {
+        let again = Saved {
+            walked: false,
+            cursor: None,
+            ..saved
+        };
+        Self {
+            sweeping: true,
+            ..Self::new(
+                window,
+                again,
+                if waits {
+                    Style::Waiting
+                } else {
+                    Style::SkipLocked
+                },
+                pace,
+            )
         }
     }
 
@@ -336,16 +364,38 @@ impl Lane {
             self.halted = Some(Halt::TakenOver);
             return;
         };
-        if found.epoch != self.saved.epoch || found.part != self.saved.part {
+        if found.epoch != self.saved.epoch {
             self.halted = Some(Halt::TakenOver);
             return;
         }
-        let moved = found.seq != self.saved.seq || found.hold_gen != self.saved.hold_gen;
+        // The answer to a roll-over was lost: at our epoch nobody else can have done it.
+        let rolled = found.part != self.saved.part;
+        let raised = found.seq != self.saved.seq;
+        let moved = rolled || raised || found.hold_gen != self.saved.hold_gen;
         let full = missed.is_some_and(|k| {
             found.n.saturating_add(i64::try_from(k).unwrap_or(i64::MAX)) > found.ceiling
         });
-        self.saved = found;
+        self.saved = if self.sweeping {
+            // The row says of the range that it has been walked; where this sweep is, only its own
+            // transactions tell.
+            let (cursor, walked) = if raised {
+                let walked = found.cursor.is_none();
+                (found.cursor.clone(), walked)
+            } else {
+                (self.saved.cursor.clone(), false)
+            };
+            Saved {
+                cursor,
+                walked,
+                ..found
+            }
+        } else {
+            found
+        };
         self.settling = false;
+        if rolled {
+            self.batches = 0;
+        }
         if moved {
             // The lost transaction was committed after all, or a hold was placed: go on from there.
             self.progressed();
@@ -361,5 +411,6 @@ fn first_form(style: Style) -> Form {
     match style {
         Style::WindowFirst => Form::Window,
         Style::SkipLocked => Form::SkipLocked,
+        Style::Waiting => Form::Keys,
     }
 }

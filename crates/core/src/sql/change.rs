@@ -49,8 +49,8 @@ impl ChangeSql {
         w.finish()
     }
 
-    /// Chooses and locks the eligible rows of a window.
-    pub fn choose(&self, window: &Window, skip_locked: bool) -> Bound {
+    /// Chooses and locks the first eligible rows of a window.
+    pub fn choose(&self, window: &Window, skip_locked: bool, limit: u32) -> Bound {
         let mut w = Writer::new(dialect(self.window.engine));
         w.sql("SELECT ");
         self.window.write_key(&mut w);
@@ -63,6 +63,7 @@ impl ChangeSql {
         self.window.write_bounds(&mut w, window);
         self.eligible.write(&mut w);
         self.window.write_order(&mut w);
+        w.sql(" LIMIT ").number(limit);
         w.sql(if skip_locked {
             " FOR UPDATE SKIP LOCKED"
         } else {

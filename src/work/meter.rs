@@ -1,0 +1,60 @@
+//! How far a run is: counts rows as they are committed and shows them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use oubliette_core::report::{Phase, PlanReport, Progress};
+
+use super::job::ProgressSender;
+
+/// Shows how far the run is.
+pub(super) struct Meter<'a> {
+    progress: &'a ProgressSender,
+    before: i64,
+    added: AtomicU64,
+    started: Instant,
+    planned: i64,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(progress: &'a ProgressSender, before: i64, plan: &PlanReport) -> Self {
+        let left: i64 = plan
+            .rules
+            .iter()
+            .map(|r| r.eligible + r.related.iter().map(|t| t.rows).sum::<i64>())
+            .sum();
+        Self {
+            progress,
+            before,
+            added: AtomicU64::new(0),
+            started: Instant::now(),
+            planned: before + left,
+        }
+    }
+
+    pub(super) fn phase(&self, phase: Phase, rule: &str) {
+        self.show(Some((phase, rule)));
+    }
+
+    pub(super) fn add(&self, rows: u64) {
+        self.added.fetch_add(rows, Ordering::Relaxed);
+        self.show(None);
+    }
+
+    fn show(&self, moved: Option<(Phase, &str)>) {
+        let added = self.added.load(Ordering::Relaxed);
+        let seconds = self.started.elapsed().as_secs().max(1);
+        self.progress.send_modify(|p| {
+            let phase = moved.map_or(p.phase, |(phase, _)| phase);
+            let rule = moved.map_or_else(|| p.rule.clone(), |(_, rule)| Some(rule.to_owned()));
+            *p = Progress {
+                phase,
+                rule,
+                done: self.before + i64::try_from(added).unwrap_or(i64::MAX),
+                planned: self.planned,
+                rate: i64::try_from(added / seconds).unwrap_or(i64::MAX),
+                waiting: None,
+            };
+        });
+    }
+}
