@@ -280,6 +280,7 @@ impl<'w> Rig<'w> {
                 JobKind::Run { .. } => Intent::Enforce,
             },
             kind,
+            metrics: oubliette::metrics::Metrics::new(),
             now: self.now,
         })
     }
