@@ -234,6 +234,9 @@ impl At<'_> {
 /// How names are judged before the database is asked: by the declared engine, where it is known.
 struct Names {
     engine: Option<super::target_database::EngineName>,
+    /// MySQL: the database in which unqualified tables are. They are qualified here, so that two
+    /// spellings of one table cannot pass for two tables.
+    database: Option<Ident>,
 }
 
 impl Names {

@@ -11,7 +11,7 @@ use crate::api::rule::MAX_RULES;
 use crate::policy::{Action, Limits, Mandate, Mode, Policy, RelatedAction, Rule, Treatment};
 use crate::schedule::Schedule;
 use crate::strategy::Strategy;
-use crate::target::Target;
+use crate::target::{EngineName, Target};
 use crate::zone;
 
 impl Mandate {
@@ -21,6 +21,10 @@ impl Mandate {
         let faults = Faults::default();
         let names = Names {
             engine: Some(target.engine),
+            database: match target.engine {
+                EngineName::PostgreSQL => None,
+                EngineName::MySQL => target.connection.database.parse().ok(),
+            },
         };
         let mandate = parse_mandate(&faults.root(), spec, &names).map(|mut mandate| {
             mandate.policy.limits = tighter(mandate.policy.limits, target.guards);
@@ -33,7 +37,14 @@ impl Mandate {
     /// engine can refuse. Good for its schedule, not for a plan.
     pub fn alone(spec: &RetentionPolicySpec) -> Result<Self, Vec<FieldError>> {
         let faults = Faults::default();
-        let mandate = parse_mandate(&faults.root(), spec, &Names { engine: None });
+        let mandate = parse_mandate(
+            &faults.root(),
+            spec,
+            &Names {
+                engine: None,
+                database: None,
+            },
+        );
         faults.conclude(mandate)
     }
 

@@ -118,7 +118,7 @@ fn parse_table(at: &At<'_>, table: Option<&String>, names: &Names) -> Option<Tab
     }
     let TableName { schema, table } = name;
     let schema = match schema {
-        None => None,
+        None => names.database.clone(),
         Some(schema) => Some(names.fits(at, schema)?),
     };
     Some(TableName {

@@ -95,7 +95,14 @@ fn parse_connection(
     };
     let database = at
         .field("database")
-        .column(database.as_ref(), &Names { engine }, "`crm`")
+        .column(
+            database.as_ref(),
+            &Names {
+                engine,
+                database: None,
+            },
+            "`crm`",
+        )
         .map(String::from);
     let credentials_at = at.field("credentials");
     let credentials = credentials_at
