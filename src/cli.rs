@@ -25,6 +25,9 @@ pub enum Command {
     Grants(command::grants::Request),
     /// Runs the operator: keeps the promises of all RetentionPolicies of the cluster.
     Operator(Operator),
+    /// Prints the ledger's tables for an administrator, or hands a ledger over.
+    #[command(subcommand)]
+    Ledger(command::ledger::Request),
     /// Prints the Roles by which the operator may read the Secrets and ConfigMaps that manifests name.
     Rbac(command::rbac::Request),
     /// Prints a page of the reference.

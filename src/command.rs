@@ -4,5 +4,6 @@
 pub mod crd;
 pub mod generate;
 pub mod grants;
+pub mod ledger;
 pub mod rbac;
 pub mod reference;

@@ -29,6 +29,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Crd => command::crd::run(out),
         Command::Generate(request) => command::generate::run(&request),
         Command::Grants(request) => command::grants::run(&request, out),
+        Command::Ledger(request) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("failed to start the runtime")?;
+            let text = runtime.block_on(Box::pin(command::ledger::run(&request)))?;
+            command::ledger::write(&text, out)
+        }
         Command::Operator(request) => run_operator(request),
         Command::Rbac(request) => command::rbac::run(&request, out),
         Command::Reference(request) => command::reference::run(&request, out),
