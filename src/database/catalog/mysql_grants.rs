@@ -17,6 +17,8 @@ struct Grant {
     /// Upper case; `ALL PRIVILEGES` for all. With the columns it is limited to.
     privileges: Vec<(String, Option<BTreeSet<String>>)>,
     on: Scope,
+    /// The user or an active role.
+    to: String,
     /// MySQL's partial revokes take a database out of a global grant.
     revoked: bool,
 }
@@ -53,10 +55,24 @@ impl Grants {
                 && grant.has(privilege)
                 && match &grant.on {
                     Scope::Everything => !taken_back,
-                    Scope::Database(pattern) => matches(pattern, schema),
+                    Scope::Database(_) => self.on_database(grant, privilege, schema),
                     Scope::Table(of, name) => of == schema && name == table,
                 }
         })
+    }
+
+    /// Whether a grant on a database counts. Of several patterns that match, a server takes one
+    /// alone, and which one is its own affair: a privilege counts where all of them have it.
+    fn on_database(&self, grant: &Grant, privilege: &str, schema: &str) -> bool {
+        let of_same = |other: &&Grant| !other.revoked && other.to == grant.to;
+        let matching = |other: &&Grant| matches!(&other.on, Scope::Database(pattern) if matches(pattern, schema));
+        matching(&grant)
+            && self
+                .0
+                .iter()
+                .filter(of_same)
+                .filter(matching)
+                .all(|other| other.has(privilege))
     }
 
     /// The columns a privilege is held on without being the table's.
@@ -134,9 +150,11 @@ fn grant(line: &str) -> Option<Grant> {
         return None;
     }
     let on = reader.scope()?;
+    let to = reader.grantee();
     Some(Grant {
         privileges,
         on,
+        to,
         revoked,
     })
 }
@@ -200,6 +218,17 @@ impl<'t> Reader<'t> {
             }
             name.push('`');
         }
+    }
+
+    /// Who has it; nothing of what follows (a password's hash, options) is kept.
+    fn grantee(&mut self) -> String {
+        let rest = self.0.trim_start();
+        let rest = rest.strip_prefix("TO ").unwrap_or(rest);
+        let until = |what: &str| rest.find(what).unwrap_or(rest.len());
+        let end = until(" IDENTIFIED ")
+            .min(until(" REQUIRE "))
+            .min(until(" WITH "));
+        rest[..end].to_owned()
     }
 
     fn scope(&mut self) -> Option<Scope> {
@@ -275,6 +304,20 @@ mod tests {
         assert!(grants.on("DELETE", "crm_test", "t"));
         assert!(!grants.on("DELETE", "crmxtest", "t"));
         assert!(grants.on("TRIGGER", "abc", "t"));
+    }
+
+    #[test]
+    fn of_two_patterns_only_what_both_grant_counts() {
+        let mut lines = vec![
+            "GRANT SELECT, TRIGGER ON `crm%`.* TO `u`@`%` IDENTIFIED BY PASSWORD '*B69'",
+            "GRANT SELECT, DELETE ON `crm\\_a`.* TO `u`@`%` WITH GRANT OPTION",
+        ];
+        let both = grants(&lines);
+        assert!(both.on("SELECT", "crm_a", "t") && both.on("TRIGGER", "crm_b", "t"));
+        assert!(!both.on("TRIGGER", "crm_a", "t") && !both.on("DELETE", "crm_b", "t"));
+        // What a role adds is added.
+        lines.push("GRANT TRIGGER ON `crm\\_a`.* TO `rr`");
+        assert!(grants(&lines).on("TRIGGER", "crm_a", "t"));
     }
 
     #[test]

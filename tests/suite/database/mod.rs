@@ -44,14 +44,14 @@ const INNODB: [Server; 2] = [Server::MySql, Server::MariaDb];
 
 /// Limits that no test runs into unless it means to.
 const PATIENT: Timeouts = Timeouts {
-    lock: Duration::from_secs(60),
-    statement: Duration::from_secs(60),
+    lock: Duration::from_mins(1),
+    statement: Duration::from_mins(1),
 };
 
 /// A change with a short wait for locks.
 const HURRIED: Access = Access::Change(Timeouts {
     lock: Duration::from_millis(200),
-    statement: Duration::from_secs(60),
+    statement: Duration::from_mins(1),
 });
 
 /// The administrator's way into a case's database.
