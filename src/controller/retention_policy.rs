@@ -613,6 +613,16 @@ fn measure(seen: &Seen, status: &RetentionPolicyStatus, context: &Context) {
     if let Some(rows) = status.overdue_rows {
         context.metrics.overdue(namespace, name, rows);
     }
+    // From the status, so that a restart does not forget it.
+    let completed = status
+        .last_run
+        .as_ref()
+        .filter(|run| run.outcome == RunOutcome::Completed);
+    if let Some(run) = completed {
+        context
+            .metrics
+            .last_success(namespace, name, run.finished_at);
+    }
     context
         .metrics
         .next_run(namespace, name, status.next_run_at);
