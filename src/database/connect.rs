@@ -32,7 +32,8 @@ pub enum DeclaredEngine {
 pub enum Tls {
     /// Certificate and host name are verified.
     VerifyFull,
-    /// The certificate is verified, the host name is not.
+    /// The certificate is verified, the host name is not. The driver trusts the image's own
+    /// authorities beside the one given, so a public certificate passes too: VerifyFull is better.
     VerifyCa,
     /// Plain text.
     Disable,

@@ -250,6 +250,8 @@ fn a_dropped_statement_ends_in_the_server_too(world: &World, server: Server) -> 
             n == 0
         })
         .await?;
+        // Not because the lock was free: the holder is still there.
+        ensure!(holding.change(&delete(server)).await? == 0);
         holding.rollback().await;
         // The pool has a fresh connection, not one in the middle of an answer.
         let mut tx = database.begin(Access::Change(PATIENT)).await?;
