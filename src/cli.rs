@@ -50,3 +50,33 @@ pub struct Operator {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: telemetry::Format,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use oubliette_core::api::reason::Reason;
+
+    use super::*;
+
+    #[test]
+    fn every_command_that_a_remedy_names_exists() {
+        for reason in Reason::ALL {
+            let quoted = reason.remedy().split('`').skip(1).step_by(2);
+            for line in quoted.filter_map(|text| text.strip_prefix("oubliette ")) {
+                let mut command = Cli::command();
+                // The verbs, up to the first argument.
+                for verb in line
+                    .split(' ')
+                    .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+                {
+                    let found = command.find_subcommand(verb).cloned();
+                    assert!(
+                        found.is_some(),
+                        "{reason} names `oubliette {line}`, which does not exist"
+                    );
+                    command = found.unwrap_or_default();
+                }
+            }
+        }
+    }
+}

@@ -574,7 +574,6 @@ fn after_the_end(seen: &Seen, context: &Context) {
                     | Reason::ClockSkew
                     | Reason::LedgerOwned
                     | Reason::LedgerNewer
-                    | Reason::LedgerRewound
             ) && let Some(input) = &database.input
             {
                 context.memory.set_checked(&database.uid, None);

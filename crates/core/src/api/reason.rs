@@ -116,13 +116,11 @@ reasons! {
         "Run the GRANT statements in the message; `oubliette grants -f FILE` prints all of them.";
     // The ledger.
     LedgerMissing Retrying "The ledger does not exist and the user may not create it."
-        "Run the SQL that `oubliette ledger sql` prints, or grant CREATE.";
+        "Run the SQL that `oubliette ledger print -f FILE --user USER` prints, or grant CREATE.";
     LedgerOwned Stalled "The ledger belongs to another TargetDatabase or cluster: two owners would count twice."
         "Delete the other owner, then hand the ledger over with `oubliette ledger adopt`.";
     LedgerNewer Stalled "The ledger was written by a newer version of the program."
         "Update the operator.";
-    LedgerRewound Stalled "The ledger is behind what the resource remembers: the database was restored or failed over with a loss."
-        "Find out what was lost, then accept the ledger's state with `oubliette ledger adopt`.";
     // The plan.
     TableMissing Stalled "A table does not exist or the user cannot see it."
         "Correct the name (it is case-sensitive), or grant SELECT.";

@@ -185,8 +185,8 @@ pub struct RetentionPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub handled_run_now: Option<String>,
-    /// Head of the evidence chain in the database's ledger after the last run. If the ledger no
-    /// longer has it, the database was restored, and nothing runs.
+    /// Head of the evidence chain in the database's ledger after the last run. A ledger that does not
+    /// have it is of a database that was restored; this version does not compare them by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub ledger_head: Option<String>,
