@@ -123,7 +123,8 @@ pub(crate) fn allow_lease(world: &World, lease: &str) -> Result<()> {
     Ok(())
 }
 
-/// Who holds a Lease now; empty when nobody does.
+/// Who holds a Lease now, by the `--identity` it was given (the operator adds a number that no other
+/// process has); empty when nobody does.
 pub(crate) fn lease_holder(world: &World, lease: &str) -> Result<String> {
     let system = Namespace::create(world, SYSTEM_NAMESPACE)?;
     let seen = system.find_any(&resource("coordination.k8s.io/v1", "Lease"), lease)?;
@@ -131,7 +132,7 @@ pub(crate) fn lease_holder(world: &World, lease: &str) -> Result<String> {
         .and_then(|o| {
             o.pointer("/spec/holderIdentity")
                 .and_then(Value::as_str)
-                .map(str::to_owned)
+                .map(|holder| holder.split('_').next().unwrap_or(holder).to_owned())
         })
         .unwrap_or_default())
 }

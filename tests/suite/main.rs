@@ -10,6 +10,7 @@ mod bad_input;
 mod case;
 mod chart;
 mod cluster;
+mod controller;
 mod database;
 mod engine;
 mod expect;
@@ -47,6 +48,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(lease::cases());
     cases.extend(api::cases());
     cases.extend(bad_input::cases());
+    cases.extend(controller::cases());
     cases.extend(database::cases());
     cases.extend(health::cases());
     cases.extend(privacy::cases());
@@ -58,7 +60,9 @@ fn cases() -> Result<Vec<Case>> {
 
 /// Cases that run operators of their own, after the suite's has ended.
 fn own_operator_cases() -> Vec<Case> {
-    interruption::cases()
+    let mut cases = interruption::cases();
+    cases.extend(controller::own_operator_cases());
+    cases
 }
 
 /// Cases that look at what all the others left behind.

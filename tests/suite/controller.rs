@@ -1,0 +1,501 @@
+//! The operator's loop on a real API server and database: what stops a run in its middle, what ends
+//! it, what goes on with it, and what never starts.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::case::{Case, Needs, Server};
+use crate::chart;
+use crate::cluster::{API_VERSION, is_current, resource};
+use crate::expect::Grants;
+use crate::operator::{Operator, Settings};
+use crate::scenario::{Stage, TARGET};
+use crate::servers;
+use crate::sql::next_number;
+use crate::wait::{PATIENCE, wait_for};
+use crate::world::World;
+
+/// Expired rows of the table.
+const ROWS: i64 = 10_000;
+
+/// The cases that share the suite's operator.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, body) in [
+        (
+            "suspension_stops_a_run_and_its_end_resumes_it",
+            suspension as fn(&World, Server) -> Result<()>,
+        ),
+        ("a_deleted_policy_abandons_its_run", deleted_policy),
+    ] {
+        let name = format!("controller::{name}");
+        cases.extend(Case::on_each_with_operator(&name, &Server::ENGINES, body));
+    }
+    for (name, body) in [
+        (
+            "a_suspended_database_stops_its_runs",
+            suspended_database as fn(&World, Server) -> Result<()>,
+        ),
+        ("a_deleted_namespace_abandons_its_run", deleted_namespace),
+        ("another_spec_abandons_a_run", another_spec),
+        ("a_misspelt_guard_by_raw_post_is_refused", misspelt_guard),
+        (
+            "policies_of_two_namespaces_conflict",
+            conflict_across_namespaces,
+        ),
+    ] {
+        let name = format!("controller::{name}");
+        cases.extend(Case::on_each_with_operator(
+            &name,
+            &[Server::Postgres15],
+            body,
+        ));
+    }
+    cases
+}
+
+/// The cases that run an operator of their own.
+pub(crate) fn own_operator_cases() -> Vec<Case> {
+    vec![Case::new(
+        "controller::sigterm_ends_the_operator_in_seconds_and_the_next_one_goes_on",
+        Needs::cluster().with(Server::Postgres15),
+        sigterm,
+    )]
+}
+
+const POLICY: &str = r#"
+apiVersion: oubliette.dev/v1alpha1
+kind: RetentionPolicy
+metadata: {name: events}
+spec:
+  databaseRef: {name: target}
+  schedule: "0 3 1 1 *"
+  mode: Enforce
+  rules:
+  - name: events
+    basis: "Events are kept for one year"
+    table: ${schema}.events
+    expireAfter: P1Y
+    since: {column: happened_at}
+    action: {type: Delete}
+"#;
+
+const SCHEMA: &str = "
+CREATE TABLE digit (d integer PRIMARY KEY);
+INSERT INTO digit VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
+CREATE TABLE events (id integer PRIMARY KEY, happened_at ${instant} NULL);
+INSERT INTO events
+  SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d, current_timestamp - INTERVAL '2' YEAR
+  FROM digit a, digit b, digit c, digit e;
+";
+
+/// So slow that the middle of a run cannot be missed.
+const SLOWLY: u32 = 400;
+
+/// A policy whose runs take their time, planned once.
+fn stage<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
+    let database = world.database(server, case)?;
+    world.block_on(database.admin.execute(&database.fill(SCHEMA)))?;
+    let stage = Stage::prepare(world, case, database, POLICY, Grants::Printed)?;
+    let mut objects = stage.objects(POLICY)?;
+    for object in &mut objects {
+        if object["kind"] == "TargetDatabase" {
+            object["spec"]["pacing"] = json!({"maxRowsPerSecond": SLOWLY});
+        }
+    }
+    stage.apply(&objects)?;
+    Ok(stage)
+}
+
+fn left(world: &World, stage: &Stage<'_>) -> Result<i64> {
+    world.block_on(stage.database.admin.number("SELECT count(*) FROM events"))
+}
+
+/// What the ledger says of the policy's only run.
+fn ledger_state(world: &World, stage: &Stage<'_>) -> Result<Option<String>> {
+    let table = if stage.database.server.is_postgres() {
+        "oubliette.run"
+    } else {
+        "oubliette_run"
+    };
+    world.block_on(
+        stage
+            .database
+            .admin
+            .value(&format!("SELECT state FROM {table}")),
+    )
+}
+
+fn wait_for_ledger_state(world: &World, stage: &Stage<'_>, wanted: &str) -> Result<()> {
+    wait_for(
+        &format!("the ledger calls the run {wanted}"),
+        PATIENCE,
+        || {
+            let state = ledger_state(world, stage)?.unwrap_or_default();
+            Ok(if state == wanted { Ok(()) } else { Err(state) })
+        },
+    )
+}
+
+/// Starts a run and waits until it is in its middle.
+fn begin(world: &World, stage: &Stage<'_>) -> Result<String> {
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    let token = stage.run_now()?;
+    wait_for("the run has changed rows", PATIENCE, || {
+        let left = left(world, stage)?;
+        Ok(if left < ROWS {
+            Ok(())
+        } else {
+            Err(stage.status_text())
+        })
+    })?;
+    ensure!(
+        left(world, stage)? > 0,
+        "the run was over too soon to be interrupted"
+    );
+    Ok(token)
+}
+
+/// Waits until a policy has this reason and no job any more.
+fn at_rest(stage: &Stage<'_>, reason: &str) -> Result<Value> {
+    let what = format!("is at rest with the reason {reason}");
+    stage.namespace.wait_until(
+        "RetentionPolicy",
+        &stage.policy,
+        &what,
+        PATIENCE,
+        |object| {
+            let ready = crate::cluster::ready(object).ok_or("no Ready condition")?;
+            if ready["reason"] != reason || !is_current(object) {
+                return Err(format!("Ready is {ready}"));
+            }
+            match object.pointer("/status/progress") {
+                None => Ok(()),
+                Some(progress) => Err(format!("there is progress: {progress}")),
+            }
+        },
+    )
+}
+
+/// Lets the rest of the run go as fast as it can.
+fn hurry(stage: &Stage<'_>) -> Result<()> {
+    let patch = json!({"spec": {"pacing": {"maxRowsPerSecond": 1_000_000}}});
+    stage.namespace.patch("TargetDatabase", TARGET, &patch)
+}
+
+/// The run that was interrupted is one run in status and ledger, and counts every row once.
+fn ends_as_one_run(world: &World, stage: &Stage<'_>, token: &str) -> Result<()> {
+    let object = stage.wait_run_ended(token, PATIENCE)?;
+    let counted = object.pointer("/status/lastRun/rules/0/changed/0/rows");
+    ensure!(
+        counted == Some(&json!(ROWS)),
+        "the status counts {counted:?} of {ROWS} rows"
+    );
+    let runs = object.pointer("/status/history").and_then(Value::as_array);
+    ensure!(
+        runs.is_some_and(|runs| runs.len() == 1),
+        "the history is {runs:?}"
+    );
+    let left = left(world, stage)?;
+    ensure!(left == 0, "{left} rows are left");
+    wait_for_ledger_state(world, stage, "done")?;
+    stage.namespace.finish()
+}
+
+fn suspension(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "suspension")?;
+    let token = begin(world, &stage)?;
+    let suspend = |yes: bool| {
+        let patch = json!({"spec": {"suspend": yes}});
+        stage
+            .namespace
+            .patch("RetentionPolicy", &stage.policy, &patch)
+    };
+    suspend(true)?;
+    let object = at_rest(&stage, "Suspended")?;
+    let open = object
+        .pointer("/status/openRun/run")
+        .and_then(Value::as_str);
+    ensure!(
+        open.is_some_and(|run| run.ends_with(&token)),
+        "the open run is {open:?}"
+    );
+    ensure!(
+        object.pointer("/status/nextRunAt").is_none(),
+        "a suspended policy has no next run"
+    );
+    ensure!(
+        ledger_state(world, &stage)?.as_deref() == Some("open"),
+        "the ledger ended the run"
+    );
+    ensure!(
+        left(world, &stage)? > 0,
+        "the run was over before it was suspended"
+    );
+    hurry(&stage)?;
+    suspend(false)?;
+    ends_as_one_run(world, &stage, &token)
+}
+
+fn suspended_database(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "suspended_database")?;
+    let token = begin(world, &stage)?;
+    let suspend = |yes: bool| {
+        let patch = json!({"spec": {"suspend": yes, "pacing": {"maxRowsPerSecond": 1_000_000}}});
+        stage.namespace.patch("TargetDatabase", TARGET, &patch)
+    };
+    suspend(true)?;
+    at_rest(&stage, "Suspended")?;
+    ensure!(
+        left(world, &stage)? > 0,
+        "the run was over before it was suspended"
+    );
+    suspend(false)?;
+    ends_as_one_run(world, &stage, &token)
+}
+
+fn deleted_policy(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "deleted_policy")?;
+    begin(world, &stage)?;
+    stage
+        .namespace
+        .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
+    wait_for_ledger_state(world, &stage, "abandoned")?;
+    ensure!(
+        left(world, &stage)? > 0,
+        "the run was over before the policy was deleted"
+    );
+    stage.namespace.finish()
+}
+
+fn deleted_namespace(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "deleted_namespace")?;
+    begin(world, &stage)?;
+    let name = stage.namespace.name.clone();
+    stage.namespace.delete("v1", "Namespace", &name)?;
+    wait_for_ledger_state(world, &stage, "abandoned")?;
+    ensure!(
+        left(world, &stage)? > 0,
+        "the run was over before the namespace was deleted"
+    );
+    // Nothing of ours holds it up.
+    wait_for("the namespace is gone", PATIENCE, || {
+        let seen = stage
+            .namespace
+            .find_any(&resource("v1", "Namespace"), &name)?;
+        Ok(match seen {
+            None => Ok(()),
+            Some(namespace) => Err(namespace["status"].to_string()),
+        })
+    })
+}
+
+fn another_spec(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "another_spec")?;
+    begin(world, &stage)?;
+    let mut policy = stage.namespace.get("RetentionPolicy", &stage.policy)?;
+    let rules = policy["spec"]["rules"].take();
+    let mut rules = rules
+        .as_array()
+        .cloned()
+        .ok_or_else(|| anyhow!("no rules"))?;
+    rules[0]["expireAfter"] = json!("P5Y");
+    let patch = json!({"spec": {"rules": rules}});
+    stage
+        .namespace
+        .patch("RetentionPolicy", &stage.policy, &patch)?;
+    let object = at_rest(&stage, "Scheduled")?;
+    let left = left(world, &stage)?;
+    ensure!(left > 0, "the run was over before the spec was changed");
+    let past = object.pointer("/status/history/0").context("no history")?;
+    ensure!(
+        past["outcome"] == "Stopped" && past["reason"] == "Abandoned",
+        "the history says {past}"
+    );
+    let overdue = object.pointer("/status/overdueRows");
+    ensure!(
+        overdue == Some(&json!(0)),
+        "{overdue:?} rows are overdue after five years"
+    );
+    wait_for_ledger_state(world, &stage, "abandoned")?;
+    stage.namespace.finish()
+}
+
+/// The chart's admission policy refuses it already; a cluster without that policy, or with an older
+/// CRD, does not, and then the operator must.
+fn misspelt_guard(world: &World, server: Server) -> Result<()> {
+    const EXEMPT: &str = "oubliette.dev/no-known-fields";
+    let database = world.database(server, "misspelt_guard")?;
+    world.block_on(database.admin.execute(&database.fill(SCHEMA)))?;
+    let stage = Stage::set(world, "misspelt_guard", database, POLICY, Grants::Printed)?;
+    let client = world.client()?;
+    exempt(world, &client, &stage.namespace.name, EXEMPT)?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+
+    let mut policy = stage
+        .objects(POLICY)?
+        .into_iter()
+        .find(|object| object["kind"] == "RetentionPolicy")
+        .context("no policy")?;
+    policy["metadata"]["name"] = json!("misspelt");
+    policy["spec"]["schedule"] = json!("* * * * *");
+    policy["spec"]["rules"][0]["wher"] = json!([{"column": "id", "operator": "IsNull"}]);
+    let api: Api<DynamicObject> = Api::namespaced_with(
+        client,
+        &stage.namespace.name,
+        &resource(API_VERSION, "RetentionPolicy"),
+    );
+    let object: DynamicObject = serde_json::from_value(policy)?;
+    // The exemption is in force when the API server's own watch has seen it.
+    wait_for("the API server takes the misspelt policy", PATIENCE, || {
+        let posted = world.block_on(api.create(&PostParams::default(), &object));
+        Ok(posted.map(|_| ()).map_err(|error| error.to_string()))
+    })?;
+    let seen = stage
+        .namespace
+        .wait_reason("RetentionPolicy", "misspelt", "UnknownField")?;
+    let message = crate::cluster::ready(&seen)
+        .and_then(|c| c["message"].as_str())
+        .unwrap_or_default();
+    ensure!(
+        message.contains("spec.rules[0].wher") && message.contains("`where`"),
+        "the message is {message}"
+    );
+    ensure!(left(world, &stage)? == ROWS, "rows went without the guard");
+    // It stands in nobody's way either.
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    stage.namespace.finish()
+}
+
+/// Takes one namespace out of the known-fields policy's reach.
+fn exempt(world: &World, client: &Client, namespace: &str, label: &str) -> Result<()> {
+    let bindings: Api<DynamicObject> = Api::all_with(
+        client.clone(),
+        &resource(
+            "admissionregistration.k8s.io/v1",
+            "ValidatingAdmissionPolicyBinding",
+        ),
+    );
+    let selector = json!({"spec": {"matchResources": {"namespaceSelector": {
+        "matchExpressions": [{"key": label, "operator": "DoesNotExist"}],
+    }}}});
+    let namespaces: Api<DynamicObject> =
+        Api::all_with(client.clone(), &resource("v1", "Namespace"));
+    let labelled = json!({"metadata": {"labels": {label: "true"}}});
+    world.block_on(async {
+        let all = bindings.list(&kube::api::ListParams::default()).await?;
+        for binding in all {
+            let name = binding.metadata.name.unwrap_or_default();
+            if name.ends_with("known-fields-retentionpolicies") {
+                let parameters = PatchParams::default();
+                bindings
+                    .patch(&name, &parameters, &Patch::Merge(&selector))
+                    .await?;
+            }
+        }
+        let parameters = PatchParams::default();
+        namespaces
+            .patch(namespace, &parameters, &Patch::Merge(&labelled))
+            .await?;
+        Ok(())
+    })
+}
+
+fn conflict_across_namespaces(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "conflict_across")?;
+    let open = json!({"spec": {"usableFrom": {"from": "All"}}});
+    stage.namespace.patch("TargetDatabase", TARGET, &open)?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    let other = world.namespace("conflict_across")?;
+    let mut twin = stage
+        .objects(POLICY)?
+        .into_iter()
+        .find(|object| object["kind"] == "RetentionPolicy")
+        .context("no policy")?;
+    twin["metadata"]["name"] = json!("twin");
+    twin["spec"]["databaseRef"]["namespace"] = json!(stage.namespace.name);
+    other.apply_value(&twin)?;
+    for (namespace, policy, rival) in [
+        (
+            &stage.namespace,
+            stage.policy.as_str(),
+            format!("{}/twin", other.name),
+        ),
+        (
+            &other,
+            "twin",
+            format!("{}/{}", stage.namespace.name, stage.policy),
+        ),
+    ] {
+        let object = namespace.wait_reason("RetentionPolicy", policy, "Conflict")?;
+        let message = crate::cluster::ready(&object).map(|c| c["message"].to_string());
+        ensure!(
+            message.as_ref().is_some_and(|m| m.contains(&rival)),
+            "the message does not name {rival}: {message:?}"
+        );
+    }
+    stage.run_now()?;
+    // A rival that may not use the database stands in nobody's way: then the run that was asked for
+    // takes place.
+    let closed = json!({"spec": {"usableFrom": {"from": "Same"}, "pacing": {"maxRowsPerSecond": 1_000_000}}});
+    stage.namespace.patch("TargetDatabase", TARGET, &closed)?;
+    other.wait_reason("RetentionPolicy", "twin", "DatabaseNotUsable")?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Completed")?;
+    ensure!(left(world, &stage)? == 0, "rows are left");
+    other.finish()?;
+    stage.namespace.finish()
+}
+
+fn sigterm(world: &World) -> Result<()> {
+    let stage = stage(world, Server::Postgres15, "sigterm")?;
+    let lease = format!("sigterm-{}", next_number());
+    chart::allow_lease(world, &lease)?;
+    let start = || {
+        let identity = format!("{lease}-{}", next_number());
+        Operator::start(&Settings {
+            lease: lease.clone(),
+            log: world.evidence.join(format!("operator-{identity}.log")),
+            identity,
+            watch_namespace: Some(stage.namespace.name.clone()),
+            kubeconfig: chart::operator_kubeconfig(world)?,
+            health: servers::free_address()?,
+        })
+    };
+    let mut first = start()?;
+    first.wait_ready()?;
+    let token = begin(world, &stage)?;
+    first.terminate(Duration::from_secs(20))?;
+    let holder = chart::lease_holder(world, &lease)?;
+    ensure!(
+        holder.is_empty(),
+        "the lease was not handed back: {holder} holds it"
+    );
+    ensure!(
+        left(world, &stage)? > 0,
+        "the run was over before the operator was ended"
+    );
+    ensure!(
+        ledger_state(world, &stage)?.as_deref() == Some("open"),
+        "the ledger ended the run"
+    );
+    hurry(&stage)?;
+    let second = start()?;
+    ends_as_one_run(world, &stage, &token)?;
+    drop(second);
+    Ok(())
+}
