@@ -89,6 +89,17 @@ pub enum GatherFault {
         /// What sort of failure.
         problem: &'static str,
     },
+    /// The database refused what a Secret holds.
+    #[error("{fault}; user and password are those of the Secret {namespace}/{name}")]
+    Refused {
+        /// The Secret's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// What the database answered.
+        #[source]
+        fault: Fault,
+    },
     /// The database could not be connected to.
     #[error("{0}")]
     Database(#[from] Fault),
@@ -102,7 +113,7 @@ impl GatherFault {
             Self::Forbidden { .. } => Reason::SecretForbidden,
             // Nothing of the manifest's making, and over when the API server is back.
             Self::Api { .. } => Reason::DatabaseNotReady,
-            Self::Database(fault) => fault.reason(),
+            Self::Refused { fault, .. } | Self::Database(fault) => fault.reason(),
         }
     }
 }
@@ -248,7 +259,16 @@ impl Cluster {
             connect_timeout: CONNECT,
             max_connections: connections(&input.target),
         };
-        let database = Database::connect(&settings).await?;
+        let database = Database::connect(&settings).await.map_err(|fault| {
+            if fault.reason() == Reason::AuthenticationFailed {
+                return GatherFault::Refused {
+                    namespace: namespace.clone(),
+                    name: connection.credentials.clone(),
+                    fault,
+                };
+            }
+            fault.into()
+        })?;
         if let Some((_, old)) = slot.replace((made, database.clone())) {
             retire(old);
         }

@@ -201,7 +201,7 @@ fn wrong_password(world: &World, server: Server) -> Result<()> {
 fn unverifiable_certificate(world: &World, server: Server) -> Result<()> {
     let (stage, target, policy) = stage(world, server, "unverifiable_certificate")?;
     // A perfectly good authority, but not the one that signed the server's certificate.
-    let other = &world.control_plane()?.cluster.ca;
+    let other = bed::Authority::new()?.pem();
     stage.namespace.apply_value(&json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "another-ca"},
         "data": {"ca.crt": other},
