@@ -119,7 +119,7 @@ rows
 
 say "Another one takes over when the dead one's Lease has expired, and goes on where it stopped"
 start_operator oubliette-2
-finished() { kubectl get orp "$1" -o 'jsonpath={.status.lastRun.run} {.status.lastRun.outcome.type}' | grep -q 'demo.* Completed$'; }
+finished() { kubectl get orp "$1" -o 'jsonpath={.status.lastRun.run} {.status.lastRun.outcome}' | grep -q 'demo.* Completed$'; }
 both_finished() { finished learning && finished library; }
 wait_for 'both runs are complete' both_finished
 show kubectl wait orp --all --for=condition=Ready --timeout=60s
