@@ -134,7 +134,7 @@ impl Verification<'_> {
         saved: &mut Saved,
         stop: &mut StopSignal,
     ) -> Result<u64, Broken> {
-        let mut lane = Lane::sweep(window.clone(), saved.clone(), waits, self.pace);
+        let mut lane = Lane::sweep(window.clone(), saved, waits, self.pace);
         let walked = walk(self.step, self.place, &mut lane, stop, self.changed).await;
         *saved = Saved {
             walked: true,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config};
 use oubliette::lease::{LeaseError, LeaseSettings, lead};
 use serde_json::json;
@@ -20,9 +21,11 @@ use crate::case::{Case, Needs};
 use crate::wait::PATIENCE;
 use crate::world::World;
 
+type Body = fn(&World) -> Result<()>;
+
 /// The cases of this file.
 pub(crate) fn cases() -> Vec<Case> {
-    let bodies: [(&str, fn(&World) -> Result<()>); 5] = [
+    let bodies: [(&str, Body); 5] = [
         (
             "the_second_candidate_waits_until_the_first_hands_over",
             the_second_candidate_waits_until_the_first_hands_over,
@@ -57,7 +60,8 @@ async fn config(world: &World) -> Result<Config> {
     let path = &world.control_plane()?.cluster.kubeconfig;
     let kubeconfig = kube::config::Kubeconfig::read_from(path)
         .with_context(|| format!("failed to read {}", path.display()))?;
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await?;
+    let mut config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
     Ok(config)
 }

@@ -1,5 +1,6 @@
 //! `tests/scenarios/*`: the same manifests on every engine. A folder is a case on each server.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -359,7 +360,7 @@ impl<'w> Stage<'w> {
                 let rows = self
                     .world
                     .block_on(admin.rows(&format!("SELECT * FROM {table}")))?;
-                kept += &format!("{table}: {rows:?}\n");
+                writeln!(kept, "{table}: {rows:?}")?;
             }
         }
         self.world

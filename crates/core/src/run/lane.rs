@@ -192,11 +192,11 @@ impl Lane {
 
     /// A lane that looks once more through a part of a range that has been walked; `waits`: for
     /// locks.
-    pub fn sweep(window: Window, saved: Saved, waits: bool, pace: PaceSettings) -> Self {
+    pub fn sweep(window: Window, saved: &Saved, waits: bool, pace: PaceSettings) -> Self {
         let again = Saved {
             walked: false,
             cursor: None,
-            ..saved
+            ..saved.clone()
         };
         Self {
             sweeping: true,
