@@ -8,6 +8,8 @@ use crate::case::{Case, Needs, Server};
 use crate::cluster::{API_VERSION, expect_refused, ready};
 use crate::expect::Grants;
 use crate::scenario::{Stage, TARGET};
+use crate::sql::next_number;
+use crate::wait::{PATIENCE, wait_for};
 use crate::world::World;
 
 /// The cases.
@@ -232,7 +234,7 @@ fn wrong_database_name(world: &World, server: Server) -> Result<()> {
         "TargetDatabase",
         TARGET,
         "is not usable",
-        crate::wait::PATIENCE,
+        PATIENCE,
         |object| match ready(object).map(|c| c["status"] == "False") {
             Some(true) => Ok(()),
             _ => Err("it is Ready, or nobody has looked".to_owned()),
@@ -264,7 +266,7 @@ fn wrong_engine(world: &World, server: Server) -> Result<()> {
     stage
         .namespace
         .delete(API_VERSION, "TargetDatabase", TARGET)?;
-    crate::wait::wait_for("the TargetDatabase is gone", crate::wait::PATIENCE, || {
+    wait_for("the TargetDatabase is gone", PATIENCE, || {
         let gone = stage
             .namespace
             .list(API_VERSION, "TargetDatabase")?
@@ -287,7 +289,7 @@ fn complains_somehow(stage: &Stage<'_>) -> Result<()> {
             "TargetDatabase",
             TARGET,
             "is refused",
-            crate::wait::PATIENCE,
+            PATIENCE,
             |object| match ready(object) {
                 Some(c) if c["status"] == "False" && c["message"] != "" => Ok(()),
                 other => Err(format!("{other:?}")),
@@ -423,7 +425,12 @@ fn refused_at_once(world: &World) -> Result<()> {
     expect_refused(namespace.apply_value(&twice), "unique")?;
     let mut misspelt = good.clone();
     misspelt["spec"]["limts"] = json!({"maxRows": 5});
-    expect_refused(namespace.apply_value(&misspelt), "limts")?;
+    // An admission policy takes a moment to become active after its installation.
+    wait_for("a misspelt field is refused", PATIENCE, || {
+        // Another object each time: one that got in before is let be.
+        misspelt["metadata"]["name"] = json!(format!("misspelt-{}", next_number()));
+        Ok(expect_refused(namespace.apply_value(&misspelt), "limts").map_err(|e| format!("{e:#}")))
+    })?;
     let mut action = good.clone();
     set(
         &mut action,
