@@ -33,6 +33,7 @@ mod world;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -138,11 +139,21 @@ fn trials(
             body,
         } = case;
         let world = Arc::clone(world);
+        let shown = name.clone();
         let trial = Trial::test(name, move || {
             let world = world
                 .get()
                 .ok_or_else(|| Failed::from("no servers were started"))?;
-            body(world).map_err(|error| Failed::from(format!("{error:#}")))
+            let began = Instant::now();
+            let outcome = body(world).map_err(|error| format!("{error:#}"));
+            let seconds = began.elapsed().as_secs_f32();
+            match &outcome {
+                // At once as well as at the end: who watches need not wait for the others.
+                Err(error) => eprintln!("{shown}: failed after {seconds:.1} s: {error}"),
+                Ok(()) if seconds > 30.0 => eprintln!("{shown}: took {seconds:.1} s"),
+                Ok(()) => {}
+            }
+            outcome.map_err(Failed::from)
         });
         if !arguments.is_filtered_out(&trial) {
             needs.merge(&own);

@@ -396,7 +396,7 @@ impl<'w> Stage<'w> {
             "RetentionPolicy",
             &self.policy,
             "has the expected status",
-            PATIENCE,
+            Duration::from_secs(20),
             |object| cluster::matches(&expected, &object["status"], "status"),
         )?;
         Ok(())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// How long anything may take that has no reason to be slow on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks again and again until `look` has an answer. `look` says `Err` for what can never become
 /// right, and `Ok(Err(text))` for what it saw instead, which the message at the deadline repeats.
