@@ -242,6 +242,8 @@ impl<'w> Stage<'w> {
                     "credentials": {"secretRef": {"name": "target-credentials"}},
                     "tls": {"mode": "VerifyFull", "ca": {"configMapRef": {"name": "target-ca", "key": "ca.crt"}}},
                 },
+                // Nobody else uses these databases.
+                "pacing": {"maxRowsPerSecond": 100_000},
             },
         })
     }
@@ -307,7 +309,8 @@ impl<'w> Stage<'w> {
             Step::Rows(rows) => self.rows(rows),
             Step::Grant => {
                 let policy = self.namespace.get("RetentionPolicy", &self.policy)?;
-                self.grant(&[policy], Grants::Printed)
+                let target = self.namespace.get("TargetDatabase", TARGET)?;
+                self.grant(&[target, policy], Grants::Printed)
             }
         }
     }
