@@ -274,10 +274,12 @@ impl<'w> Stage<'w> {
         match step {
             Step::Run => self.run_to_end(),
             Step::RunNow => self.run_now().map(|_| ()),
-            Step::Sql(sql) => self
-                .world
-                .block_on(self.database.admin.execute(&self.database.fill(sql)))
-                .map(|_| ()),
+            Step::Sql(sql) => {
+                let sql = self.database.fill(sql).replace("${user}", &self.user);
+                self.world
+                    .block_on(self.database.admin.execute(&sql))
+                    .map(|_| ())
+            }
             Step::Patch(patch) => {
                 let patch = self.filled(patch)?;
                 self.namespace

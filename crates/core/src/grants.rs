@@ -188,6 +188,12 @@ pub fn missing(policy: &Policy, catalog: &Catalog, intent: Intent) -> Vec<String
         let Some(table) = catalog.table(&name) else {
             continue;
         };
+        // InnoDB: columns that change by themselves are assigned their own value, to stay as they are.
+        let mut needed = needed;
+        if !needed.update.is_empty() {
+            let kept = table.columns.iter().filter(|c| c.on_update_now);
+            needed.update.extend(kept.map(|c| c.name.clone()));
+        }
         let none = Privileges::default();
         let has = catalog.privileges.get(&table.name).unwrap_or(&none);
         if !has.select {

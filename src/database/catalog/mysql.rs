@@ -7,7 +7,7 @@ use oubliette_core::catalog::{
     Catalog, Check, Column, ColumnKind, Engine, Index, Table, TableKind, Trigger,
 };
 use oubliette_core::name::{Ident, TableName};
-use oubliette_core::sql::Bound;
+use oubliette_core::sql::{Bound, Writer, dialect};
 use oubliette_core::value::Value;
 
 use super::answer::Answer;
@@ -56,10 +56,6 @@ const CHECKS_MYSQL: &str = "SELECT t.CONSTRAINT_NAME, c.CHECK_CLAUSE \
     WHERE t.TABLE_SCHEMA = ? AND t.TABLE_NAME = ? AND t.CONSTRAINT_TYPE = 'CHECK' \
         AND t.ENFORCED = 'YES' ORDER BY t.CONSTRAINT_NAME";
 
-const CHECKS_MARIADB: &str = "SELECT CONSTRAINT_NAME, CHECK_CLAUSE \
-    FROM information_schema.CHECK_CONSTRAINTS \
-    WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ? ORDER BY CONSTRAINT_NAME";
-
 const COPIES: &str = "SELECT TABLE_NAME FROM information_schema.TABLES \
     WHERE TABLE_SCHEMA = ? AND TABLE_NAME REGEXP '_(old|new|gho|ghc|del)$' ORDER BY TABLE_NAME";
 
@@ -87,10 +83,12 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
     let mut privileges = BTreeMap::new();
     for name in &names {
         let (schema, table) = parts(name);
-        if reached.contains(name) && !grants.on("TRIGGER", schema, table) {
+        // A table that no rule names is refused for its reference, whatever its triggers.
+        if roots.contains(name) && !grants.on("TRIGGER", schema, table) {
             sees_triggers = false;
         }
-        let found = one_table(tx, name).await?;
+        let selects = grants.on("SELECT", schema, table);
+        let found = one_table(tx, name, selects).await?;
         let columns = found.iter().flat_map(|t| &t.columns);
         let columns: Vec<Ident> = columns.map(|c| c.name.clone()).collect();
         privileges.insert(name.clone(), grants.privileges(schema, table, &columns));
@@ -170,8 +168,9 @@ async fn ask(tx: &mut Tx, text: &'static str, of: &TableName) -> Result<Vec<Answ
     Ok(rows.into_iter().map(Answer::new).collect())
 }
 
-/// One table, or `None` where it does not exist, is not visible or is spelt otherwise.
-async fn one_table(tx: &mut Tx, name: &TableName) -> Result<Option<Table>, Fault> {
+/// One table, or `None` where it does not exist, is not visible or is spelt otherwise. `selects`:
+/// whether the user may SELECT all of it, without which the plan is refused anyway.
+async fn one_table(tx: &mut Tx, name: &TableName, selects: bool) -> Result<Option<Table>, Fault> {
     let (schema, table) = parts(name);
     let value = |text: &str| Value::Text(text.to_owned());
     let (schema, table) = (value(schema), value(table));
@@ -197,7 +196,11 @@ async fn one_table(tx: &mut Tx, name: &TableName) -> Result<Option<Table>, Fault
     let columns = columns(tx, name).await?;
     let (primary_key, indexes) = indexes(tx, name).await?;
     let triggers = triggers(tx, name).await?;
-    let checks = checks(tx, name, &columns).await?;
+    let checks = if selects && kind != TableKind::View {
+        checks(tx, name, &columns).await?
+    } else {
+        Vec::new()
+    };
     Ok(Some(Table {
         name: name.clone(),
         kind,
@@ -334,26 +337,50 @@ async fn triggers(tx: &mut Tx, of: &TableName) -> Result<Vec<Trigger>, Fault> {
 
 /// CHECK constraints. Both engines store the clause with every column in backticks.
 async fn checks(tx: &mut Tx, of: &TableName, columns: &[Column]) -> Result<Vec<Check>, Fault> {
-    let text = if tx.engine() == Engine::MariaDb {
-        CHECKS_MARIADB
+    let clauses = if tx.engine() == Engine::MariaDb {
+        checks_of_mariadb(tx, of).await?
     } else {
-        CHECKS_MYSQL
+        let mut clauses = Vec::new();
+        for mut a in ask(tx, CHECKS_MYSQL, of).await? {
+            clauses.push((a.text()?, a.text()?));
+        }
+        clauses
     };
-    let mut checks = Vec::new();
-    for mut a in ask(tx, text, of).await? {
-        let name = a.text()?;
-        let clause = a.text()?;
-        let reads = |column: &&Column| {
-            let quoted = column.name.as_str().replace('`', "``");
-            clause.contains(&format!("`{quoted}`"))
-        };
-        let columns = columns.iter().filter(reads).map(|c| c.name.clone());
-        checks.push(Check {
-            name,
-            columns: columns.collect(),
-        });
+    Ok(clauses
+        .into_iter()
+        .map(|(name, clause)| {
+            let reads = |column: &&Column| {
+                let quoted = column.name.as_str().replace('`', "``");
+                clause.contains(&format!("`{quoted}`"))
+            };
+            let columns = columns.iter().filter(reads).map(|c| c.name.clone());
+            Check {
+                name,
+                columns: columns.collect(),
+            }
+        })
+        .collect())
+}
+
+/// MariaDB hides information_schema.CHECK_CONSTRAINTS from users who may not alter the table; the
+/// table's own definition it shows to whoever may SELECT. One line of it is one column or constraint.
+async fn checks_of_mariadb(tx: &mut Tx, of: &TableName) -> Result<Vec<(String, String)>, Fault> {
+    let mut statement = Writer::new(dialect(Engine::MariaDb));
+    statement.sql("SHOW CREATE TABLE ").table(of);
+    let rows = tx.rows(&statement.finish()).await?;
+    let mut clauses = Vec::new();
+    for row in rows {
+        let mut a = Answer::new(row);
+        a.text()?;
+        for line in a.text()?.lines() {
+            let Some((before, clause)) = line.split_once(" CHECK (") else {
+                continue;
+            };
+            let name = before.split('`').nth(1).unwrap_or_default();
+            clauses.push((name.to_owned(), clause.to_owned()));
+        }
     }
-    Ok(checks)
+    Ok(clauses)
 }
 
 async fn copies(tx: &mut Tx, tables: &mut BTreeMap<TableName, Table>) -> Result<(), Fault> {

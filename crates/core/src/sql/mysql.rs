@@ -78,7 +78,14 @@ impl Dialect for InnoDb {
             ColumnKind::Uuid if self.maria => ("CAST(", " AS UUID)"),
             _ => ("", ""),
         };
-        w.sql(open).bind(value).sql(close);
+        if open.is_empty() || self.maria {
+            w.sql(open).bind(value).sql(close);
+        } else {
+            // MySQL 9.7 guesses a placeholder's type from the cast around it: an unsigned key above
+            // 2^63 overflowed (1292), and a list of dates was read from memory nobody had written.
+            w.sql(open).sql("CONVERT(").bind(value);
+            w.sql(" USING utf8mb4)").sql(close);
+        }
     }
 
     fn read(&self, w: &mut Writer<'_>, column: &Column) {
