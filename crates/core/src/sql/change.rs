@@ -3,7 +3,7 @@
 
 use super::eligible::Eligible;
 use super::transform::{Transform, assignments};
-use super::window::{Window, WindowSql};
+use super::window::{KeyColumn, Window, WindowSql};
 use super::{Bound, Writer, dialect};
 use crate::catalog::{Column, Engine};
 use crate::name::TableName;
@@ -106,19 +106,24 @@ impl ChangeSql {
             // A single column's list stands alone, because InnoDB would wait for every locked row
             // of the bounds.
             self.window.write_bounds(&mut w, window);
-            w.sql("(").joined(columns, ", ", |w, c| {
-                w.ident(&c.0.name);
-            });
-            let postgres = self.window.engine == Engine::Postgres;
-            w.sql(if postgres { ") IN (VALUES " } else { ") IN (" });
-            w.joined(padded(keys), ", ", |w, key| {
-                w.sql("(");
-                w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
-                    w.dialect().bound(w, &c.0, v.clone());
+            if self.window.engine == Engine::MySql {
+                // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written.
+                write_alternatives(&mut w, columns, keys);
+            } else {
+                w.sql("(").joined(columns, ", ", |w, c| {
+                    w.ident(&c.0.name);
+                });
+                let postgres = self.window.engine == Engine::Postgres;
+                w.sql(if postgres { ") IN (VALUES " } else { ") IN (" });
+                w.joined(padded(keys), ", ", |w, key| {
+                    w.sql("(");
+                    w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
+                        w.dialect().bound(w, &c.0, v.clone());
+                    });
+                    w.sql(")");
                 });
                 w.sql(")");
-            });
-            w.sql(")");
+            }
         }
         w.sql(" AND ");
         self.eligible.write(&mut w);
@@ -213,6 +218,19 @@ fn write_in(w: &mut Writer<'_>, column: &Column, values: &[Value]) {
     w.ident(&column.name).sql(" IN (");
     w.joined(padded(values), ", ", |w, v| {
         w.dialect().bound(w, column, v.clone());
+    });
+    w.sql(")");
+}
+
+/// `((a = … AND b = …) OR …)`: one of the keys.
+fn write_alternatives(w: &mut Writer<'_>, columns: &[KeyColumn], keys: &[Key]) {
+    w.sql("(").joined(padded(keys), " OR ", |w, key| {
+        w.sql("(");
+        w.joined(columns.iter().zip(key), " AND ", |w, (c, v)| {
+            w.ident(&c.0.name).sql(" = ");
+            w.dialect().bound(w, &c.0, v.clone());
+        });
+        w.sql(")");
     });
     w.sql(")");
 }
