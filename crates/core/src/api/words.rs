@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A fixed list of words; made by [`words!`].
+/// A fixed list of words; made by the macro `words!`.
 pub trait Word: Copy + PartialEq + 'static {
     /// Every word with its spelling, in the order in which the manual names them.
     const ALL: &'static [(Self, &'static str)];
