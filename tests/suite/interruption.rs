@@ -378,6 +378,8 @@ struct Application {
 impl Application {
     fn start(world: &World, database: &Database) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        // A pool is made inside of the runtime that it will live in.
+        let _inside = world.handle().enter();
         let link = Link::open(
             &database.endpoint,
             database.server,
