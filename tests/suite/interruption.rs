@@ -82,20 +82,19 @@ fn operator_is_killed(world: &World, server: Server) -> Result<()> {
 fn operator_stands_still(world: &World, server: Server) -> Result<()> {
     let database = world.database(server, "operator_stands_still")?;
     let trial = Trial::begin(world, database)?;
-    let mut first = trial.operator(world)?;
-    let mut second = trial.operator(world)?;
+    let mut operators = [trial.operator(world)?, trial.operator(world)?];
     let token = trial.stage.run_now()?;
     for mark in trial.marks(2)? {
         trial.wait_until_left(world, mark)?;
         // Whoever leads stands still; the other takes the Lease over and goes on …
         let leader = trial.leader(world)?;
-        let (still, other) = if leader == first.settings.identity {
-            (&first, &second)
+        let (still, other) = if leader == operators[0].settings.identity {
+            (0, 1)
         } else {
-            (&second, &first)
+            (1, 0)
         };
-        still.signal("STOP")?;
-        let wanted = other.settings.identity.clone();
+        operators[still].signal("STOP")?;
+        let wanted = operators[other].settings.identity.clone();
         wait_for("the other operator leads", Duration::from_mins(2), || {
             let leader = trial.leader(world)?;
             Ok(if leader == wanted {
@@ -114,11 +113,15 @@ fn operator_stands_still(world: &World, server: Server) -> Result<()> {
                 Err(format!("{now} rows are left"))
             })
         })?;
-        still.signal("CONT")?;
+        operators[still].signal("CONT")?;
+        // Who has lost the Lease ends; another process comes in its place, as in its Pod.
+        operators[still].wait_ended(Duration::from_mins(1))?;
+        operators[still] = trial.operator(world)?;
     }
     let outcome = trial.end(world, &token);
-    first.kill()?;
-    second.kill()?;
+    for operator in &mut operators {
+        operator.kill()?;
+    }
     outcome
 }
 

@@ -99,6 +99,11 @@ impl Operator {
     /// Asks it to end, and fails when it has not within the deadline.
     pub(crate) fn terminate(&mut self, deadline: Duration) -> Result<()> {
         self.signal("TERM")?;
+        self.wait_ended(deadline)
+    }
+
+    /// Waits until it has ended, and fails when it has not within the deadline.
+    pub(crate) fn wait_ended(&mut self, deadline: Duration) -> Result<()> {
         let end = Instant::now() + deadline;
         loop {
             if self.child.try_wait()?.is_some() {
@@ -106,10 +111,7 @@ impl Operator {
             }
             if Instant::now() >= end {
                 self.kill()?;
-                bail!(
-                    "the operator had not ended {} s after SIGTERM",
-                    deadline.as_secs()
-                );
+                bail!("the operator had not ended within {} s", deadline.as_secs());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
