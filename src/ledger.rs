@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oubliette_core::api::reason::Reason;
 use oubliette_core::ledger::{
-    CheckpointRow, Evidence, Ledger, NewRun, Owner, RunRow, Tally, VERSION, printed,
+    CheckpointRow, Evidence, Ledger, NewRun, Owner, RunRow, TABLES, Tally, VERSION, printed,
 };
 use oubliette_core::report::RuleRun;
 use oubliette_core::run::Saved;
@@ -20,6 +20,9 @@ const LEDGER_TIMEOUTS: Timeouts = Timeouts {
     lock: Duration::from_secs(40),
     statement: Duration::from_mins(1),
 };
+
+/// How often the ledger's creation is begun anew.
+const CREATIONS: u32 = 3;
 
 /// Why the ledger could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -101,13 +104,19 @@ impl Store {
             ledger,
             database: database.clone(),
         };
-        if !store.is_present().await? {
-            store.create().await?;
+        let mut created = 0;
+        while !store.is_present().await? {
+            // Two that create it at once collide in the catalog, whatever IF NOT EXISTS says.
+            match store.create().await {
+                Ok(()) | Err(LedgerFault::Database(_)) if created < CREATIONS => created += 1,
+                outcome => outcome?,
+            }
         }
         let claim = store.ledger.claim(&owner.cluster, &owner.database);
         let mut row = store.meta().await?;
         if row.is_none() {
             let mut tx = store.begin().await?;
+            tx.change(&store.ledger.first_head()).await?;
             tx.change(&claim).await?;
             finish(tx).await?;
             row = store.meta().await?;
@@ -137,7 +146,8 @@ impl Store {
 
     /// Whether the ledger's tables are there.
     pub async fn is_present(&self) -> Result<bool, LedgerFault> {
-        Ok(!self.read(&self.ledger.present()).await?.is_empty())
+        let found = self.read(&self.ledger.present()).await?.len();
+        Ok(found >= TABLES.len())
     }
 
     /// A ledger without a look at its owner: for `oubliette ledger adopt`.

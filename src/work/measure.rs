@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use oubliette_core::catalog::Engine;
 use oubliette_core::plan::{Draft, Facts, RuleDraft, RuleFacts, reads_whole_table};
-use oubliette_core::sql::{CountSql, Depth, Window};
+use oubliette_core::sql::{Bound, CountSql, Depth, Window};
 use oubliette_core::value::Key;
 
 use super::batch::count;
@@ -86,15 +87,16 @@ async fn measure_rule(
         related: vec![0; rule.nodes.len()],
         ..RuleFacts::default()
     };
+    let mut asked = false;
     let mut windows = Windows::new(gentle);
     while let Some((mut window, width)) = windows.next() {
+        if window.after.is_some() && !asked {
+            asked = true;
+            facts.unindexed = unindexed(database, rule, &window).await?;
+        }
         let started = Instant::now();
         let mut tx = database.begin(Access::ReadOnly).await?;
         let sql = &rule.count.window;
-        if window.after.is_some() && !facts.unindexed {
-            let explained = tx.explained(&sql.explain_probe(&window, EXPLAINED)).await?;
-            facts.unindexed = reads_whole_table(sql.engine, &explained);
-        }
         let end = tx.rows(&sql.probe(&window, width)).await?;
         let end = end.first().map(|row| sql.key_of(row));
         window.upto.clone_from(&end);
@@ -115,6 +117,20 @@ async fn measure_rule(
         windows.took(end, started.elapsed()).await;
     }
     Ok(facts)
+}
+
+/// Whether the database has no other way to the end of a window than reading the whole table.
+async fn unindexed(database: &Database, rule: &RuleDraft, window: &Window) -> Result<bool, Fault> {
+    let sql = &rule.count.window;
+    let mut tx = database.begin(Access::ReadOnly).await?;
+    if sql.engine == Engine::Postgres {
+        // Without statistics it prefers to read and sort a small table whatever its indexes.
+        tx.change(&Bound::fixed("SET LOCAL enable_seqscan = off", Vec::new()))
+            .await?;
+    }
+    let explained = tx.explained(&sql.explain_probe(window, EXPLAINED)).await?;
+    tx.rollback().await;
+    Ok(reads_whole_table(sql.engine, &explained))
 }
 
 /// The nodes from the rule's table down to node `i`.

@@ -2,6 +2,7 @@
 //! `oubliette_core`'s decisions; knows no Kubernetes, so that the CLI does the same.
 
 mod batch;
+mod close;
 mod inspect;
 pub mod job;
 pub mod look;

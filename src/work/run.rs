@@ -4,14 +4,15 @@
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::Pads;
-use oubliette_core::ledger::{CheckpointRow, Evidence, Ledger, NewRun, RunRow};
+use oubliette_core::ledger::{CheckpointRow, Ledger, NewRun, RunRow};
 use oubliette_core::plan::{ApprovedPlan, Plan};
-use oubliette_core::report::{Phase, RuleRun, RunOutcome, RunReport, TableCount};
+use oubliette_core::report::{Phase, RuleRun, RunOutcome, RunReport};
 use oubliette_core::run::{Halt, Lane, PaceSettings, Saved, Style};
 use oubliette_core::sql::Window;
 use secrecy::ExposeSecret;
 
 use super::batch::Step;
+use super::close::{Ending, untouched};
 use super::inspect::{failed, plan};
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
 use super::meter::Meter;
@@ -59,7 +60,7 @@ async fn attempt(
     }
     let told = *stop.borrow();
     if let Some(why) = told {
-        return abandon(&store, open.as_ref(), why).await;
+        return abandon(job, &store, open.as_ref(), why).await;
     }
     let as_of = match &open {
         Some(run) => run.as_of.parse().map_err(|_| malformed("as_of"))?,
@@ -70,11 +71,14 @@ async fn attempt(
         () = stopped(stop) => {
             let told = *stop.borrow();
             let why = told.unwrap_or(StopWhy::Shutdown);
-            return abandon(&store, open.as_ref(), why).await;
+            return abandon(job, &store, open.as_ref(), why).await;
         }
     };
     let (approved, row, taken) = match open {
-        Some(row) => match resume(&store, planned, &row).await? {
+        Some(row) => match resume(job, &store, planned, &row)
+            .await
+            .map_err(|f| refused(&f))?
+        {
             Ok((approved, taken)) => (approved, row, taken),
             Err(drifted) => return Ok(drifted),
         },
@@ -103,6 +107,7 @@ fn recorded(row: &RunRow) -> Result<JobOutcome, JobOutcome> {
 
 /// A stop before the run's work began or was taken over.
 async fn abandon(
+    job: &Job,
     store: &Store,
     open: Option<&RunRow>,
     why: StopWhy,
@@ -110,40 +115,52 @@ async fn abandon(
     if why.abandons()
         && let Some(row) = open
     {
-        let taken = store.take_over(&row.id).await.map_err(|f| refused(&f))?;
-        let report = report(
-            row,
-            Vec::new(),
-            RunOutcome::Stopped(Reason::Abandoned),
-            None,
-        )?;
-        end(store, row, taken.epoch, "abandoned", &report)
+        let outcome = RunOutcome::Stopped(Reason::Abandoned);
+        give_up(job, store, row, "abandoned", outcome)
             .await
             .map_err(|f| refused(&f))?;
     }
     Ok(JobOutcome::Stopped(why))
 }
 
+/// Takes a run over to end it.
+async fn give_up(
+    job: &Job,
+    store: &Store,
+    row: &RunRow,
+    state: &str,
+    outcome: RunOutcome,
+) -> Result<RunReport, LedgerFault> {
+    let epoch = store.take_over(&row.id).await?.epoch;
+    let steps = store.finished_steps(&row.id).await?;
+    let ending = Ending {
+        job,
+        store,
+        row,
+        epoch,
+    };
+    ending.cut_short(steps, state, outcome).await
+}
+
 type Resumed = Result<(ApprovedPlan, Taken), JobOutcome>;
 
 /// Plans again with the recorded instant; a plan with another digest is not the one that was
 /// approved. Limits are not asked again: what is left is less than what they allowed.
-async fn resume(store: &Store, planned: Plan, row: &RunRow) -> Result<Resumed, JobOutcome> {
-    let taken = store.take_over(&row.id).await.map_err(|f| refused(&f))?;
+async fn resume(
+    job: &Job,
+    store: &Store,
+    planned: Plan,
+    row: &RunRow,
+) -> Result<Resumed, LedgerFault> {
     if planned.report().digest.to_string() != row.plan {
-        let steps = store
-            .finished_steps(&row.id)
-            .await
-            .map_err(|f| refused(&f))?;
-        let run = report(row, steps, RunOutcome::Stopped(Reason::Drifted), None)?;
-        end(store, row, taken.epoch, "drifted", &run)
-            .await
-            .map_err(|f| refused(&f))?;
+        let outcome = RunOutcome::Stopped(Reason::Drifted);
+        let run = give_up(job, store, row, "drifted", outcome).await?;
         return Ok(Err(JobOutcome::Ran {
             plan: Some(planned.report().clone()),
             run,
         }));
     }
+    let taken = store.take_over(&row.id).await?;
     Ok(Ok((planned.resume(), taken)))
 }
 
@@ -166,6 +183,7 @@ async fn begin(
         plan: approved.digest().to_string(),
         as_of: approved.as_of().to_string(),
         started_at: Timestamp::now().to_string(),
+        steps: serde_json::to_string(&untouched(&approved)).map_err(|_| malformed("steps"))?,
     };
     let checkpoints = checkpoints(job, &approved);
     let targets: Vec<i32> = approved
@@ -266,7 +284,6 @@ impl Run<'_> {
         let mut steps = self.store.finished_steps(&self.row.id).await?;
         let before: i64 = taken.checkpoints.iter().map(|c| c.saved.n).sum();
         let meter = Meter::new(progress, before, self.plan.report());
-        let mut evidence = None;
         for (step, _) in (0_i32..).zip(self.plan.rules()).skip(steps.len()) {
             let mut rows: Vec<CheckpointRow> = taken
                 .checkpoints
@@ -275,27 +292,9 @@ impl Run<'_> {
                 .cloned()
                 .collect();
             match Box::pin(self.step(step, &mut rows, pads.as_ref(), &meter, stop)).await? {
-                Stepped::Ended(walked) => return self.ended(walked, steps, evidence).await,
+                Stepped::Ended(walked) => return self.ended(walked, steps).await,
                 Stepped::Done(done) => {
-                    let head = self
-                        .store
-                        .finish_step(
-                            &self.row.id,
-                            self.epoch,
-                            step,
-                            &Evidence {
-                                run: &self.row.id,
-                                policy: &format!(
-                                    "{}/{}",
-                                    self.job.policy.namespace, self.job.policy.name
-                                ),
-                                plan: self.plan.digest(),
-                                step: &done,
-                                finished_at: Timestamp::now(),
-                            },
-                        )
-                        .await?;
-                    evidence = head.parse().ok();
+                    self.ending().finish_step(steps.len(), &done).await?;
                     steps.push(done);
                 }
             }
@@ -308,10 +307,24 @@ impl Run<'_> {
         } else {
             RunOutcome::Completed
         };
-        if evidence.is_none() {
-            evidence = self.store.head().await?.0.parse().ok();
+        let run = self.ending().end(steps, "done", outcome).await?;
+        Ok(self.ran(run))
+    }
+
+    fn ending(&self) -> Ending<'_> {
+        Ending {
+            job: self.job,
+            store: self.store,
+            row: self.row,
+            epoch: self.epoch,
         }
-        self.end("done", steps, outcome, evidence).await
+    }
+
+    fn ran(&self, run: RunReport) -> JobOutcome {
+        JobOutcome::Ran {
+            plan: Some(self.plan.report().clone()),
+            run,
+        }
     }
 
     /// Walks one rule with all of its workers, then verifies.
@@ -409,55 +422,15 @@ impl Run<'_> {
         match verify(&verification, saved, stop).await? {
             Verified::Ended(ended) => Ok(Stepped::Ended(ended)),
             Verified::Classed(residual) => {
-                let changed = self.changed(step).await?;
-                Ok(Stepped::Done(RuleRun {
-                    rule: rule.name.clone(),
-                    cutoff: rule.cutoff,
-                    changed,
-                    residual,
-                }))
+                let done = self.ending().done(index).await?;
+                let done = done.ok_or(LedgerFault::Malformed("run"))?;
+                Ok(Stepped::Done(RuleRun { residual, ..done }))
             }
         }
     }
 
-    /// Rows changed by a step, as the ledger has them, per table.
-    async fn changed(&self, step: i32) -> Result<Vec<TableCount>, LedgerFault> {
-        let totals = self.store.totals(&self.row.id).await?;
-        let of = |target: i32| -> i64 {
-            totals
-                .iter()
-                .filter(|t| t.step == step && t.target == target)
-                .map(|t| t.n)
-                .sum()
-        };
-        let index = usize::try_from(step).unwrap_or(usize::MAX);
-        let Some(rule) = self.plan.rules().get(index) else {
-            return Ok(Vec::new());
-        };
-        let related: Vec<TableCount> = (1_i32..)
-            .zip(&rule.nodes)
-            .map(|(target, node)| TableCount {
-                table: node.depth.table.to_string(),
-                effect: node.effect,
-                rows: of(target),
-            })
-            .collect();
-        let own = of(0) - related.iter().map(|t| t.rows).sum::<i64>();
-        let own = TableCount {
-            table: rule.change.window.table.to_string(),
-            effect: rule.effect,
-            rows: own,
-        };
-        Ok(std::iter::once(own).chain(related).collect())
-    }
-
     /// A step that did not come to its end.
-    async fn ended(
-        &self,
-        walked: Walked,
-        mut steps: Vec<RuleRun>,
-        evidence: Option<oubliette_core::digest::Digest>,
-    ) -> Result<JobOutcome, LedgerFault> {
+    async fn ended(&self, walked: Walked, steps: Vec<RuleRun>) -> Result<JobOutcome, LedgerFault> {
         let (state, outcome) = match walked {
             Walked::Done => return Err(LedgerFault::Malformed("checkpoint")),
             Walked::Stopped(why) if !why.abandons() => return Ok(JobOutcome::Stopped(why)),
@@ -476,33 +449,8 @@ impl Run<'_> {
             Walked::Halted(Halt::Ceiling) => ("done", RunOutcome::Stopped(Reason::CeilingReached)),
             Walked::Halted(Halt::Fault(reason)) => ("done", RunOutcome::Failed(reason)),
         };
-        let step = i32::try_from(steps.len()).unwrap_or(i32::MAX);
-        if let Some(rule) = self.plan.rules().get(steps.len()) {
-            steps.push(RuleRun {
-                rule: rule.name.clone(),
-                cutoff: rule.cutoff,
-                changed: self.changed(step).await?,
-                residual: oubliette_core::report::Residual::default(),
-            });
-        }
-        self.end(state, steps, outcome, evidence).await
-    }
-
-    async fn end(
-        &self,
-        state: &str,
-        steps: Vec<RuleRun>,
-        outcome: RunOutcome,
-        evidence: Option<oubliette_core::digest::Digest>,
-    ) -> Result<JobOutcome, LedgerFault> {
-        let Ok(run) = report(self.row, steps, outcome, evidence) else {
-            return Err(LedgerFault::Malformed("run"));
-        };
-        end(self.store, self.row, self.epoch, state, &run).await?;
-        Ok(JobOutcome::Ran {
-            plan: Some(self.plan.report().clone()),
-            run,
-        })
+        let run = self.ending().cut_short(steps, state, outcome).await?;
+        Ok(self.ran(run))
     }
 }
 
@@ -512,38 +460,6 @@ fn reason_passes(reason: Reason) -> bool {
         reason,
         Reason::Unreachable | Reason::RowsLocked | Reason::RunFailed
     )
-}
-
-fn report(
-    row: &RunRow,
-    rules: Vec<RuleRun>,
-    outcome: RunOutcome,
-    evidence: Option<oubliette_core::digest::Digest>,
-) -> Result<RunReport, JobOutcome> {
-    Ok(RunReport {
-        run: row.id.clone(),
-        plan: row.plan.parse().map_err(|_| malformed("plan"))?,
-        as_of: row.as_of.parse().map_err(|_| malformed("as_of"))?,
-        started_at: row
-            .started_at
-            .parse()
-            .map_err(|_| malformed("started_at"))?,
-        finished_at: Timestamp::now(),
-        outcome,
-        rules,
-        evidence,
-    })
-}
-
-async fn end(
-    store: &Store,
-    row: &RunRow,
-    epoch: i64,
-    state: &str,
-    run: &RunReport,
-) -> Result<(), LedgerFault> {
-    let json = serde_json::to_string(run).map_err(|_| LedgerFault::Malformed("run"))?;
-    store.finish_run(&row.id, epoch, state, &json).await
 }
 
 fn refused(fault: &LedgerFault) -> JobOutcome {

@@ -11,6 +11,7 @@ mod case;
 mod chart;
 mod cluster;
 mod controller;
+mod commits;
 mod database;
 mod engine;
 mod expect;
@@ -21,6 +22,7 @@ mod operator;
 mod printed;
 mod privacy;
 mod proxy;
+mod races;
 mod render;
 mod rig;
 mod rights;
@@ -55,6 +57,8 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(privacy::cases());
     cases.extend(render::cases());
     cases.extend(engine::cases());
+    cases.extend(races::cases());
+    cases.extend(commits::cases());
     cases.extend(rights::cases());
     Ok(cases)
 }

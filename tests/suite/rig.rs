@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 use oubliette::database::{self, ConnectSettings, DeclaredEngine, Timeouts, Tls};
+use oubliette::metrics::Metrics;
 use oubliette::work::job::{Job, JobKind, JobOutcome, Pacing, PolicyRef, StopWhy};
 use oubliette::work::perform;
+use oubliette_core::digest::Digest;
 use oubliette_core::ledger::Owner;
 use oubliette_core::plan::{Intent, Refusal};
 use oubliette_core::policy::Mandate;
@@ -21,7 +23,8 @@ use tokio::sync::watch;
 
 use crate::case::Server;
 use crate::cluster::documents;
-use crate::sql::{Database, Link, TextRow, next_number};
+use crate::sql::{Database, Link, Session, TextRow, next_number};
+use crate::wait::{PATIENCE, wait_for};
 use crate::world::World;
 
 /// The key of the pseudonyms in these cases.
@@ -45,6 +48,8 @@ pub(crate) struct Rig<'w> {
     /// As whom, instead of the administrator.
     pub(crate) login: Option<(String, String)>,
     pub(crate) reading: Timeouts,
+    /// Where batches are counted.
+    pub(crate) metrics: Metrics,
 }
 
 /// A job under way.
@@ -122,6 +127,7 @@ impl<'w> Rig<'w> {
                 lock: Duration::from_secs(5),
                 statement: Duration::from_mins(1),
             },
+            metrics: Metrics::new(),
             database,
         })
     }
@@ -280,7 +286,7 @@ impl<'w> Rig<'w> {
                 JobKind::Run { .. } => Intent::Enforce,
             },
             kind,
-            metrics: oubliette::metrics::Metrics::new(),
+            metrics: self.metrics.clone(),
             now: self.now,
         })
     }
@@ -352,6 +358,77 @@ impl<'w> Rig<'w> {
             bail!("expected a completed run, got {run:?}");
         }
         Ok(counts(&run))
+    }
+
+    /// A session in a transaction that has run these statements.
+    pub(crate) fn holding(&self, statements: &str) -> Result<Session> {
+        let statements = self.database.fill(statements);
+        self.block_on(async {
+            let mut session = self.link().session().await?;
+            session.execute("BEGIN").await?;
+            session.execute(&statements).await?;
+            Ok(session)
+        })
+    }
+
+    /// Runs statements in a session.
+    pub(crate) fn in_session(&self, session: &mut Session, sql: &str) -> Result<u64> {
+        let sql = self.database.fill(sql);
+        self.block_on(session.execute(&sql))
+    }
+
+    /// Waits until a statement in this database waits for a lock.
+    pub(crate) fn wait_for_a_waiter(&self) -> Result<()> {
+        self.wait_for_waiters(1)
+    }
+
+    /// Waits until so many statements in this database wait for locks.
+    pub(crate) fn wait_for_waiters(&self, number: i64) -> Result<()> {
+        let query = if self.server.is_postgres() {
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        } else {
+            "SELECT count(*) FROM information_schema.innodb_trx t \
+             JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
+             WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'"
+        };
+        self.wait_until(query, |n| n >= number)
+    }
+
+    /// Waits until the number of a query is as wanted.
+    pub(crate) fn wait_until(&self, query: &str, wanted: impl Fn(i64) -> bool) -> Result<()> {
+        wait_for(query, PATIENCE, || {
+            let n = self.number(query)?;
+            Ok(if wanted(n) {
+                Ok(())
+            } else {
+                Err(n.to_string())
+            })
+        })
+    }
+
+    /// The evidence chain holds together from its first link to the head.
+    pub(crate) fn expect_a_whole_chain(&self) -> Result<()> {
+        let links = self.rows(&format!(
+            "SELECT body, previous, hash FROM {} ORDER BY seq",
+            self.ledger("evidence")
+        ))?;
+        let mut head = String::new();
+        for link in &links {
+            let [Some(body), Some(previous), Some(hash)] = link.as_slice() else {
+                bail!("a link has no body")
+            };
+            let ours = Digest::of_bytes(format!("{head}\n{body}")).to_string();
+            if *previous != head || *hash != ours {
+                bail!("the chain breaks at {hash}");
+            }
+            head = ours;
+        }
+        let stored = self.rows(&format!("SELECT hash FROM {}", self.ledger("chain_head")))?;
+        if stored != [[Some(head)]] {
+            bail!("the head is not the last link's hash");
+        }
+        Ok(())
     }
 
     /// The ledger holds no key of a row: cursors and ranges are cleared.

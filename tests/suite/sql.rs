@@ -150,12 +150,37 @@ impl Link {
             .ok_or_else(|| anyhow!("expected a number from {}, got {text:?}", abridged(sql)))
     }
 
+    /// One connection of its own, for a transaction that is held open.
+    pub(crate) async fn session(&self) -> Result<Session> {
+        Ok(match &self.pool {
+            Pool::Postgres(pool) => Session::Postgres(pool.acquire().await?.detach()),
+            Pool::MySql(pool) => Session::MySql(pool.acquire().await?.detach()),
+        })
+    }
+
     /// Closes its connections.
     pub(crate) async fn close(&self) {
         match &self.pool {
             Pool::Postgres(pool) => pool.close().await,
             Pool::MySql(pool) => pool.close().await,
         }
+    }
+}
+
+/// One connection.
+pub(crate) enum Session {
+    Postgres(sqlx::PgConnection),
+    MySql(sqlx::MySqlConnection),
+}
+
+impl Session {
+    /// Runs statements, separated by semicolons.
+    pub(crate) async fn execute(&mut self, sql: &str) -> Result<u64> {
+        let done = match self {
+            Self::Postgres(session) => session.execute(raw(sql)).await.map(|d| d.rows_affected()),
+            Self::MySql(session) => session.execute(raw(sql)).await.map(|d| d.rows_affected()),
+        };
+        done.with_context(|| format!("failed to execute {}", abridged(sql)))
     }
 }
 

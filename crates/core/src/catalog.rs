@@ -220,11 +220,12 @@ pub enum ColumnKind {
 pub struct Index {
     /// Its name.
     pub name: String,
-    /// Leading columns in order; an expression ends the list.
+    /// Leading columns in order; an expression or a prefix ends the list.
     pub columns: Vec<Ident>,
     /// Whether it is unique.
     pub unique: bool,
-    /// Whether it is partial, invalid, or ignored by the planner: of no use to a walk.
+    /// Whether it is partial, invalid, ignored by the planner, or has parts that are not in
+    /// `columns`: of no use to a walk.
     pub partial_or_invalid: bool,
 }
 

@@ -305,7 +305,11 @@ async fn indexes(tx: &mut Tx, of: &TableName) -> Result<(Vec<Ident>, Vec<Index>)
             (Some(column), Some(index)) if !prefix && !ended.contains(&name) => {
                 index.columns.push(ident(&column)?);
             }
-            _ => {
+            (_, last) => {
+                // What is left of the list is neither unique nor an order to walk in.
+                if let Some(index) = last {
+                    index.partial_or_invalid = true;
+                }
                 ended.insert(name);
             }
         }

@@ -293,7 +293,10 @@ async fn indexes(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         let unique = a.yes()?;
         let usable = a.yes()?;
         let leading: Vec<Option<String>> = a.json()?;
+        let parts = leading.len();
         let leading: Vec<String> = leading.into_iter().map_while(|column| column).collect();
+        // What is left of a list cut short is neither unique nor an order to walk in.
+        let whole = leading.len() == parts;
         let key: Vec<String> = a.json()?;
         if primary {
             found.table.primary_key = idents(&key)?;
@@ -302,7 +305,7 @@ async fn indexes(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
             name,
             columns: idents(&leading)?,
             unique,
-            partial_or_invalid: !usable,
+            partial_or_invalid: !(usable && whole),
         });
     }
     Ok(())

@@ -54,11 +54,7 @@ impl Ledger {
             }
             all.push(w.finish());
         }
-        let mut w = self.writer();
-        self.insert_new(&mut w, "chain_head");
-        w.sql("(id, hash, length) VALUES (1, '', 0)");
-        self.unless_present(&mut w);
-        all.push(w.finish());
+        all.push(self.first_head());
         all
     }
 
@@ -90,21 +86,37 @@ impl Ledger {
         }
     }
 
-    /// Whether the ledger's tables exist: one row per table.
+    /// One row for each of the ledger's tables that exists: as many as `TABLES` where nobody died
+    /// while creating them.
     pub fn present(&self) -> Bound {
+        let mut w = self.writer();
         if self.engine.is_innodb() {
-            let meta = format!("{}_meta", self.place);
-            Bound::fixed(
+            w.sql(
                 "SELECT 1 FROM information_schema.tables \
-                 WHERE table_schema = DATABASE() AND table_name = ?",
-                vec![Value::Text(meta)],
-            )
+                 WHERE table_schema = DATABASE() AND table_name IN (",
+            );
+            w.joined(super::TABLES, ", ", |w, name| {
+                w.bind(Value::Text(format!("{}_{name}", self.place)));
+            });
         } else {
-            Bound::fixed(
-                "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'meta'",
-                vec![Value::Text(self.place.as_str().to_owned())],
-            )
+            w.sql("SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = ")
+                .bind(Value::Text(self.place.as_str().to_owned()))
+                .sql(" AND tablename IN (");
+            w.joined(super::TABLES, ", ", |w, name| {
+                w.bind(Value::Text((*name).to_owned()));
+            });
         }
+        w.sql(")");
+        w.finish()
+    }
+
+    /// The head of an empty chain; changes nothing where there is one.
+    pub fn first_head(&self) -> Bound {
+        let mut w = self.writer();
+        self.insert_new(&mut w, "chain_head");
+        w.sql("(id, hash, length) VALUES (1, '', 0)");
+        self.unless_present(&mut w);
+        w.finish()
     }
 
     /// The grants a user needs on a ledger that somebody else has created.
@@ -153,10 +165,10 @@ const CREATE: &[(&str, &str, &str)] = &[
         "run",
         "id text PRIMARY KEY, policy_uid text NOT NULL, policy text NOT NULL, plan text NOT NULL, \
          as_of text NOT NULL, epoch bigint NOT NULL, state text NOT NULL, started_at text NOT NULL, \
-         report text",
+         steps text NOT NULL, report text",
         "id varchar(190) PRIMARY KEY, policy_uid varchar(64) NOT NULL, policy varchar(512) NOT NULL, \
          plan varchar(100) NOT NULL, as_of varchar(40) NOT NULL, epoch bigint NOT NULL, \
-         state varchar(20) NOT NULL, started_at varchar(40) NOT NULL, report longtext, \
+         state varchar(20) NOT NULL, started_at varchar(40) NOT NULL, steps longtext NOT NULL, report longtext, \
          KEY (policy_uid, state)",
     ),
     (

@@ -31,6 +31,8 @@ pub struct NewRun {
     pub as_of: String,
     /// When it was recorded, RFC 3339.
     pub started_at: String,
+    /// Its steps with nothing done yet, JSON.
+    pub steps: String,
 }
 
 /// A run as recorded.
@@ -48,6 +50,8 @@ pub struct RunRow {
     pub state: String,
     /// RFC 3339.
     pub started_at: String,
+    /// Its steps with nothing done yet, JSON.
+    pub steps: String,
     /// The report as JSON, once the run has ended.
     pub report: Option<String>,
 }
@@ -121,7 +125,7 @@ impl Ledger {
 
     fn select_run(&self) -> Writer<'static> {
         let mut w = self.writer();
-        w.sql("SELECT id, plan, as_of, epoch, state, started_at, report FROM ");
+        w.sql("SELECT id, plan, as_of, epoch, state, started_at, steps, report FROM ");
         self.table(&mut w, "run");
         w.sql(" WHERE ");
         w
@@ -129,7 +133,7 @@ impl Ledger {
 
     /// Reads a row of `run` or `open_runs`.
     pub fn read_run(row: &[Value]) -> Option<RunRow> {
-        let [id, plan, as_of, epoch, state, started_at, report] = row else {
+        let [id, plan, as_of, epoch, state, started_at, steps, report] = row else {
             return None;
         };
         Some(RunRow {
@@ -139,6 +143,7 @@ impl Ledger {
             epoch: epoch.as_int()?,
             state: state.as_text()?.to_owned(),
             started_at: started_at.as_text()?.to_owned(),
+            steps: steps.as_text()?.to_owned(),
             report: report.as_text().map(str::to_owned),
         })
     }
@@ -152,15 +157,20 @@ impl Ledger {
             plan,
             as_of,
             started_at,
+            steps,
         } = run;
         let mut w = self.writer();
         w.sql("INSERT INTO ");
         self.table(&mut w, "run");
-        w.sql(" (id, policy_uid, policy, plan, as_of, epoch, state, started_at) VALUES (");
+        w.sql(" (id, policy_uid, policy, plan, as_of, epoch, state, started_at, steps) VALUES (");
         for value in [id, policy_uid, policy, plan, as_of] {
             w.bind(text(value)).sql(", ");
         }
-        w.sql("0, 'open', ").bind(text(started_at)).sql(")");
+        w.sql("0, 'open', ")
+            .bind(text(started_at))
+            .sql(", ")
+            .bind(text(steps))
+            .sql(")");
         w.finish()
     }
 

@@ -178,7 +178,7 @@ fn draft_rule(
         .map_err(|r| refusals.extend(r))
         .ok();
     let mut nodes = graph::nodes(view, rule, table, refusals);
-    let ((mut eligible, cutoff), (key, primary)) = (eligible?, key?);
+    let ((mut eligible, cutoff), (key, index)) = (eligible?, key?);
     let effect = match &touch {
         Touch::Delete => Effect::Delete,
         Touch::Update(transforms) => {
@@ -195,7 +195,7 @@ fn draft_rule(
         engine: catalog.engine,
         table: table.name.clone(),
         key,
-        primary,
+        index,
     };
     let referenced = refer(&mut nodes);
     Some(RuleDraft {

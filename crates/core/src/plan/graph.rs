@@ -5,7 +5,7 @@ use super::Refusal;
 use super::draft::View;
 use super::guard::Touch;
 use crate::api::reason::Reason;
-use crate::catalog::{Catalog, OnDelete, Reference, Table};
+use crate::catalog::{Catalog, OnDelete, Reference, Table, TableKind};
 use crate::name::Ident;
 use crate::policy::{Related, RelatedAction, Rule};
 use crate::report;
@@ -74,6 +74,9 @@ impl<'a> Walk<'a> {
         parent: Option<usize>,
         above: &mut Vec<&'a Table>,
     ) {
+        if rows_go {
+            self.through_partitions(table);
+        }
         for reference in self
             .catalog
             .references
@@ -88,9 +91,41 @@ impl<'a> Walk<'a> {
                     if let Some(refusal) = unsupported(self.rule, reference, above) {
                         self.refusals.push(refusal);
                     } else {
-                        self.descend(reference, related, table, parent, above);
+                        self.descend(reference, related, table, (parent, rows_go), above);
                     }
                 }
+            }
+        }
+    }
+
+    /// References to a table that shares rows with this one: the partitioned table it is a part of,
+    /// or one of its own partitions. Their rows would go, too, and no decision names them.
+    fn through_partitions(&mut self, table: &Table) {
+        let leaves = |table: &Table| match &table.kind {
+            TableKind::Partitioned { leaves } => leaves.clone(),
+            _ => vec![table.name.clone()],
+        };
+        let own = leaves(table);
+        for reference in self
+            .catalog
+            .references
+            .iter()
+            .filter(|r| r.to != table.name)
+        {
+            let shared = self
+                .catalog
+                .tables
+                .get(&reference.to)
+                .is_some_and(|to| leaves(to).iter().any(|leaf| own.contains(leaf)));
+            if shared {
+                self.refusals.push(Refusal::of(
+                    &self.rule.name,
+                    Reason::ReferenceUnsupported,
+                    format!(
+                        "{} references {}, which shares rows with {}: write the rule for {}",
+                        reference.from, reference.to, table.name, reference.to
+                    ),
+                ));
             }
         }
     }
@@ -116,7 +151,7 @@ impl<'a> Walk<'a> {
         reference: &Reference,
         related: &'a Related,
         parent_table: &Table,
-        parent: Option<usize>,
+        (parent, parent_goes): (Option<usize>, bool),
         above: &mut Vec<&'a Table>,
     ) {
         let refuse = |reason, message: String| Refusal::of(&self.rule.name, reason, message);
@@ -181,6 +216,20 @@ impl<'a> Walk<'a> {
             }]),
         };
         let detach = matches!(related.action, RelatedAction::Detach);
+        if let (true, Touch::Update(transforms)) = (parent_goes, &touch)
+            && !transforms
+                .iter()
+                .any(|t| t.column.name == column.name && t.strategy == Strategy::Nullify)
+        {
+            self.refusals.push(refuse(
+                Reason::ConstraintConflict,
+                format!(
+                    "related {}: its rows stay and their parents in {} go, so {} must become NULL: \
+                     use Detach, or add the column with strategy Nullify",
+                    child.name, reference.to, column.name
+                ),
+            ));
+        }
         super::guard::table(self.view, self.rule, child, &touch, detach, self.refusals);
         let goes = matches!(touch, Touch::Delete);
         let index = self.nodes.len();

@@ -6,6 +6,7 @@ use super::draft::{Intent, RuleDraft, View, walkable};
 use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Table, TableKind};
 use crate::grants;
+use crate::name::Ident;
 use crate::policy::{Policy, Rule};
 use crate::sql::{KeyColumn, Transform};
 use crate::strategy::{PSEUDONYM_LENGTH, Strategy};
@@ -355,24 +356,28 @@ fn keys_and_references(s: &Subject<'_>) -> Vec<Found> {
     })
 }
 
-/// The key that rows are walked by: the primary key, or a unique index without NULLs.
-pub(super) fn usable_key(rule: &Rule, table: &Table) -> Result<(Vec<KeyColumn>, bool), Refusal> {
-    let usable = |names: &[crate::name::Ident]| -> Option<Vec<KeyColumn>> {
+/// The key that rows are walked by, and its index: the primary key, or a unique index without NULLs.
+pub(super) fn usable_key(
+    rule: &Rule,
+    table: &Table,
+) -> Result<(Vec<KeyColumn>, Option<Ident>), Refusal> {
+    let usable = |names: &[Ident]| -> Option<Vec<KeyColumn>> {
         let columns: Option<Vec<_>> = names.iter().map(|n| table.column(n)).collect();
         columns
             .filter(|c| !c.is_empty() && c.iter().all(|c| walkable(c) && !c.nullable))
             .map(|c| c.into_iter().cloned().map(KeyColumn).collect())
     };
+    let name = |text: &str| text.parse().ok();
     if let Some(key) = usable(&table.primary_key) {
-        return Ok((key, true));
+        return Ok((key, name("PRIMARY")));
     }
     let unique = table
         .indexes
         .iter()
         .filter(|i| i.unique && !i.partial_or_invalid)
-        .find_map(|i| usable(&i.columns));
+        .find_map(|i| Some((usable(&i.columns)?, name(&i.name))));
     if let Some(key) = unique {
-        return Ok((key, false));
+        return Ok(key);
     }
     let why = if table.primary_key.is_empty() {
         "it has no primary key and no unique index without NULLs".to_owned()

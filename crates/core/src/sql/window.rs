@@ -2,7 +2,7 @@
 
 use super::{Bound, Writer, dialect};
 use crate::catalog::{Column, Engine};
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::value::{Key, Value};
 
 /// A column of the walked key.
@@ -28,8 +28,8 @@ pub struct WindowSql {
     pub table: TableName,
     /// The key's columns in order.
     pub key: Vec<KeyColumn>,
-    /// Whether the key is the primary key (InnoDB is told to walk by it).
-    pub primary: bool,
+    /// The key's index, by which InnoDB is told to walk.
+    pub index: Option<Ident>,
 }
 
 impl WindowSql {
@@ -60,8 +60,15 @@ impl WindowSql {
     /// `FROM` the table, with the index hint that keeps InnoDB on the key.
     pub(super) fn write_from(&self, w: &mut Writer<'_>) {
         w.sql(" FROM ").table(&self.table);
-        if self.engine.is_innodb() && self.primary {
-            w.sql(" FORCE INDEX (PRIMARY)");
+        self.write_hint(w);
+    }
+
+    /// The index hint, where there is one.
+    pub(super) fn write_hint(&self, w: &mut Writer<'_>) {
+        if self.engine.is_innodb()
+            && let Some(index) = &self.index
+        {
+            w.sql(" FORCE INDEX (").ident(index).sql(")");
         }
     }
 

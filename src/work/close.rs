@@ -1,0 +1,145 @@
+//! How a run ends in the ledger, whoever ends it: what its steps did is told from the ledger's own
+//! counts, and every step that changed a row has its link in the evidence chain.
+
+use jiff::Timestamp;
+use oubliette_core::digest::Digest;
+use oubliette_core::ledger::{Evidence, RunRow};
+use oubliette_core::plan::ApprovedPlan;
+use oubliette_core::report::{Residual, RuleRun, RunOutcome, RunReport, TableCount};
+
+use super::job::Job;
+use crate::ledger::{LedgerFault, Store};
+
+/// A run as whoever ends it holds it.
+#[derive(Clone, Copy)]
+pub(super) struct Ending<'a> {
+    pub(super) job: &'a Job,
+    pub(super) store: &'a Store,
+    pub(super) row: &'a RunRow,
+    pub(super) epoch: i64,
+}
+
+/// The steps of a plan with nothing done yet: recorded with the run, so that it can be told what an
+/// interrupted step did when its policy is no longer there to plan from.
+pub(super) fn untouched(plan: &ApprovedPlan) -> Vec<RuleRun> {
+    plan.rules()
+        .iter()
+        .map(|rule| {
+            let own = TableCount {
+                table: rule.change.window.table.to_string(),
+                effect: rule.effect,
+                rows: 0,
+            };
+            let related = rule.nodes.iter().map(|node| TableCount {
+                table: node.depth.table.to_string(),
+                effect: node.effect,
+                rows: 0,
+            });
+            RuleRun {
+                rule: rule.name.clone(),
+                cutoff: rule.cutoff,
+                changed: std::iter::once(own).chain(related).collect(),
+                residual: Residual::default(),
+            }
+        })
+        .collect()
+}
+
+impl Ending<'_> {
+    /// What a step has done so far, as the ledger has it; `None`: the run has no such step.
+    pub(super) async fn done(&self, step: usize) -> Result<Option<RuleRun>, LedgerFault> {
+        let steps: Vec<RuleRun> =
+            serde_json::from_str(&self.row.steps).map_err(|_| LedgerFault::Malformed("run"))?;
+        let Some(mut done) = steps.into_iter().nth(step) else {
+            return Ok(None);
+        };
+        let number = i32::try_from(step).unwrap_or(i32::MAX);
+        let totals = self.store.totals(&self.row.id).await?;
+        for (target, table) in (0_i32..).zip(&mut done.changed) {
+            table.rows = totals
+                .iter()
+                .filter(|t| t.step == number && t.target == target)
+                .map(|t| t.n)
+                .sum();
+        }
+        // The worker's own count has the related rows among it.
+        if let Some((own, related)) = done.changed.split_first_mut() {
+            own.rows -= related.iter().map(|t| t.rows).sum::<i64>();
+        }
+        Ok(Some(done))
+    }
+
+    /// Ends a step with its evidence. Returns the chain's new head.
+    pub(super) async fn finish_step(
+        &self,
+        step: usize,
+        done: &RuleRun,
+    ) -> Result<Option<Digest>, LedgerFault> {
+        let plan = self
+            .row
+            .plan
+            .parse()
+            .map_err(|_| LedgerFault::Malformed("run"))?;
+        let policy = &self.job.policy;
+        let evidence = Evidence {
+            run: &self.row.id,
+            policy: &format!("{}/{}", policy.namespace, policy.name),
+            plan: &plan,
+            step: done,
+            finished_at: Timestamp::now(),
+        };
+        let number = i32::try_from(step).unwrap_or(i32::MAX);
+        let head = self
+            .store
+            .finish_step(&self.row.id, self.epoch, number, &evidence)
+            .await?;
+        Ok(head.parse().ok())
+    }
+
+    /// Ends the run in the middle of the step after `steps`: what that one did is counted and
+    /// evidenced, too.
+    pub(super) async fn cut_short(
+        &self,
+        mut steps: Vec<RuleRun>,
+        state: &str,
+        outcome: RunOutcome,
+    ) -> Result<RunReport, LedgerFault> {
+        if let Some(done) = self.done(steps.len()).await?
+            && done.changed.iter().any(|table| table.rows > 0)
+        {
+            self.finish_step(steps.len(), &done).await?;
+            steps.push(done);
+        }
+        self.end(steps, state, outcome).await
+    }
+
+    /// Ends the run.
+    pub(super) async fn end(
+        &self,
+        rules: Vec<RuleRun>,
+        state: &str,
+        outcome: RunOutcome,
+    ) -> Result<RunReport, LedgerFault> {
+        let malformed = |_| LedgerFault::Malformed("run");
+        let instant = |text: &str| text.parse().map_err(|_| LedgerFault::Malformed("run"));
+        let report = RunReport {
+            run: self.row.id.clone(),
+            plan: self
+                .row
+                .plan
+                .parse()
+                .map_err(|_| LedgerFault::Malformed("run"))?,
+            as_of: instant(&self.row.as_of)?,
+            started_at: instant(&self.row.started_at)?,
+            finished_at: Timestamp::now(),
+            outcome,
+            rules,
+            evidence: self.store.head().await?.0.parse().ok(),
+        };
+        let json = serde_json::to_string(&report).map_err(malformed)?;
+        self.store
+            .finish_run(&self.row.id, self.epoch, state, &json)
+            .await?;
+        Ok(report)
+    }
+}

@@ -1,0 +1,204 @@
+//! Commits whose answers are lost between program and server: one COMMIT in three of a run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use oubliette::work::job::JobOutcome;
+use oubliette_core::report::{RunOutcome, RunReport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::case::{Case, Server};
+use crate::engine::pseudonym;
+use crate::rig::{Rig, counts, series};
+use crate::world::World;
+
+/// The cases.
+pub(crate) fn cases() -> Vec<Case> {
+    let all = |name: &str, body| Case::on_each(&format!("commits::{name}"), &Server::ALL, body);
+    [
+        all(
+            "a_lost_commit_is_neither_doubled_nor_forgotten",
+            lost_commits,
+        ),
+        all("a_commit_still_in_flight_is_waited_for", late_commits),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What becomes of a commit that is chosen.
+#[derive(Clone, Copy)]
+enum Loss {
+    /// It is carried out, and the answer is lost.
+    Answer,
+    /// The client loses its connection first; the commit arrives a while later, when the client
+    /// has long begun to find out.
+    Late,
+}
+
+/// With the epoch alone in the fence, and a plain read after a lost answer, pseudonyms were hashed
+/// twice and 6 rows counted for 3, on all engines.
+fn lost_commits(world: &World, server: Server) -> Result<()> {
+    lossy(world, server, Loss::Answer)
+}
+
+fn late_commits(world: &World, server: Server) -> Result<()> {
+    lossy(world, server, Loss::Late)
+}
+
+fn lossy(world: &World, server: Server, loss: Loss) -> Result<()> {
+    let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended ${civil} NULL, email varchar(80)); \
+        CREATE TABLE u (id integer NOT NULL PRIMARY KEY, t_id integer NULL, FOREIGN KEY (t_id) REFERENCES t (id)); \
+        CREATE INDEX u_t ON u (t_id)";
+    let rules = "
+- name: detach
+  table: ${schema}.t
+  since: {column: ended, timeZone: UTC}
+  action: {type: Anonymise, columns: [{column: email, strategy: Pseudonym}]}
+  related: [{table: '${schema}.u', of: '${schema}.t', match: [{column: t_id, equals: id}], action: {type: Detach}}]
+";
+    let mut rig = Rig::new(world, server, "lossy", schema, rules)?;
+    let email = if server.is_postgres() {
+        "'user' || n || '@x'"
+    } else {
+        "CONCAT('user', n, '@x')"
+    };
+    rig.sql(&format!(
+        "INSERT INTO t SELECT n, timestamp '2020-01-01 00:00:00', {email} FROM {}",
+        series(server, 2000)
+    ))?;
+    rig.sql(&format!(
+        "INSERT INTO u SELECT n, n FROM {}",
+        series(server, 2000)
+    ))?;
+    // One login under TLS: MySQL then knows the password's digest and accepts plain ones.
+    rig.block_on(rig.connect())?;
+    rig.pacing.lock_timeout = Duration::from_secs(10);
+    let target = rig.database.endpoint.port;
+    let proxy = rig.block_on(Lossy::start(target, loss))?;
+    rig.through = Some(proxy.port);
+    let run = finish(&rig)?;
+    ensure!(
+        proxy.lost.load(Ordering::SeqCst) > 3,
+        "hardly any commit was lost"
+    );
+    ensure!(run.outcome == RunOutcome::Completed, "{run:?}");
+    ensure!(counts(&run) == [[2000, 2000]], "{run:?}");
+    for row in rig.rows("SELECT id, email FROM t")? {
+        let [Some(id), Some(email)] = row.as_slice() else {
+            bail!("{row:?}")
+        };
+        ensure!(*email == pseudonym(&format!("user{id}@x")), "{id}: {email}");
+    }
+    ensure!(rig.number("SELECT count(*) FROM u WHERE t_id IS NULL")? == 2000);
+    rig.expect_no_keys_kept()?;
+    rig.expect_a_whole_chain()
+}
+
+/// Begins the run again until it has come to its end.
+fn finish(rig: &Rig<'_>) -> Result<RunReport> {
+    let mut last = String::new();
+    for _ in 0..40 {
+        match rig.outcome("one") {
+            Ok(JobOutcome::Ran { run, .. }) => return Ok(run),
+            Ok(JobOutcome::Failed {
+                passing: true,
+                message,
+                ..
+            }) => last = message,
+            Ok(other) => bail!("{other:?}"),
+            Err(error) => last = format!("{error:#}"),
+        }
+    }
+    let checkpoint = rig.ledger("checkpoint");
+    let kept = rig.rows(&format!(
+        "SELECT state, epoch, seq, n, ceiling FROM {checkpoint}"
+    ))?;
+    bail!("the run did not come to its end: {last}; checkpoints: {kept:?}")
+}
+
+struct Lossy {
+    port: u16,
+    lost: Arc<AtomicU32>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Lossy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Lossy {
+    async fn start(target: u16, loss: Loss) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("no free port")?;
+        let port = listener.local_addr()?.port();
+        let lost = Arc::new(AtomicU32::new(0));
+        let seen = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&lost);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (seen, lost) = (Arc::clone(&seen), Arc::clone(&counter));
+                tokio::spawn(async move {
+                    let _ended = forward(client, target, loss, &seen, &lost).await;
+                });
+            }
+        });
+        Ok(Self { port, lost, task })
+    }
+}
+
+/// One in three, without a rhythm that a list of statements could fall into.
+fn chosen(number: u32) -> bool {
+    (number.wrapping_mul(2_654_435_761) >> 16).is_multiple_of(3)
+}
+
+async fn forward(
+    client: TcpStream,
+    target: u16,
+    loss: Loss,
+    seen: &AtomicU32,
+    lost: &AtomicU32,
+) -> Result<()> {
+    let server = TcpStream::connect(("127.0.0.1", target)).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let answers = tokio::spawn(async move {
+        tokio::io::copy(&mut from_server, &mut to_client).await?;
+        anyhow::Ok(())
+    });
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let n = from_client.read(&mut buffer).await?;
+        if n == 0 {
+            answers.abort();
+            return Ok(());
+        }
+        let question = &buffer[..n];
+        // Not READ COMMITTED.
+        let commit = question.ends_with(b"COMMIT\0") || question.ends_with(b"COMMIT");
+        if commit && chosen(seen.fetch_add(1, Ordering::SeqCst)) {
+            lost.fetch_add(1, Ordering::SeqCst);
+            // The client's connection ends when both halves are dropped.
+            answers.abort();
+            let _ended = answers.await;
+            drop(from_client);
+            if matches!(loss, Loss::Late) {
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+            to_server.write_all(question).await?;
+            // The server's side stays open long enough to obey.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            return Ok(());
+        }
+        to_server.write_all(question).await?;
+    }
+}
