@@ -132,6 +132,8 @@ for policy in learning library; do
   kubectl get orp $policy -o 'jsonpath={range .status.lastRun.rules[*]}  {.rule}: {range .changed[*]}{.rows} {.table} {.effect}; {end}{"\n"}{end}  evidence: {.status.ledgerHead}{"\n"}'
 done
 
+kubectl get odb,orp -o yaml >$work/status.yaml
+
 if [ -n "${KEEP:-}" ]; then
   say 'Everything goes on running. In another terminal:'
   printf '  export KUBECONFIG=%s PATH=%s:"$PATH"\n  kubectl get orp\n' "$KUBECONFIG" "${KUBEBUILDER_ASSETS:-}"

@@ -339,7 +339,9 @@ fn missing_pseudonym_key(world: &World, server: Server) -> Result<()> {
         "/spec/rules/0/action",
         json!({"type": "Anonymise", "columns": [{"column": "full_name", "strategy": "Pseudonym"}]}),
     )?;
-    stage.apply(&[target, bad.clone()])?;
+    stage.apply(&[target])?;
+    // Not even `oubliette rbac` takes it, so there are no Roles to apply with it.
+    stage.namespace.apply_value(&bad)?;
     complains(&stage, "RetentionPolicy", "InvalidSpec", &["pseudonymKey"])?;
     bad["spec"]["pseudonymKey"] = json!({"secretRef": {"name": "no-such-key", "key": "key"}});
     stage.apply(&[bad])?;
@@ -378,10 +380,12 @@ fn impossible_schedule(world: &World, server: Server) -> Result<()> {
     let mut bad = policy.clone();
     // The thirty-first of February.
     set(&mut bad, "/spec/schedule", json!("0 3 31 2 *"))?;
-    stage.apply(&[target, bad.clone()])?;
+    stage.apply(&[target])?;
+    // Not even `oubliette rbac` takes it, so there are no Roles to apply with it.
+    stage.namespace.apply_value(&bad)?;
     complains(&stage, "RetentionPolicy", "InvalidSpec", &["schedule"])?;
     set(&mut bad, "/spec/schedule", json!("61 3 * * *"))?;
-    stage.apply(&[bad])?;
+    stage.namespace.apply_value(&bad)?;
     complains(&stage, "RetentionPolicy", "InvalidSpec", &["schedule"])?;
     stage.apply(&[policy])?;
     recovers(world, &stage)
@@ -391,7 +395,8 @@ fn unknown_time_zone(world: &World, server: Server) -> Result<()> {
     let (stage, target, policy) = stage(world, server, "unknown_time_zone")?;
     let mut bad = policy.clone();
     set(&mut bad, "/spec/timeZone", json!("Europe/Camelot"))?;
-    stage.apply(&[target, bad])?;
+    stage.apply(&[target])?;
+    stage.namespace.apply_value(&bad)?;
     complains(
         &stage,
         "RetentionPolicy",
