@@ -11,13 +11,15 @@ use crate::scenario::{PSEUDONYM_KEY, Stage};
 use crate::world::World;
 
 /// What the scenarios and cases of this suite put into rows, and no manifest, table or server says.
-const PLANTED: [&str; 8] = [
+const PLANTED: [&str; 10] = [
     "example.org",
     "Ada Bennett",
     "Ibrahim Cole",
     "020 7946",
     "Planted",
-    "planted",
+    "planted-1",
+    "planted-2",
+    "planted-age",
     "1970-05-17",
     PSEUDONYM_KEY,
 ];
