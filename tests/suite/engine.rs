@@ -89,7 +89,7 @@ fn expired_rows_go(world: &World, server: Server) -> Result<()> {
 fn strategies(world: &World, server: Server) -> Result<()> {
     let schema = "CREATE TABLE learners (id integer NOT NULL PRIMARY KEY, ended date, \
         email varchar(80), name varchar(40), city char(12) NOT NULL, phone text, born date, \
-        seen ${instant} NULL, marks integer, fee numeric(9,2), flag smallint)";
+        seen ${instant} NULL, marks integer, fee numeric(9,2), flag smallint, income integer)";
     let rules = r#"
 - table: ${schema}.learners
   since: {column: ended}
@@ -104,17 +104,18 @@ fn strategies(world: &World, server: Server) -> Result<()> {
     - {column: seen, strategy: GeneraliseDate, generaliseDate: {to: Month}}
     - {column: marks, strategy: GeneraliseNumber, generaliseNumber: {width: 10}}
     - {column: fee, strategy: GeneraliseNumber, generaliseNumber: {width: 100}}
+    - {column: income, strategy: GeneraliseNumber, generaliseNumber: {width: 300000}}
     - {column: flag, strategy: Constant, constant: {value: "0"}}
 "#;
     let rig = Rig::new(world, server, "strategies", schema, rules)?;
     rig.sql("INSERT INTO learners VALUES \
-        (1, '2020-02-03', 'jo@example.org', 'Jo', 'Leeds', '123', '1980-07-09', '2021-05-17 10:00:00', 57, 1234.56, 1), \
-        (2, '2020-02-03', NULL, NULL, 'York', 'erased', NULL, NULL, -3, -5.00, 0), \
-        (3, current_date, 'new@example.org', 'New', 'Hull', '9', '1990-01-02', '2026-05-17 10:00:00', 58, 1.00, 1)")?;
+        (1, '2020-02-03', 'jo@example.org', 'Jo', 'Leeds', '123', '1980-07-09', '2021-05-17 10:00:00', 57, 1234.56, 1, 299999), \
+        (2, '2020-02-03', NULL, NULL, 'York', 'erased', NULL, NULL, -3, -5.00, 0, -1), \
+        (3, current_date, 'new@example.org', 'New', 'Hull', '9', '1990-01-02', '2026-05-17 10:00:00', 58, 1.00, 1, 299999)")?;
     let plan = rig.plan()?;
     ensure!(plan.rules[0].eligible == 2, "{plan:?}");
     ensure!(rig.completed("one")? == [[2]]);
-    let rows = rig.rows("SELECT name, city, phone, born, CAST(seen AS char(10)), marks, fee, flag FROM learners ORDER BY id")?;
+    let rows = rig.rows("SELECT name, city, phone, born, CAST(seen AS char(10)), marks, fee, flag, income FROM learners ORDER BY id")?;
     let text: Vec<String> = rows
         .iter()
         .map(|row| {
@@ -126,9 +127,9 @@ fn strategies(world: &World, server: Server) -> Result<()> {
         .collect();
     ensure!(
         text == [
-            "-|erased|Érased|1980-01-01|2021-05-01|50|1200.00|0",
-            "-|erased|Érased|-|-|-10|-100.00|0",
-            "New|Hull|9|1990-01-02|2026-05-17|58|1.00|1",
+            "-|erased|Érased|1980-01-01|2021-05-01|50|1200.00|0|0",
+            "-|erased|Érased|-|-|-10|-100.00|0|-300000",
+            "New|Hull|9|1990-01-02|2026-05-17|58|1.00|1|299999",
         ],
         "{text:#?}"
     );

@@ -31,6 +31,7 @@ mod samples;
 mod scenario;
 mod servers;
 mod sql;
+mod traps;
 mod wait;
 mod world;
 
@@ -61,6 +62,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(engine::cases());
     cases.extend(races::cases());
     cases.extend(commits::cases());
+    cases.extend(traps::cases());
     cases.extend(rights::cases());
     Ok(cases)
 }

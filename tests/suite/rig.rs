@@ -294,6 +294,17 @@ impl<'w> Rig<'w> {
     /// Begins a job beside the case.
     pub(crate) fn begin(&self, kind: JobKind) -> Result<Under> {
         let job = self.block_on(self.job(kind))?;
+        Ok(self.spawn(job))
+    }
+
+    /// Begins a run of another policy with the same rules.
+    pub(crate) fn begin_run_of(&self, policy: &str, id: &str) -> Result<Under> {
+        let mut job = self.block_on(self.job(run_kind(id)))?;
+        policy.clone_into(&mut job.policy.uid);
+        Ok(self.spawn(job))
+    }
+
+    fn spawn(&self, job: Job) -> Under {
         let (stop, signal) = watch::channel(None);
         let (sender, progress) = watch::channel(Progress {
             phase: Phase::Connecting,
@@ -309,11 +320,11 @@ impl<'w> Rig<'w> {
             database.close().await;
             outcome
         });
-        Ok(Under {
+        Under {
             task,
             stop,
             progress,
-        })
+        }
     }
 
     /// Begins a run beside the case.

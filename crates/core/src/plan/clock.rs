@@ -312,7 +312,7 @@ fn listable(kind: ColumnKind) -> bool {
 }
 
 /// The constant in the column's own terms; `None` where it does not fit.
-fn constant(column: &Column, engine: Engine, text: &str) -> Option<Value> {
+pub(super) fn constant(column: &Column, engine: Engine, text: &str) -> Option<Value> {
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     let as_text = |fits: bool| fits.then(|| Value::Text(text.to_owned()));
     match column.kind {

@@ -15,6 +15,7 @@ use crate::policy::{Action, Limits, Policy, Rule, Treatment};
 use crate::report;
 use crate::sql::{ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, fits};
 use crate::strategy::Strategy;
+use crate::value::Value;
 
 /// What the plan is for: a dry run needs less than a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,9 +167,13 @@ fn draft_rule(
     };
     let touch = match &rule.action {
         Action::Delete => Touch::Delete,
-        Action::Anonymise(treatments) => {
-            Touch::Update(transforms(rule, table, treatments, refusals))
-        }
+        Action::Anonymise(treatments) => Touch::Update(transforms(
+            rule,
+            catalog.engine,
+            table,
+            treatments,
+            refusals,
+        )),
     };
     guard::table(view, rule, table, &touch, false, refusals);
     let key = guard::usable_key(rule, table)
@@ -244,9 +249,41 @@ fn refer(nodes: &mut [Node]) -> Vec<Column> {
     own
 }
 
+/// Whether the column can hold the constant, so that it is known again when it is read. MySQL's
+/// booleans are numbers.
+fn fits_column(column: &Column, engine: Engine, value: &mut String) -> Option<()> {
+    match column.kind {
+        ColumnKind::Int => {
+            if let Value::Int(number) = super::clock::constant(column, engine, value)? {
+                *value = number.to_string();
+            }
+            Some(())
+        }
+        ColumnKind::Float => {
+            super::clock::constant(column, engine, value)?;
+            // Four bytes give back another number than was written, unless it has few digits.
+            let single = matches!(column.type_name.as_str(), "float" | "float unsigned");
+            let read = value.parse::<f32>().ok().map(f64::from);
+            (!single || read == value.parse().ok()).then_some(())
+        }
+        ColumnKind::UnsignedBigInt | ColumnKind::Decimal | ColumnKind::Bool | ColumnKind::Uuid => {
+            super::clock::constant(column, engine, value).map(drop)
+        }
+        ColumnKind::Date => value.parse::<jiff::civil::Date>().ok().map(drop),
+        ColumnKind::Instant | ColumnKind::Civil => {
+            value.parse::<jiff::civil::DateTime>().ok().map(drop)
+        }
+        ColumnKind::Json => serde_json::from_str::<serde_json::Value>(value)
+            .ok()
+            .map(drop),
+        ColumnKind::Text | ColumnKind::Enum | ColumnKind::Bytes | ColumnKind::Other => Some(()),
+    }
+}
+
 /// The treatments of a table's columns, each checked against its column.
 pub(super) fn transforms(
     rule: &Rule,
+    engine: Engine,
     table: &Table,
     treatments: &[Treatment],
     refusals: &mut Vec<Refusal>,
@@ -277,9 +314,22 @@ pub(super) fn transforms(
                 ),
             ));
         }
+        let mut strategy = strategy.clone();
+        if let Strategy::Constant { value } = &mut strategy
+            && fits_column(column, engine, value).is_none()
+        {
+            refusals.push(Refusal::of(
+                &rule.name,
+                Reason::ColumnUnfit,
+                format!(
+                    "{}.{name} is {}: the constant is no value of this type that it keeps as written",
+                    table.name, column.type_name
+                ),
+            ));
+        }
         transforms.push(Transform {
             column: column.clone(),
-            strategy: strategy.clone(),
+            strategy,
         });
     }
     transforms

@@ -206,6 +206,7 @@ impl<'a> Walk<'a> {
             RelatedAction::Delete => Touch::Delete,
             RelatedAction::Anonymise(treatments) => Touch::Update(super::draft::transforms(
                 self.rule,
+                self.catalog.engine,
                 child,
                 treatments,
                 self.refusals,

@@ -48,6 +48,21 @@ impl InnoDb {
     }
 }
 
+/// The numbers in a type's name: `decimal(5,2)` has 5 and 2.
+fn sizes(type_name: &str) -> Vec<u32> {
+    let inner = type_name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'));
+    inner
+        .map(|(inner, _)| {
+            inner
+                .split(',')
+                .filter_map(|n| n.trim().parse().ok())
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
 impl Dialect for InnoDb {
     fn engine(&self) -> Engine {
         if self.maria {
@@ -76,6 +91,7 @@ impl Dialect for InnoDb {
             ColumnKind::Date => ("CAST(", " AS DATE)"),
             ColumnKind::Instant | ColumnKind::Civil => ("CAST(", " AS DATETIME(6))"),
             ColumnKind::Uuid if self.maria => ("CAST(", " AS UUID)"),
+            ColumnKind::Json if !self.maria => ("CAST(", " AS JSON)"),
             _ => ("", ""),
         };
         if open.is_empty() || self.maria {
@@ -111,14 +127,45 @@ impl Dialect for InnoDb {
 
     fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>)) {
         w.sql("NOT (");
-        if column.kind == ColumnKind::Text {
-            Self::as_bytes(w, column);
-            w.sql(" <=> CAST(");
-            other(w);
-            w.sql(" AS BINARY)");
-        } else {
-            w.ident(&column.name).sql(" <=> ");
-            other(w);
+        match column.kind {
+            ColumnKind::Text => {
+                // CHAR gives its values back without blanks at the end.
+                let padded = column.type_name.to_ascii_lowercase().starts_with("char(");
+                Self::as_bytes(w, column);
+                w.sql(if padded {
+                    " <=> CAST(TRIM(TRAILING ' ' FROM "
+                } else {
+                    " <=> CAST("
+                });
+                other(w);
+                w.sql(if padded {
+                    ") AS BINARY)"
+                } else {
+                    " AS BINARY)"
+                });
+            }
+            // Compared as the column rounds it.
+            ColumnKind::Decimal => {
+                w.ident(&column.name).sql(" <=> CAST(");
+                other(w);
+                let size = sizes(&column.type_name);
+                w.sql(" AS DECIMAL(")
+                    .number(size.first().copied().unwrap_or(10))
+                    .sql(", ")
+                    .number(size.get(1).copied().unwrap_or(0))
+                    .sql("))");
+            }
+            ColumnKind::Instant | ColumnKind::Civil => {
+                w.ident(&column.name).sql(" <=> CAST(");
+                other(w);
+                w.sql(" AS DATETIME(")
+                    .number(sizes(&column.type_name).first().copied().unwrap_or(0))
+                    .sql("))");
+            }
+            _ => {
+                w.ident(&column.name).sql(" <=> ");
+                other(w);
+            }
         }
         w.sql(")");
     }
@@ -201,12 +248,18 @@ impl Dialect for InnoDb {
     }
 
     fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32) {
-        w.sql("FLOOR(")
+        // Not by division, which rounds to four places: 299999 would become 300000.
+        w.sql("(")
             .ident(&column.name)
-            .sql(" / ")
+            .sql(" - MOD(MOD(")
+            .ident(&column.name)
+            .sql(", ")
             .number(width)
-            .sql(") * ")
-            .number(width);
+            .sql(") + ")
+            .number(width)
+            .sql(", ")
+            .number(width)
+            .sql("))");
     }
 
     fn set_pads(&self, inner_hex: &str, outer_hex: &str) -> Vec<Bound> {

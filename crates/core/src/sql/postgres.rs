@@ -80,8 +80,22 @@ impl Dialect for Postgres {
     }
 
     fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>)) {
-        w.ident(&column.name).sql(" IS DISTINCT FROM ");
+        // A json has no equality of its own; a number or time is compared as the column rounds it.
+        let json = column.type_name == "json";
+        w.ident(&column.name)
+            .sql(if json { "::text" } else { "" })
+            .sql(" IS DISTINCT FROM (");
         other(w);
+        w.sql(")");
+        match column.kind {
+            ColumnKind::Decimal | ColumnKind::Float | ColumnKind::Civil | ColumnKind::Instant => {
+                w.sql("::").type_name(&column.type_name);
+            }
+            _ if json => {
+                w.sql("::text");
+            }
+            _ => {}
+        }
     }
 
     fn key_above(&self, w: &mut Writer<'_>, columns: &[KeyColumn], key: &Key) {
@@ -152,13 +166,18 @@ impl Dialect for Postgres {
     }
 
     fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32) {
-        w.sql("(floor(")
+        // Not by division, which rounds.
+        w.sql("(")
             .ident(&column.name)
-            .sql("::numeric / ")
-            .number(width);
-        w.sql(") * ")
+            .sql("::numeric - mod(mod(")
+            .ident(&column.name)
+            .sql("::numeric, ")
             .number(width)
-            .sql(")::")
+            .sql(") + ")
+            .number(width)
+            .sql(", ")
+            .number(width)
+            .sql("))::")
             .type_name(&column.type_name);
     }
 
