@@ -1,6 +1,8 @@
 //! Schemas and values in which the obvious form skips rows, takes too many, never ends, or reaches
 //! rows that nobody named.
 
+use std::fmt::Write as _;
+
 use anyhow::{Result, bail, ensure};
 use oubliette::work::job::JobOutcome;
 use oubliette_core::api::reason::Reason;
@@ -382,12 +384,14 @@ fn text_keys(world: &World, server: Server) -> Result<()> {
     let mut rules = String::new();
     let mut schema = String::new();
     for (i, (charset, collation, length)) in kinds.iter().enumerate() {
-        schema.push_str(&format!(
+        write!(
+            schema,
             "CREATE TABLE t{i} (id varchar({length}) CHARACTER SET {charset} COLLATE {collation} NOT NULL PRIMARY KEY, ended date); "
-        ));
-        rules.push_str(&format!(
-            "- {{table: '${{schema}}.t{i}', since: {{column: ended}}}}\n"
-        ));
+        )?;
+        writeln!(
+            rules,
+            "- {{table: '${{schema}}.t{i}', since: {{column: ended}}}}"
+        )?;
     }
     let rig = Rig::new(world, server, "text_keys", &schema, &rules)?.workers(2);
     for i in 0..kinds.len() {
