@@ -424,6 +424,14 @@ impl Deciding<'_, '_> {
     /// The last run, where it is newer than the plan.
     fn last_run_speaks(&self) -> Option<&crate::report::RunReport> {
         let run = self.status.last_run.as_ref()?;
+        // What ended because the promise changed says nothing of the present one, whose plan stands.
+        // Its instant alone could not tell: it is counted in whole seconds.
+        let given_up = [Reason::Abandoned, Reason::Drifted]
+            .map(RunOutcome::Stopped)
+            .contains(&run.outcome);
+        if given_up {
+            return None;
+        }
         let newer = self
             .status
             .plan
