@@ -3,10 +3,9 @@
 //! `cargo test --test suite -- FILTER` runs the cases whose names contain FILTER and starts only
 //! what these need; `-- --list` starts nothing. `make test` runs all of it.
 
-#![expect(dead_code, reason = "the harness stands before all of its cases do")]
-
 mod api;
 mod bad_input;
+mod calendar;
 mod case;
 mod chart;
 mod cluster;
@@ -18,6 +17,7 @@ mod expect;
 mod health;
 mod interruption;
 mod lease;
+mod memory;
 mod operator;
 mod printed;
 mod privacy;
@@ -53,6 +53,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(lease::cases());
     cases.extend(api::cases());
     cases.extend(bad_input::cases());
+    cases.extend(calendar::cases());
     cases.extend(controller::cases());
     cases.extend(database::cases());
     cases.extend(health::cases());
@@ -70,6 +71,7 @@ fn cases() -> Result<Vec<Case>> {
 /// Cases that run operators of their own, after the suite's has ended.
 fn own_operator_cases() -> Vec<Case> {
     let mut cases = interruption::cases();
+    cases.extend(memory::cases());
     cases.extend(controller::own_operator_cases());
     cases
 }

@@ -57,6 +57,7 @@ pub(crate) struct Under {
     task: tokio::task::JoinHandle<JobOutcome>,
     stop: watch::Sender<Option<StopWhy>>,
     /// How far it is.
+    #[expect(dead_code, reason = "held so that the job has somebody to tell")]
     pub(crate) progress: watch::Receiver<Progress>,
 }
 
