@@ -87,11 +87,11 @@ impl Verification<'_> {
         let mut left = Left::default();
         let mut passed_by = 0;
         let mut windows = unless_stopped(stop, self.residual()).await?;
-        for _ in 0..PASSES {
+        for pass in 1..=PASSES {
             if windows.is_empty() {
                 break;
             }
-            let waits = known(&windows) <= WAITED_FOR;
+            let waits = pass == PASSES && known(&windows) <= WAITED_FOR;
             passed_by = 0;
             for (window, _) in &windows {
                 passed_by += self.sweep(window, waits, saved, stop).await?;

@@ -4,9 +4,10 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail, ensure};
-use oubliette::work::job::JobOutcome;
+use oubliette::work::job::{JobKind, JobOutcome};
 use oubliette_core::api::reason::Reason;
-use oubliette_core::plan::Refusal;
+use oubliette_core::grants::{self, Grantee};
+use oubliette_core::plan::{Intent, Refusal};
 use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
@@ -83,6 +84,11 @@ pub(crate) fn cases() -> Vec<Case> {
             ledger_twice,
         ),
         on("a_reader_may_plan", &all, reader),
+        on(
+            "the_printed_grants_are_enough_for_every_form",
+            &all,
+            printed_grants,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -657,5 +663,63 @@ fn reader(world: &World, server: Server) -> Result<()> {
     }
     rig.login = None;
     ensure!(rig.completed("one")? == [[1]]);
+    Ok(())
+}
+
+/// Choosing with FOR UPDATE needs more than the change itself, and other rights on every engine.
+fn printed_grants(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, email varchar(60), touched ${civil} NULL); \
+        CREATE TABLE child (id integer NOT NULL PRIMARY KEY, t_id integer, name varchar(60), FOREIGN KEY (t_id) REFERENCES t (id)); \
+        CREATE TABLE leaf (id integer NOT NULL PRIMARY KEY, child_id integer, FOREIGN KEY (child_id) REFERENCES child (id)); \
+        CREATE TABLE plain (id integer NOT NULL PRIMARY KEY, ended date); \
+        CREATE INDEX child_t ON child (t_id); CREATE INDEX leaf_child ON leaf (child_id)";
+    let rules = "
+- name: names
+  table: ${schema}.t
+  since: {column: ended}
+  action: {type: Anonymise, columns: [{column: email, strategy: Pseudonym}]}
+- name: children
+  table: ${schema}.t
+  since: {column: ended}
+  where: [{column: id, operator: Gt, values: ['1']}]
+  related:
+  - {table: '${schema}.child', of: '${schema}.t', match: [{column: t_id, equals: id}], action: {type: Delete}}
+  - {table: '${schema}.leaf', of: '${schema}.child', match: [{column: child_id, equals: id}], action: {type: Detach}}
+- {name: plain, table: '${schema}.plain', since: {column: ended}}
+";
+    let mut rig = Rig::new(world, server, "printed_grants", schema, rules)?;
+    rig.sql("INSERT INTO t VALUES (1, '2020-01-01', 'a', NULL), (2, '2020-01-01', 'b', NULL), (3, '2020-01-01', 'c', NULL); \
+        INSERT INTO child VALUES (1, 2, 'x'), (2, 3, 'y'); INSERT INTO leaf VALUES (1, 1), (2, 2); \
+        INSERT INTO plain VALUES (1, '2020-01-01'), (2, '2020-01-01')")?;
+    let job = rig.block_on(rig.job(JobKind::Plan))?;
+    let database = rig.database.name.parse()?;
+    user(&mut rig, &[])?;
+    let (name, _) = rig.login.clone().unwrap_or_default();
+    let engine = job.database.engine();
+    let account = grants::account(engine, &name);
+    let to = Grantee {
+        engine,
+        database: &database,
+        ledger: &job.ledger,
+        user: &account,
+    };
+    for statement in grants::statements(&[job.rules], &to, Intent::Enforce) {
+        rig.sql(&statement)?;
+    }
+    // A locked row in each table: the forms that pass over it, the sweep, and the classing.
+    let application = rig.holding(
+        "UPDATE t SET touched = NULL WHERE id = 3; UPDATE plain SET ended = ended WHERE id = 2",
+    )?;
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome == RunOutcome::Stopped(Reason::RowsLocked),
+        "{run:?}"
+    );
+    ensure!(
+        counts(&run) == vec![vec![2], vec![1, 1, 1], vec![1]],
+        "{run:?}"
+    );
+    drop(application);
+    ensure!(rig.completed("two")? == vec![vec![1], vec![1, 1, 1], vec![1]]);
     Ok(())
 }

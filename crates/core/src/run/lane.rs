@@ -35,7 +35,7 @@ pub enum Style {
     WindowFirst,
     /// SkipLocked at once (InnoDB in Steady; every rule with related rows; sweeps).
     SkipLocked,
-    /// Keys: the last rows are waited for.
+    /// Keys, and where the wait is in vain SkipLocked: the last rows are waited for.
     Waiting,
 }
 
@@ -326,7 +326,7 @@ impl Lane {
     /// First the form that passes over locked rows; where that waits too (related rows, a fence of
     /// a dying worker), narrower windows; at a single row, pass it by.
     fn locked(&mut self) {
-        if self.form == Form::Window {
+        if self.form != Form::SkipLocked {
             self.form = Form::SkipLocked;
             return;
         }
