@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use oubliette_core::api::reason::Reason;
 use oubliette_core::report::{Phase, PlanReport, Progress};
 
 use super::job::ProgressSender;
@@ -33,15 +34,15 @@ impl<'a> Meter<'a> {
     }
 
     pub(super) fn phase(&self, phase: Phase, rule: &str) {
-        self.show(Some((phase, rule)));
+        self.show(Some((phase, rule)), None);
     }
 
-    pub(super) fn add(&self, rows: u64) {
+    pub(super) fn add(&self, rows: u64, waits: Option<Reason>) {
         self.added.fetch_add(rows, Ordering::Relaxed);
-        self.show(None);
+        self.show(None, waits);
     }
 
-    fn show(&self, moved: Option<(Phase, &str)>) {
+    fn show(&self, moved: Option<(Phase, &str)>, waiting: Option<Reason>) {
         let added = self.added.load(Ordering::Relaxed);
         let seconds = self.started.elapsed().as_secs().max(1);
         self.progress.send_modify(|p| {
@@ -53,7 +54,7 @@ impl<'a> Meter<'a> {
                 done: self.before + i64::try_from(added).unwrap_or(i64::MAX),
                 planned: self.planned,
                 rate: i64::try_from(added / seconds).unwrap_or(i64::MAX),
-                waiting: None,
+                waiting,
             };
         });
     }

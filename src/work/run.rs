@@ -369,7 +369,7 @@ impl Run<'_> {
             Style::WindowFirst
         };
         meter.phase(Phase::Running, &rule.name);
-        let count = |rows: u64| meter.add(rows);
+        let count = |rows: u64, waits| meter.add(rows, waits);
         let walks = rows.iter().map(|row| {
             let place = (self.row.id.clone(), row.step, row.worker);
             let mut lane = Lane::new(row.range.clone(), row.saved.clone(), style, pace);

@@ -12,7 +12,7 @@ use oubliette_core::value::Key;
 use super::batch::Step;
 use super::job::{StopSignal, StopWhy};
 use super::measure;
-use super::walk::{Walked, stopped, walk};
+use super::walk::{Seen, Walked, stopped, walk};
 use crate::database::{Access, Fault};
 use crate::ledger::Place;
 
@@ -65,7 +65,7 @@ pub(super) struct Verification<'a> {
     /// Rows of the table when it was planned.
     pub(super) total: i64,
     /// Is told of rows changed.
-    pub(super) changed: &'a (dyn Fn(u64) + Sync),
+    pub(super) changed: &'a Seen<'a>,
 }
 
 /// Sweeps until nothing is left, or the passes are used up; then classes the rest.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use oubliette_core::api::reason::Reason;
 use oubliette_core::run::{Directive, Halt, Lane, Outcome};
 
 use super::batch::{Handle, Step, attempt};
@@ -23,13 +24,16 @@ pub(super) enum Walked {
     Halted(Halt),
 }
 
+/// Is told after every transaction how many rows it changed, and why the lane waits, if it does.
+pub(super) type Seen<'a> = dyn Fn(u64, Option<Reason>) + Sync + 'a;
+
 /// Walks a lane to its end.
 pub(super) async fn walk(
     step: Step<'_>,
     place: &Place,
     lane: &mut Lane,
     stop: &mut StopSignal,
-    changed: &(dyn Fn(u64) + Sync),
+    changed: &Seen<'_>,
 ) -> Walked {
     loop {
         if let Some(why) = *stop.borrow() {
@@ -58,10 +62,12 @@ pub(super) async fn walk(
                         }
                     }
                 };
-                if let Outcome::Committed { changed: rows, .. } = &outcome {
-                    changed(*rows);
-                }
+                let rows = match &outcome {
+                    Outcome::Committed { changed, .. } => *changed,
+                    _ => 0,
+                };
                 lane.take(outcome);
+                changed(rows, lane.waits());
             }
             Directive::Settle(delay) => {
                 rest(delay, stop).await;
@@ -71,7 +77,8 @@ pub(super) async fn walk(
                     Ok(found) => Outcome::Settled(found),
                     Err(fault) => passing(&fault),
                 });
-                changed(u64::try_from(lane.changed() - before).unwrap_or(0));
+                let rows = u64::try_from(lane.changed() - before).unwrap_or(0);
+                changed(rows, lane.waits());
             }
             Directive::RollOver { .. } => {
                 let targets = i32::try_from(step.rule.nodes.len()).unwrap_or(i32::MAX);

@@ -294,7 +294,24 @@ fn a_row_that_stays_locked_is_passed_by_alone() {
         .map(|(k, _)| *k)
         .collect();
     assert_eq!(left, [400]);
+    assert_eq!(lane.waits(), None, "it moved on");
     assert_eq!(lane.passed_by(), 1);
+}
+
+#[test]
+fn a_lane_that_meets_a_lock_says_why_it_waits_until_it_commits() {
+    let mut lane = lane(&fresh(10));
+    assert_eq!(lane.waits(), None);
+    lane.take(Outcome::Locked);
+    assert_eq!(lane.waits(), Some(Reason::RowsLocked));
+    lane.take(Outcome::Again(Reason::Unreachable));
+    assert_eq!(lane.waits(), Some(Reason::Unreachable));
+    lane.take(Outcome::Committed {
+        changed: 1,
+        reached: None,
+        elapsed: Duration::from_millis(1),
+    });
+    assert_eq!(lane.waits(), None);
 }
 
 #[test]

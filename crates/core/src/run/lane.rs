@@ -166,6 +166,8 @@ pub struct Lane {
     retries: u32,
     delay: Duration,
     passed_by: u64,
+    /// Why nothing was committed of late.
+    waits: Option<Reason>,
 }
 
 impl Lane {
@@ -187,6 +189,7 @@ impl Lane {
             retries: 0,
             delay: Duration::ZERO,
             passed_by: 0,
+            waits: None,
         }
     }
 
@@ -226,6 +229,11 @@ impl Lane {
     /// Rows that were passed by because they stayed locked.
     pub fn passed_by(&self) -> u64 {
         self.passed_by
+    }
+
+    /// Why nothing was committed of late; `None` while the lane moves.
+    pub fn waits(&self) -> Option<Reason> {
+        self.waits
     }
 
     /// What is to be done next. Asking twice gives the same answer.
@@ -317,6 +325,7 @@ impl Lane {
     }
 
     fn progressed(&mut self) {
+        self.waits = None;
         self.retries = 0;
         self.delay = Duration::ZERO;
         self.missed = None;
@@ -326,6 +335,7 @@ impl Lane {
     /// First the form that passes over locked rows; where that waits too (related rows, a fence of
     /// a dying worker), narrower windows; at a single row, pass it by.
     fn locked(&mut self) {
+        self.waits = Some(Reason::RowsLocked);
         if self.form != Form::SkipLocked {
             self.form = Form::SkipLocked;
             return;
@@ -349,6 +359,7 @@ impl Lane {
     }
 
     fn again(&mut self, reason: Reason) {
+        self.waits = Some(reason);
         self.retries += 1;
         if self.retries > RETRIES {
             self.halted = Some(Halt::Fault(reason));
