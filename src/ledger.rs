@@ -180,6 +180,10 @@ impl Store {
     pub async fn adopt(&self, owner: &Owner) -> Result<(), LedgerFault> {
         let mut tx = self.begin().await?;
         expect_one(tx.change(&self.ledger.adopt(owner)).await?, "meta")?;
+        // The former owner's operator may still be at work: from here on its fences miss.
+        for statement in self.ledger.raise_all_epochs() {
+            tx.change(&statement).await?;
+        }
         finish(tx).await
     }
 
@@ -375,8 +379,41 @@ impl Store {
         evidence: &Evidence<'_>,
     ) -> Result<String, LedgerFault> {
         let mut tx = self.begin().await?;
+        let hash = self.evidence(&mut tx, run, epoch, step, evidence).await?;
+        finish(tx).await?;
+        Ok(hash)
+    }
+
+    /// Ends a step that was not brought to its end, and its run with it, in one transaction: a run
+    /// that is still open never has evidence of half a step, which a resume would take for whole.
+    /// `report` makes the run's report from the chain's new head.
+    pub async fn cut_short(
+        &self,
+        run: &str,
+        epoch: i64,
+        step: i32,
+        evidence: &Evidence<'_>,
+        state: &str,
+        report: impl FnOnce(&str) -> Result<String, LedgerFault>,
+    ) -> Result<(), LedgerFault> {
+        let mut tx = self.begin().await?;
+        let hash = self.evidence(&mut tx, run, epoch, step, evidence).await?;
+        let report = report(&hash)?;
+        self.close(&mut tx, run, epoch, state, &report).await?;
+        finish(tx).await
+    }
+
+    /// Adds a step's evidence under the run's lock at our epoch. An error leaves the transaction to
+    /// be rolled back by its drop.
+    async fn evidence(
+        &self,
+        tx: &mut Tx,
+        run: &str,
+        epoch: i64,
+        step: i32,
+        evidence: &Evidence<'_>,
+    ) -> Result<String, LedgerFault> {
         if tx.rows(&self.ledger.lock_run(run, epoch)).await?.len() != 1 {
-            tx.rollback().await;
             return Err(LedgerFault::TakenOver);
         }
         let head = tx.rows(&self.ledger.lock_head()).await?;
@@ -393,18 +430,33 @@ impl Store {
             .follows(&hash)
             .map_err(|_| LedgerFault::Malformed("evidence"))?;
         tx.change(&self.ledger.finish_step(run, step)).await?;
-        if tx
+        let raised = tx
             .change(&self.ledger.raise_head(&hash, &link.hash))
-            .await?
-            != 1
-        {
-            tx.rollback().await;
+            .await?;
+        if raised != 1 {
             return Err(LedgerFault::TakenOver);
         }
         tx.change(&self.ledger.insert_evidence(length + 1, run, &link))
             .await?;
-        finish(tx).await?;
         Ok(link.hash)
+    }
+
+    async fn close(
+        &self,
+        tx: &mut Tx,
+        run: &str,
+        epoch: i64,
+        state: &str,
+        report: &str,
+    ) -> Result<(), LedgerFault> {
+        let hit = tx
+            .change(&self.ledger.finish_run(run, epoch, state, report))
+            .await?;
+        if hit != 1 {
+            return Err(LedgerFault::TakenOver);
+        }
+        tx.change(&self.ledger.clear_keys(run)).await?;
+        Ok(())
     }
 
     /// What finished steps of a run did, in order: a resumed run reports them as its own.
@@ -435,14 +487,7 @@ impl Store {
         report: &str,
     ) -> Result<(), LedgerFault> {
         let mut tx = self.begin().await?;
-        let hit = tx
-            .change(&self.ledger.finish_run(run, epoch, state, report))
-            .await?;
-        if hit != 1 {
-            tx.rollback().await;
-            return Err(LedgerFault::TakenOver);
-        }
-        tx.change(&self.ledger.clear_keys(run)).await?;
+        self.close(&mut tx, run, epoch, state, report).await?;
         finish(tx).await
     }
 

@@ -75,20 +75,9 @@ impl Ending<'_> {
         step: usize,
         done: &RuleRun,
     ) -> Result<Option<Digest>, LedgerFault> {
-        let plan = self
-            .row
-            .plan
-            .parse()
-            .map_err(|_| LedgerFault::Malformed("run"))?;
-        let policy = &self.job.policy;
-        let evidence = Evidence {
-            run: &self.row.id,
-            policy: &format!("{}/{}", policy.namespace, policy.name),
-            plan: &plan,
-            step: done,
-            finished_at: Timestamp::now(),
-        };
+        let policy = self.policy();
         let number = i32::try_from(step).unwrap_or(i32::MAX);
+        let evidence = self.evidence(done, &policy)?;
         let head = self
             .store
             .finish_step(&self.row.id, self.epoch, number, &evidence)
@@ -97,20 +86,40 @@ impl Ending<'_> {
     }
 
     /// Ends the run in the middle of the step after `steps`: what that one did is counted and
-    /// evidenced, too.
+    /// evidenced, too, in the transaction that ends the run.
     pub(super) async fn cut_short(
         &self,
         mut steps: Vec<RuleRun>,
         state: &str,
         outcome: RunOutcome,
     ) -> Result<RunReport, LedgerFault> {
-        if let Some(done) = self.done(steps.len()).await?
-            && done.changed.iter().any(|table| table.rows > 0)
-        {
-            self.finish_step(steps.len(), &done).await?;
-            steps.push(done);
-        }
-        self.end(steps, state, outcome).await
+        let half = self
+            .done(steps.len())
+            .await?
+            .filter(|done| done.changed.iter().any(|table| table.rows > 0));
+        let Some(half) = half else {
+            return self.end(steps, state, outcome).await;
+        };
+        let number = i32::try_from(steps.len()).unwrap_or(i32::MAX);
+        let policy = self.policy();
+        let evidence = self.evidence(&half, &policy)?;
+        steps.push(half.clone());
+        let mut report = self.report(steps, outcome)?;
+        let entered = &mut report;
+        self.store
+            .cut_short(
+                &self.row.id,
+                self.epoch,
+                number,
+                &evidence,
+                state,
+                move |head| {
+                    entered.evidence = head.parse().ok();
+                    json(entered)
+                },
+            )
+            .await?;
+        Ok(report)
     }
 
     /// Ends the run.
@@ -120,26 +129,52 @@ impl Ending<'_> {
         state: &str,
         outcome: RunOutcome,
     ) -> Result<RunReport, LedgerFault> {
-        let malformed = |_| LedgerFault::Malformed("run");
+        let mut report = self.report(rules, outcome)?;
+        report.evidence = self.store.head().await?.0.parse().ok();
+        self.store
+            .finish_run(&self.row.id, self.epoch, state, &json(&report)?)
+            .await?;
+        Ok(report)
+    }
+
+    fn policy(&self) -> String {
+        format!("{}/{}", self.job.policy.namespace, self.job.policy.name)
+    }
+
+    fn plan(&self) -> Result<Digest, LedgerFault> {
+        let parsed = self.row.plan.parse();
+        parsed.map_err(|_| LedgerFault::Malformed("run"))
+    }
+
+    fn evidence<'e>(
+        &'e self,
+        done: &'e RuleRun,
+        policy: &'e str,
+    ) -> Result<Evidence<'e>, LedgerFault> {
+        Ok(Evidence {
+            run: &self.row.id,
+            policy,
+            plan: self.plan()?,
+            step: done,
+            finished_at: Timestamp::now(),
+        })
+    }
+
+    fn report(&self, rules: Vec<RuleRun>, outcome: RunOutcome) -> Result<RunReport, LedgerFault> {
         let instant = |text: &str| text.parse().map_err(|_| LedgerFault::Malformed("run"));
-        let report = RunReport {
+        Ok(RunReport {
             run: self.row.id.clone(),
-            plan: self
-                .row
-                .plan
-                .parse()
-                .map_err(|_| LedgerFault::Malformed("run"))?,
+            plan: self.plan()?,
             as_of: instant(&self.row.as_of)?,
             started_at: instant(&self.row.started_at)?,
             finished_at: Timestamp::now(),
             outcome,
             rules,
-            evidence: self.store.head().await?.0.parse().ok(),
-        };
-        let json = serde_json::to_string(&report).map_err(malformed)?;
-        self.store
-            .finish_run(&self.row.id, self.epoch, state, &json)
-            .await?;
-        Ok(report)
+            evidence: None,
+        })
     }
+}
+
+fn json(report: &RunReport) -> Result<String, LedgerFault> {
+    serde_json::to_string(report).map_err(|_| LedgerFault::Malformed("run"))
 }

@@ -294,7 +294,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
         let evidence = Evidence {
             run: "one",
             policy: "suite/policy",
-            plan: &digest,
+            plan: digest,
             step: &step,
             finished_at: Timestamp::UNIX_EPOCH,
         };

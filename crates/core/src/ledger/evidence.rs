@@ -16,7 +16,7 @@ pub struct Evidence<'a> {
     /// The policy's namespace and name.
     pub policy: &'a str,
     /// The plan's digest.
-    pub plan: &'a Digest,
+    pub plan: Digest,
     /// The rule and its counts.
     pub step: &'a RuleRun,
     /// When the step was finished.

@@ -236,6 +236,21 @@ impl Ledger {
         w.finish()
     }
 
+    /// Raises the epoch of every open run and of its workers: whoever works on one has lost it.
+    pub fn raise_all_epochs(&self) -> [Bound; 2] {
+        let raise = |table, open: &'static str| {
+            let mut w = self.writer();
+            w.sql("UPDATE ");
+            self.table(&mut w, table);
+            w.sql(" SET epoch = epoch + 1 WHERE state ").sql(open);
+            w.finish()
+        };
+        [
+            raise("run", "= 'open'"),
+            raise("checkpoint", "IN ('open', 'walked')"),
+        ]
+    }
+
     /// Carries the run's epoch to its workers. Waits for transactions under way: what they commit
     /// is settled when this returns.
     pub fn spread_epoch(&self, run: &str, epoch: i64) -> Bound {
