@@ -20,7 +20,7 @@ struct Entry {
     generation: Option<i64>,
     failures: Failures,
     /// Policies: the parsed spec, and the database's generation whose guards are in it.
-    parsed: Option<(i64, Option<i64>, Parsed)>,
+    parsed: Option<(i64, Option<(String, i64)>, Parsed)>,
     /// Databases: when they were last looked at, for which generation.
     checked: Option<(Timestamp, i64)>,
     /// Databases: generation and `Ready`, as last seen.
@@ -105,14 +105,15 @@ impl Memory {
     pub(super) fn parsed(
         &self,
         policy: &DynamicObject,
-        database: Option<i64>,
+        database: Option<(String, i64)>,
         parse: impl FnOnce() -> Result<Mandate, Vec<FieldError>>,
     ) -> Parsed {
         let (Some(uid), Some(generation)) = (policy.uid(), policy.metadata.generation) else {
             return Arc::new(parse());
         };
         if let Some((g, d, parsed)) = self.lock().get(&uid).and_then(|entry| entry.parsed.clone())
-            && (g, d) == (generation, database)
+            && g == generation
+            && d == database
         {
             return parsed;
         }

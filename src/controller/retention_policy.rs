@@ -196,7 +196,10 @@ impl Seen {
             None => JobState::None,
             Some((ticket, Stage::Running(progress))) => JobState::Running {
                 kind: &ticket.kind,
-                current: digested.as_ref() == Some(&ticket.spec)
+                current: digested.as_ref() == ticket.spec.get("policy")
+                    && self.database.input.as_ref().is_none_or(|input| {
+                        ticket.spec.get("database") == Some(&input.target.digest_input())
+                    })
                     && (self.database.uid.is_empty() || self.database.uid == ticket.database),
                 progress,
             },
@@ -246,8 +249,8 @@ fn parse(
     database: &Found,
     context: &Context,
 ) -> Parsed {
-    let generation = database.input.as_ref().map(|input| input.generation);
-    context.memory.parsed(object, generation, || {
+    let version = database.input.as_ref().map(DatabaseInput::version);
+    context.memory.parsed(object, version, || {
         let spec = spec.as_ref().map_err(Clone::clone)?;
         match &database.input {
             Some(input) => Mandate::parse(spec, &input.target),
@@ -387,20 +390,24 @@ async fn conflicts(
             continue;
         }
         let name = Name::of(&other);
-        if usable(&input.target, &wanted, &name.namespace, context)
-            .await
-            .is_err()
-        {
-            continue;
-        }
         let spec = read_spec(&other);
-        let theirs = context.memory.parsed(&other, Some(input.generation), || {
+        let theirs = context.memory.parsed(&other, Some(input.version()), || {
             Mandate::parse(spec.as_ref().map_err(Clone::clone)?, &input.target)
         });
         let Ok(theirs) = theirs.as_ref() else {
             continue;
         };
-        for overlap in overlaps(&mandate.policy, &theirs.policy) {
+        let overlapping = overlaps(&mandate.policy, &theirs.policy);
+        // Asked last, since it may cost a call; an answer that did not come is no permission to run.
+        if overlapping.is_empty()
+            || matches!(
+                usable(&input.target, &wanted, &name.namespace, context).await,
+                Err(Database::NotUsable(_))
+            )
+        {
+            continue;
+        }
+        for overlap in overlapping {
             found.push(format!(
                 "rule {} and rule {} of the policy {name} may reach the same rows of {}",
                 overlap.mine, overlap.theirs, overlap.table
@@ -427,7 +434,11 @@ fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
             name: seen.name.name.clone(),
             generation: seen.generation,
         },
-        spec: spec.digest_input(),
+        // A run goes on only against the database, and under the guards, that it was planned for.
+        spec: serde_json::json!({
+            "policy": spec.digest_input(),
+            "database": input.target.digest_input(),
+        }),
         mandate: mandate.clone(),
         metrics: context.metrics.clone(),
         input: input.clone(),
@@ -485,7 +496,7 @@ async fn carry_out(
     } = &outcome
     {
         // The next attempt connects anew, with the Secret as it is then.
-        cluster.forget(&uid).await;
+        cluster.forget(&uid);
     }
     outcome
 }

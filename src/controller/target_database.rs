@@ -37,7 +37,7 @@ pub(super) async fn reconcile(
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
     if object.metadata.deletion_timestamp.is_some() {
-        context.cluster.forget(&uid).await;
+        context.cluster.forget(&uid);
         return Ok(Requeue::await_change());
     }
     let mut object = object;
@@ -197,7 +197,7 @@ async fn look_at(
             Reason::AuthenticationFailed | Reason::CertificateInvalid
         )
     {
-        context.cluster.forget(&input.uid).await;
+        context.cluster.forget(&input.uid);
     }
     found
 }

@@ -131,6 +131,13 @@ pub struct DatabaseInput {
     pub target: Target,
 }
 
+impl DatabaseInput {
+    /// Which object at which generation: a database made anew under its name is another one.
+    pub fn version(&self) -> (String, i64) {
+        (self.uid.clone(), self.generation)
+    }
+}
+
 /// What makes one pool differ from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Made {
@@ -269,9 +276,8 @@ impl Cluster {
             }
             fault.into()
         })?;
-        if let Some((_, old)) = slot.replace((made, database.clone())) {
-            retire(old);
-        }
+        // Work under way keeps its own pool: it closes when the last user lets go of it.
+        *slot = Some((made, database.clone()));
         Ok(database)
     }
 
@@ -294,13 +300,8 @@ impl Cluster {
 
     /// Lets go of a database's connections: it was refused, changed or deleted. Work under way keeps
     /// its own until it ends.
-    pub async fn forget(&self, uid: &str) {
-        let slot = self.lock().remove(uid);
-        if let Some(slot) = slot
-            && let Some((_, database)) = slot.lock().await.take()
-        {
-            retire(database);
-        }
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
     }
 
     fn slot(&self, uid: &str) -> Slot {
@@ -368,11 +369,6 @@ fn connections(target: &Target) -> u32 {
         PacingMode::Backlog => u32::from(target.pacing.workers.max(1)),
     };
     workers + 3
-}
-
-/// Closes connections when their last user is done, without holding anybody up.
-fn retire(database: Database) {
-    tokio::spawn(async move { database.close().await });
 }
 
 fn version<K: Resource<DynamicType = ()>>(object: &K) -> String {

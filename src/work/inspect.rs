@@ -2,9 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
+use oubliette_core::hmac::hmac_hex;
 use oubliette_core::name::TableName;
 use oubliette_core::plan::{Draft, Intent, Plan, Setting};
 use oubliette_core::report::{Phase, Progress};
+
+use secrecy::ExposeSecret;
 
 use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
@@ -39,8 +42,9 @@ pub(super) async fn plan(
     let catalog = inspect(&mut tx, &names).await;
     tx.rollback().await;
     let catalog = catalog.map_err(|f| failed(&f))?;
+    let spec = digested(job);
     let setting = Setting {
-        spec: &job.spec,
+        spec: &spec,
         ledger: &job.ledger,
         intent: job.intent,
         as_of,
@@ -65,6 +69,16 @@ pub(super) async fn plan(
     .await
     .map_err(|f| failed(&f))?;
     Ok(Plan::of(draft, facts))
+}
+
+/// What the plan's digest is made of beside schema and statements. A keyed check value stands for the
+/// key of pseudonyms: one run must not give one person two of them.
+fn digested(job: &Job) -> serde_json::Value {
+    let key = job
+        .pseudonym_key
+        .as_ref()
+        .map(|key| hmac_hex(key.expose_secret(), b"oubliette key check v1"));
+    serde_json::json!({"spec": job.spec, "key": key.as_deref().and_then(|k| k.get(..16))})
 }
 
 fn tables(job: &Job) -> Vec<TableName> {

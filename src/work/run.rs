@@ -116,9 +116,10 @@ async fn abandon(
         && let Some(row) = open
     {
         let outcome = RunOutcome::Stopped(Reason::Abandoned);
-        give_up(job, store, row, "abandoned", outcome)
+        let run = give_up(job, store, row, "abandoned", outcome)
             .await
             .map_err(|f| refused(&f))?;
+        return Ok(JobOutcome::Ran { plan: None, run });
     }
     Ok(JobOutcome::Stopped(why))
 }

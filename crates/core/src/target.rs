@@ -29,6 +29,25 @@ pub struct Target {
     pub pacing: Pacing,
 }
 
+impl Target {
+    /// What a plan depends on: where the rows are, and the owner's guards. Not how the connection is
+    /// protected, nor how fast rows are changed.
+    pub fn digest_input(&self) -> serde_json::Value {
+        let Limits {
+            max_rows,
+            max_percent,
+        } = self.guards;
+        serde_json::json!({
+            "engine": format!("{:?}", self.engine),
+            "host": self.connection.host,
+            "port": self.connection.port,
+            "database": self.connection.database,
+            "ledger": self.ledger,
+            "guards": {"maxRows": max_rows, "maxPercent": max_percent},
+        })
+    }
+}
+
 /// Where a database is and as whom to connect. Names of Secrets, never their content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {

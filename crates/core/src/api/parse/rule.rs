@@ -119,6 +119,14 @@ fn parse_table(at: &At<'_>, table: Option<&String>, names: &Names) -> Option<Tab
     let TableName { schema, table } = name;
     let schema = match schema {
         None => names.database.clone(),
+        // Another database of the server has an owner and guards of its own.
+        Some(schema) if names.database.as_ref().is_some_and(|own| *own != schema) => {
+            at.invalid(
+                "on MySQL and MariaDB a rule reaches tables of the TargetDatabase's own database \
+                 only: write the table without its database",
+            );
+            return None;
+        }
         Some(schema) => Some(names.fits(at, schema)?),
     };
     Some(TableName {
