@@ -12,6 +12,9 @@ use oubliette_core::decide::retry::Failures;
 use oubliette_core::policy::Mandate;
 use serde_json::Value;
 
+/// UID and generation of a TargetDatabase.
+type Version = (String, i64);
+
 /// A manifest as it was parsed, or its faults.
 pub(super) type Parsed = Arc<Result<Mandate, Vec<FieldError>>>;
 
@@ -20,7 +23,7 @@ struct Entry {
     generation: Option<i64>,
     failures: Failures,
     /// Policies: the parsed spec, and the database's generation whose guards are in it.
-    parsed: Option<(i64, Option<(String, i64)>, Parsed)>,
+    parsed: Option<(i64, Option<Version>, Parsed)>,
     /// Databases: when they were last looked at, for which generation.
     checked: Option<(Timestamp, i64)>,
     /// Databases: generation and `Ready`, as last seen.
@@ -105,7 +108,7 @@ impl Memory {
     pub(super) fn parsed(
         &self,
         policy: &DynamicObject,
-        database: Option<(String, i64)>,
+        database: Option<Version>,
         parse: impl FnOnce() -> Result<Mandate, Vec<FieldError>>,
     ) -> Parsed {
         let (Some(uid), Some(generation)) = (policy.uid(), policy.metadata.generation) else {
