@@ -267,7 +267,7 @@ fn refused(
 fn finalizer_can_be_removed(world: &World) -> Result<()> {
     let namespace = world.namespace("finalizer")?;
     let mut object = database(&namespace.name, "none");
-    object["metadata"]["finalizers"] = json!(["example.org/held"]);
+    object["metadata"]["finalizers"] = json!(["oubliette.dev/held-by-a-case"]);
     namespace.apply_value(&object)?;
     namespace.delete(API_VERSION, "TargetDatabase", "crm")?;
     let kind = resource(API_VERSION, "TargetDatabase");
