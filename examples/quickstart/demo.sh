@@ -77,7 +77,7 @@ kubectl config set-context --current --namespace=learning >/dev/null
 for secret in learning-postgres library-mariadb; do
   kubectl create secret generic $secret --from-literal=username=oubliette --from-literal=password="$password" >/dev/null
 done
-kubectl create secret generic pseudonyms --from-literal=key="$(head -c 32 /dev/urandom | base64)" >/dev/null
+kubectl create secret generic pseudonyms --type=oubliette.dev/pseudonym-key --from-literal=key="$(head -c 32 /dev/urandom | base64)" >/dev/null
 kubectl create configmap database-ca --from-file=ca.crt="$OUBLIETTE_BED_CA" >/dev/null
 printf '$ oubliette rbac -n learning -f %s | kubectl apply -f -\n' $here
 oubliette rbac -n learning -f $here | kubectl apply -f -

@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
 
+use crate::inputs::cluster::PSEUDONYM_KEY_TYPE;
 use crate::inputs::files::{self, Manifests, Written};
 
 /// What is asked of the command.
@@ -53,6 +54,9 @@ fn print(manifests: &Manifests, request: &Request) -> anyhow::Result<String> {
         .map(|written| needs("retentionpolicy", written, of_policy));
     let mut text = String::new();
     for needs in databases.chain(policies).filter(|needs| !needs.is_empty()) {
+        if let Some(note) = &needs.names.note {
+            text.push_str(note);
+        }
         for object in [yaml(&needs.role())?, yaml(&needs.binding(request))?] {
             text.push_str("---\n");
             text.push_str(&object);
@@ -73,6 +77,8 @@ fn yaml(object: &impl serde::Serialize) -> anyhow::Result<String> {
 struct Names {
     secrets: BTreeSet<String>,
     config_maps: BTreeSet<String>,
+    /// A comment about what a Role cannot say.
+    note: Option<String>,
 }
 
 /// What one resource makes the operator read.
@@ -117,18 +123,22 @@ fn of_database(spec: &TargetDatabaseSpec) -> Names {
             .and_then(|ca| ca.name.clone())
             .into_iter()
             .collect(),
+        note: None,
     }
 }
 
 fn of_policy(spec: &RetentionPolicySpec) -> Names {
     let key = spec.pseudonym_key.as_ref();
     let secret = key.and_then(|key| key.secret_ref.as_ref());
+    let name = secret.and_then(|secret| secret.name.clone());
+    let note = name.as_ref().map(|name| {
+        let name = serde_json::Value::from(name.as_str());
+        format!("# The Secret {name} must be of the type {PSEUDONYM_KEY_TYPE}.\n")
+    });
     Names {
-        secrets: secret
-            .and_then(|secret| secret.name.clone())
-            .into_iter()
-            .collect(),
+        secrets: name.into_iter().collect(),
         config_maps: BTreeSet::new(),
+        note,
     }
 }
 
@@ -156,6 +166,7 @@ impl Needs<'_> {
         let Names {
             secrets,
             config_maps,
+            note: _,
         } = &self.names;
         let rules = [("secrets", secrets), ("configmaps", config_maps)]
             .into_iter()
@@ -320,6 +331,12 @@ spec:
         );
         assert!(printed.contains("namespace: default\n"), "{printed}");
         assert!(!printed.contains("namespace: crm\n"), "{printed}");
+        assert!(
+            printed.starts_with(
+                "# The Secret \"pseudonyms\" must be of the type oubliette.dev/pseudonym-key.\n"
+            ),
+            "{printed}"
+        );
     }
 
     #[test]

@@ -37,7 +37,12 @@ const READING: Timeouts = Timeouts {
     statement: Duration::from_mins(2),
 };
 
-/// Shortest key of pseudonyms.
+/// Type of the Secrets that hold keys of pseudonyms. No other Secret is taken for one: a key reaches
+/// the database as HMAC pads, and whoever writes policies must not send it what else the operator
+/// may read, a password for instance.
+pub const PSEUDONYM_KEY_TYPE: &str = "oubliette.dev/pseudonym-key";
+
+/// Shortest key of pseudonyms, in bytes.
 const LEAST_KEY: usize = 32;
 
 /// Why something could not be gathered.
@@ -59,6 +64,23 @@ pub enum GatherFault {
         /// Secret or ConfigMap.
         kind: String,
         /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A Secret that may not serve as, or does not hold, a key of pseudonyms.
+    #[error(
+        "the Secret {namespace}/{name} {problem}; a key of pseudonyms is in a Secret such as this, \
+         with random content, for instance of `openssl rand -base64 32` (a Secret's type cannot be \
+         changed: delete the old one, or give this one another name):\n{}",
+        secret_of_pseudonyms(namespace, name, key)
+    )]
+    NoPseudonymKey {
+        /// The Secret's namespace.
         namespace: String,
         /// Its name.
         name: String,
@@ -110,6 +132,7 @@ impl GatherFault {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Missing { .. } | Self::Key { .. } => Reason::SecretMissing,
+            Self::NoPseudonymKey { .. } => Reason::SecretUnfit,
             Self::Forbidden { .. } => Reason::SecretForbidden,
             // Nothing of the manifest's making, and over when the API server is back.
             Self::Api { .. } => Reason::DatabaseNotReady,
@@ -288,14 +311,9 @@ impl Cluster {
         at: &KeyOf,
     ) -> Result<SecretSlice<u8>, GatherFault> {
         let mut secret: Secret = self.get(namespace, &at.name).await?;
-        let key = bytes(&mut secret, &at.key)?;
-        let short = key.len() < LEAST_KEY;
-        let fault = short.then(|| fault_of_key(&secret, &at.key, "has less than 32 bytes"));
+        let key = key_of_pseudonyms(&mut secret, &at.key);
         wipe(secret);
-        match fault {
-            Some(fault) => Err(fault),
-            None => Ok(SecretSlice::from(key.to_vec())),
-        }
+        key
     }
 
     /// Lets go of a database's connections: it was refused, changed or deleted. Work under way keeps
@@ -390,6 +408,44 @@ fn bytes(secret: &mut Secret, key: &str) -> Result<Zeroizing<Vec<u8>>, GatherFau
     }
 }
 
+/// Takes a key of pseudonyms out of a Secret. The type is looked at first, so that nothing is told of
+/// what another Secret holds.
+fn key_of_pseudonyms(secret: &mut Secret, key: &str) -> Result<SecretSlice<u8>, GatherFault> {
+    let unfit = |secret: &Secret, problem| GatherFault::NoPseudonymKey {
+        namespace: secret.namespace().unwrap_or_default(),
+        name: secret.name_any(),
+        key: key.to_owned(),
+        problem,
+    };
+    if secret.type_.as_deref() != Some(PSEUDONYM_KEY_TYPE) {
+        return Err(unfit(
+            secret,
+            "is not of the type oubliette.dev/pseudonym-key",
+        ));
+    }
+    let content = bytes(secret, key)?;
+    if content.len() < LEAST_KEY {
+        return Err(unfit(secret, "has less than 32 bytes under the key"));
+    }
+    Ok(SecretSlice::from(content.to_vec()))
+}
+
+/// The manifest of a Secret for a key of pseudonyms. What stands for the content is too short to be
+/// taken for one.
+fn secret_of_pseudonyms(namespace: &str, name: &str, key: &str) -> String {
+    let quoted = serde_json::Value::from;
+    format!(
+        "apiVersion: v1\n\
+         kind: Secret\n\
+         metadata: {{name: {}, namespace: {}}}\n\
+         type: {PSEUDONYM_KEY_TYPE}\n\
+         stringData: {{{}: \"32 random bytes or more\"}}",
+        quoted(name),
+        quoted(namespace),
+        quoted(key),
+    )
+}
+
 fn text(secret: &mut Secret, key: &str) -> Result<Zeroizing<String>, GatherFault> {
     let bytes = bytes(secret, key)?;
     match std::str::from_utf8(&bytes) {
@@ -460,5 +516,46 @@ mod tests {
             told(text(&mut secret, "user").unwrap_err()),
             "the Secret web/crm: key \"user\" is missing"
         );
+    }
+    #[test]
+    fn only_a_secret_made_for_keys_of_pseudonyms_is_taken_for_one() {
+        let long = [7; LEAST_KEY];
+        let told = |kind: Option<&str>, content: &[u8]| {
+            let mut secret = secret(&[("no", content)]);
+            secret.type_ = kind.map(str::to_owned);
+            key_of_pseudonyms(&mut secret, "no")
+                .map_err(|fault| (fault.reason(), fault.to_string()))
+        };
+        assert!(told(Some(PSEUDONYM_KEY_TYPE), &long).is_ok());
+        for (kind, content, word) in [
+            (None, &long[..], "is not of the type"),
+            (Some("Opaque"), &long[..], "is not of the type"),
+            (Some("kubernetes.io/basic-auth"), b"", "is not of the type"),
+            (Some(PSEUDONYM_KEY_TYPE), &long[1..], "less than 32 bytes"),
+        ] {
+            let (reason, message) = told(kind, content).map(|_| ()).unwrap_err();
+            assert_eq!(reason, Reason::SecretUnfit);
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_manifest_in_the_message_is_of_a_secret_that_asks_for_content() {
+        let text = secret_of_pseudonyms("123", "crm", "no");
+        let mut secret: Secret = serde_saphyr::from_str(&text).unwrap();
+        let content = secret.string_data.take().unwrap();
+        secret.data = Some(
+            content
+                .into_iter()
+                .map(|(key, content)| (key, ByteString(content.into_bytes())))
+                .collect(),
+        );
+        assert_eq!(secret.namespace().as_deref(), Some("123"));
+        let (reason, message) = match key_of_pseudonyms(&mut secret, "no") {
+            Ok(_) => panic!("the placeholder was taken for a key"),
+            Err(fault) => (fault.reason(), fault.to_string()),
+        };
+        assert_eq!(reason, Reason::SecretUnfit);
+        assert!(message.contains("less than 32 bytes"), "{message}");
     }
 }

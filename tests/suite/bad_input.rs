@@ -5,9 +5,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Needs, Server};
-use crate::cluster::{API_VERSION, expect_refused, ready};
+use crate::cluster::{API_VERSION, documents, expect_refused, ready};
 use crate::expect::Grants;
-use crate::scenario::{Stage, TARGET};
+use crate::printed;
+use crate::scenario::{PSEUDONYM_KEY, Stage, TARGET};
 use crate::sql::next_number;
 use crate::wait::{PATIENCE, wait_for};
 use crate::world::World;
@@ -39,6 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
     on("missing_secret", one, missing_secret);
     on("secret_without_a_role", one, secret_without_a_role);
     on("missing_pseudonym_key", one, missing_pseudonym_key);
+    on("unfit_pseudonym_key", one, unfit_pseudonym_key);
     on("missing_database", one, missing_database);
     on(
         "database_of_another_namespace",
@@ -348,6 +350,86 @@ fn missing_pseudonym_key(world: &World, server: Server) -> Result<()> {
     complains(&stage, "RetentionPolicy", "SecretMissing", &["no-such-key"])?;
     stage.apply(&[policy])?;
     recovers(world, &stage)
+}
+
+/// A policy cannot have a Secret's content sent to its database that the operator reads for something
+/// else; what the message prints is what it takes.
+fn unfit_pseudonym_key(world: &World, server: Server) -> Result<()> {
+    let (stage, target, mut policy) = stage(world, server, "unfit_pseudonym_key")?;
+    set(
+        &mut policy,
+        "/spec/rules/0/action",
+        json!({"type": "Anonymise", "columns": [{"column": "full_name", "strategy": "Pseudonym"}]}),
+    )?;
+    let refer = |policy: &mut Value, name: &str, key: &str| {
+        policy["spec"]["pseudonymKey"] = json!({"secretRef": {"name": name, "key": key}});
+    };
+    // The Secret of a TargetDatabase's credentials, which a Role lets the operator read.
+    refer(&mut policy, "target-credentials", "password");
+    let objects = [target, policy];
+    let user_may = printed::grants(&objects, &stage.user, Grants::Printed)?.unwrap_or_default();
+    world.block_on(stage.database.admin.execute(&user_may))?;
+    stage.apply(&objects)?;
+    complains(
+        &stage,
+        "RetentionPolicy",
+        "SecretUnfit",
+        &["target-credentials is not of the type oubliette.dev/pseudonym-key"],
+    )?;
+    let [target, mut policy] = objects;
+    refer(&mut policy, "own-key", "no");
+    let secret = |kind: &str, content: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own-key"},
+            "type": kind, "stringData": {"no": content},
+        })
+    };
+    stage
+        .namespace
+        .apply_value(&secret("Opaque", PSEUDONYM_KEY))?;
+    stage.apply(&[target, policy])?;
+    complains(
+        &stage,
+        "RetentionPolicy",
+        "SecretUnfit",
+        &["own-key is not of the type"],
+    )?;
+    let anew = |secret: &Value| {
+        stage.namespace.delete("v1", "Secret", "own-key")?;
+        stage.namespace.apply_value(secret)
+    };
+    anew(&secret(
+        "oubliette.dev/pseudonym-key",
+        "of 31 bytes, which is too short",
+    ))?;
+    let object = stage.namespace.wait_until(
+        "RetentionPolicy",
+        &stage.policy,
+        "complains about the key's length",
+        PATIENCE,
+        |object| match ready(object).and_then(|c| c["message"].as_str()) {
+            Some(message) if message.contains("less than 32 bytes") => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )?;
+    // What it prints, with a content of one's own.
+    let message = ready(&object).and_then(|c| c["message"].as_str());
+    let (_, manifest) = message
+        .and_then(|message| message.split_once(":\napiVersion"))
+        .context("the message prints no manifest")?;
+    let mut printed = documents(&format!("apiVersion{manifest}"))?;
+    set(&mut printed[0], "/stringData/no", json!(PSEUDONYM_KEY))?;
+    anew(&printed[0])?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    stage.run_to_end()?;
+    let left = "SELECT id FROM learners WHERE full_name LIKE 'p!_%' ESCAPE '!'";
+    let left = world.block_on(stage.database.admin.rows(left))?;
+    if left != [[Some("1".to_owned())]] {
+        bail!("pseudonyms are in the rows {left:?}");
+    }
+    stage.namespace.finish()
 }
 
 fn missing_database(world: &World, server: Server) -> Result<()> {

@@ -224,6 +224,7 @@ impl<'w> Stage<'w> {
         }))?;
         self.namespace.apply_value(&json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-pseudonyms"},
+            "type": "oubliette.dev/pseudonym-key",
             "stringData": {"key": PSEUDONYM_KEY},
         }))?;
         Ok(())

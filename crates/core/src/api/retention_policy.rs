@@ -100,7 +100,8 @@ pub struct LimitsSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PseudonymKeySpec {
-    /// A key of a Secret in the policy's namespace with at least 32 random bytes.
+    /// A key of a Secret in the policy's namespace with at least 32 random bytes. The Secret must be
+    /// of the type `oubliette.dev/pseudonym-key`; no other one is taken for a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub secret_ref: Option<KeyRef>,

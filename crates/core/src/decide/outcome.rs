@@ -104,7 +104,12 @@ pub(super) fn enter(
             } else {
                 message
             };
-            let text = format!("{message}. {}", reason.remedy());
+            // One of several lines ends with YAML to copy: that is what to do.
+            let text = if message.contains('\n') {
+                message.to_owned()
+            } else {
+                format!("{message}. {}", reason.remedy())
+            };
             told.verdict = Some(Verdict::new(*reason, text));
         }
     }
