@@ -3,3 +3,4 @@
 pub mod cluster;
 pub mod fault;
 pub mod files;
+pub mod secrets;

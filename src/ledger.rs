@@ -135,9 +135,8 @@ impl Store {
             return Err(LedgerFault::Refused {
                 reason: Reason::LedgerOwned,
                 message: format!(
-                    "the ledger belongs to TargetDatabase {} of cluster {}: if that one is retired, \
-                     hand the ledger over with `oubliette ledger adopt`",
-                    found.database, found.cluster
+                    "the ledger belongs to {found}: if that one is retired, hand the ledger over with \
+                     `oubliette ledger adopt`"
                 ),
             });
         }

@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
 
-use crate::inputs::cluster::PSEUDONYM_KEY_TYPE;
 use crate::inputs::files::{self, Manifests, Written};
+use crate::inputs::secrets::PSEUDONYM_KEY_TYPE;
 
 /// What is asked of the command.
 #[derive(Clone, Debug, Args)]

@@ -21,10 +21,9 @@ use oubliette_core::decide::retention_policy::{
 use oubliette_core::decide::{Meta, whole_second};
 use oubliette_core::digest::Digest;
 use oubliette_core::ledger::Owner;
-use oubliette_core::plan::Intent;
 use oubliette_core::policy::{Mandate, Mode};
 use oubliette_core::report::{Progress, RunOutcome, RunReport};
-use oubliette_core::target::{PacingMode, Target};
+use oubliette_core::target::Target;
 use tokio::sync::watch;
 
 use super::memory::Parsed;
@@ -33,9 +32,10 @@ use super::runs::{Stage, Ticket};
 use super::scope::database_of;
 use super::{Context, Error, Name};
 use crate::inputs::cluster::{Cluster, DatabaseInput};
-use crate::metrics::{Kind, Metrics};
+use crate::inputs::secrets::GatherFault;
+use crate::metrics::Kind;
 use crate::work;
-use crate::work::job::{Job, Pacing, PolicyRef};
+use crate::work::job::{Job, Order, PolicyRef};
 
 /// How often a write is tried whose object has changed meanwhile.
 const ATTEMPTS: usize = 4;
@@ -408,10 +408,7 @@ async fn conflicts(
             continue;
         }
         for overlap in overlapping {
-            found.push(format!(
-                "rule {} and rule {} of the policy {name} may reach the same rows of {}",
-                overlap.mine, overlap.theirs, overlap.table
-            ));
+            found.push(overlap.with(&name));
         }
     }
     found.sort();
@@ -434,16 +431,13 @@ fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
             name: seen.name.name.clone(),
             generation: seen.generation,
         },
-        // A run goes on only against the database, and under the guards, that it was planned for.
-        spec: serde_json::json!({
-            "policy": spec.digest_input(),
-            "database": input.target.digest_input(),
-        }),
+        spec: Order::digested(spec, &input.target),
         mandate: mandate.clone(),
-        metrics: context.metrics.clone(),
-        input: input.clone(),
+        target: input.target.clone(),
         kind: kind.clone(),
+        metrics: context.metrics.clone(),
     };
+    let input = input.clone();
     let ticket = Ticket {
         policy: seen.name.clone(),
         uid: seen.uid.clone(),
@@ -456,35 +450,25 @@ fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
     context
         .runs
         .start(ticket, move |progress, stop| async move {
-            Box::pin(carry_out(order, &cluster, &progress, stop)).await
+            Box::pin(carry_out(order, &input, &cluster, &progress, stop)).await
         });
-}
-
-/// What a job is to be made from.
-struct Order {
-    policy: PolicyRef,
-    spec: serde_json::Value,
-    mandate: Mandate,
-    metrics: Metrics,
-    input: DatabaseInput,
-    kind: JobKind,
 }
 
 async fn carry_out(
     order: Order,
+    input: &DatabaseInput,
     cluster: &Cluster,
     progress: &watch::Sender<Progress>,
     stop: watch::Receiver<Option<StopWhy>>,
 ) -> JobOutcome {
     let mut told = stop.clone();
-    let uid = order.input.uid.clone();
     let gathered = tokio::select! {
         // Nothing has begun: what is being gathered may be dropped.
         why = told.wait_for(Option::is_some) => {
             let why = why.ok().and_then(|why| *why);
             return JobOutcome::Stopped(why.unwrap_or(StopWhy::Shutdown));
         }
-        gathered = gather(order, cluster) => gathered,
+        gathered = gather(order, input, cluster) => gathered,
     };
     let outcome = match gathered {
         Ok(job) => Box::pin(work::perform(job, progress, stop)).await,
@@ -496,21 +480,13 @@ async fn carry_out(
     } = &outcome
     {
         // The next attempt connects anew, with the Secret as it is then.
-        cluster.forget(&uid);
+        cluster.forget(&input.uid);
     }
     outcome
 }
 
-async fn gather(order: Order, cluster: &Cluster) -> Result<Job, JobOutcome> {
-    let Order {
-        policy,
-        spec,
-        mandate,
-        metrics,
-        input,
-        kind,
-    } = order;
-    let failed = |fault: crate::inputs::cluster::GatherFault| JobOutcome::Failed {
+async fn gather(order: Order, input: &DatabaseInput, cluster: &Cluster) -> Result<Job, JobOutcome> {
+    let failed = |fault: GatherFault| JobOutcome::Failed {
         reason: fault.reason(),
         message: fault.to_string(),
         passing: true,
@@ -519,42 +495,18 @@ async fn gather(order: Order, cluster: &Cluster) -> Result<Job, JobOutcome> {
         cluster: cluster.uid().await.map_err(failed)?,
         database: input.uid.clone(),
     };
-    let pseudonym_key = match &mandate.pseudonym_key {
+    let pseudonym_key = match &order.mandate.pseudonym_key {
         Some(at) => Some(
             cluster
-                .pseudonym_key(&policy.namespace, at)
+                .pseudonym_key(&order.policy.namespace, at)
                 .await
                 .map_err(failed)?,
         ),
         None => None,
     };
-    let database = cluster.connect(&input).await.map_err(failed)?;
-    let pacing = input.target.pacing;
-    Ok(Job {
-        policy,
-        spec,
-        rules: mandate.policy,
-        database,
-        owner,
-        ledger: input.target.ledger,
-        pacing: Pacing {
-            backlog: pacing.mode == PacingMode::Backlog,
-            batch_duration: pacing.batch_duration,
-            workers: u32::from(pacing.workers),
-            max_rows_per_second: pacing
-                .max_rows_per_second
-                .map(|rows| u32::try_from(rows).unwrap_or(u32::MAX)),
-            lock_timeout: pacing.lock_timeout,
-        },
-        pseudonym_key,
-        intent: match mandate.mode {
-            Mode::DryRun => Intent::DryRun,
-            Mode::Enforce => Intent::Enforce,
-        },
-        kind,
-        metrics,
-        now: whole_second(Timestamp::now()),
-    })
+    let database = cluster.connect(input).await.map_err(failed)?;
+    let now = whole_second(Timestamp::now());
+    Ok(order.job(database, owner, pseudonym_key, now))
 }
 
 /// What follows from the end of a job beside the status.

@@ -171,7 +171,7 @@ async fn look_at(
         target: target.clone(),
     };
     let looking = async {
-        let failed = |fault: crate::inputs::cluster::GatherFault| {
+        let failed = |fault: crate::inputs::secrets::GatherFault| {
             Verdict::new(fault.reason(), fault.to_string())
         };
         let owner = Owner {

@@ -1,12 +1,14 @@
 //! One piece of work on one database: a plan, or a run. The same for controller and CLI.
 
 use jiff::Timestamp;
+use oubliette_core::api::retention_policy::RetentionPolicySpec;
 pub use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::ledger::Owner;
 use oubliette_core::name::Ident;
 use oubliette_core::plan::Intent;
-use oubliette_core::policy::Policy;
+use oubliette_core::policy::{Mandate, Mode, Policy};
 use oubliette_core::report::Progress;
+use oubliette_core::target::{PacingMode, Target};
 use secrecy::SecretSlice;
 use tokio::sync::watch;
 
@@ -39,6 +41,78 @@ pub struct Pacing {
     pub max_rows_per_second: Option<u32>,
     /// How long to wait for a lock (InnoDB: whole seconds, rounded up).
     pub lock_timeout: std::time::Duration,
+}
+
+/// What is to be done, before anything of it was read from Secrets or connected to.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// What goes into the digest.
+    pub spec: serde_json::Value,
+    /// The parsed policy.
+    pub mandate: Mandate,
+    /// The database.
+    pub target: Target,
+    /// What is to be done.
+    pub kind: JobKind,
+    /// Where its batches are counted.
+    pub metrics: Metrics,
+}
+
+impl Order {
+    /// What the digest of a plan covers of the manifests. A run goes on only against the database,
+    /// and under the guards, that it was planned for.
+    pub fn digested(spec: &RetentionPolicySpec, target: &Target) -> serde_json::Value {
+        serde_json::json!({
+            "policy": spec.digest_input(),
+            "database": target.digest_input(),
+        })
+    }
+
+    /// The job.
+    pub fn job(
+        self,
+        database: Database,
+        owner: Owner,
+        pseudonym_key: Option<SecretSlice<u8>>,
+        now: Timestamp,
+    ) -> Job {
+        let Self {
+            policy,
+            spec,
+            mandate,
+            target,
+            kind,
+            metrics,
+        } = self;
+        let pacing = target.pacing;
+        Job {
+            policy,
+            spec,
+            rules: mandate.policy,
+            database,
+            owner,
+            ledger: target.ledger,
+            pacing: Pacing {
+                backlog: pacing.mode == PacingMode::Backlog,
+                batch_duration: pacing.batch_duration,
+                workers: u32::from(pacing.workers),
+                max_rows_per_second: pacing
+                    .max_rows_per_second
+                    .map(|rows| u32::try_from(rows).unwrap_or(u32::MAX)),
+                lock_timeout: pacing.lock_timeout,
+            },
+            pseudonym_key,
+            intent: match mandate.mode {
+                Mode::DryRun => Intent::DryRun,
+                Mode::Enforce => Intent::Enforce,
+            },
+            kind,
+            metrics,
+            now,
+        }
+    }
 }
 
 /// One piece of work.

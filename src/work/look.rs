@@ -84,10 +84,7 @@ async fn read(store: &Store, owner: &Owner) -> Result<Seen, LedgerFault> {
         return Ok(Seen::Unfit(Verdict::new(Reason::LedgerNewer, message)));
     }
     if found != *owner {
-        let message = format!(
-            "the ledger belongs to the TargetDatabase with UID {} of the cluster {}",
-            found.database, found.cluster
-        );
+        let message = format!("the ledger belongs to {found}");
         return Ok(Seen::Unfit(Verdict::new(Reason::LedgerOwned, message)));
     }
     let (head, _) = store.head().await?;

@@ -3,6 +3,8 @@
 //! Decided from the manifests alone and conservatively: the same table is an overlap unless one
 //! column's `In` lists prove that no row can meet both rules. It must not look at rows.
 
+use std::fmt;
+
 use crate::policy::{Clause, Policy, Rule, Test};
 
 /// Two rules of different policies that may reach the same rows.
@@ -14,6 +16,20 @@ pub struct Overlap {
     pub mine: String,
     /// The rule of the other policy.
     pub theirs: String,
+}
+
+impl Overlap {
+    /// As a condition says it of the other policy, by its namespace and name.
+    pub fn with(&self, other: &impl fmt::Display) -> String {
+        let Self {
+            table,
+            mine,
+            theirs,
+        } = self;
+        format!(
+            "rule {mine} and rule {theirs} of the policy {other} may reach the same rows of {table}"
+        )
+    }
 }
 
 /// Every pair of rules of the two policies that may reach the same rows, in the order of the rules.

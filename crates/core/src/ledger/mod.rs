@@ -7,7 +7,7 @@ mod statements;
 
 pub use evidence::{Evidence, Link};
 pub use schema::{Ledger, VERSION, printed};
-pub use statements::{CheckpointRow, NewRun, Owner, RunRow, Tally};
+pub use statements::{CheckpointRow, NewRun, Owner, RunRow, Tally, uuid};
 
 /// The tables, without schema or prefix.
 pub const TABLES: &[&str] = &[

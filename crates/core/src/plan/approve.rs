@@ -61,6 +61,13 @@ impl Plan {
         &self.report
     }
 
+    /// The statements of each rule, in order: how a window is bounded, what is counted in it, and what
+    /// changes it. Text with the engine's placeholders; what is bound is not in it.
+    pub fn statements(&self) -> Vec<(String, Vec<String>)> {
+        let all = self.draft.rules.iter();
+        all.map(|rule| (rule.name.clone(), rule.shown())).collect()
+    }
+
     /// What stands in the way.
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals

@@ -231,6 +231,33 @@ fn draft_rule(
     })
 }
 
+impl RuleDraft {
+    /// The statements of one window between two keys, in the order in which they run: the count of
+    /// the plan; then the change, where rows hang on the rule's own: their lock, what hangs on them
+    /// from the bottom up, and the rows themselves.
+    pub(super) fn shown(&self) -> Vec<String> {
+        let key = vec![Value::Null; self.change.window.key.len()];
+        let window = Window {
+            after: Some(key.clone()),
+            upto: Some(key.clone()),
+        };
+        let mut bounds = vec![self.count.counts(&window)];
+        if self.nodes.is_empty() {
+            bounds.push(self.change.by_window(&window));
+        } else {
+            bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
+            let related = self.nodes.iter().rev();
+            bounds.extend(related.map(|node| node.depth.change(&[Value::Null])));
+            bounds.push(self.change.by_keys(&window, &[key]));
+        }
+        let texts = bounds.into_iter().map(|bound| bound.sql.text().to_owned());
+        texts.collect()
+    }
+}
+
+/// Rows that a statement is shown for, where its text has their number.
+const SHOWN_ROWS: u32 = 5_000;
+
 /// Notes at every table which columns the tables below refer to; the rule's own are returned.
 fn refer(nodes: &mut [Node]) -> Vec<Column> {
     let add = |columns: &mut Vec<Column>, column: &Column| {
