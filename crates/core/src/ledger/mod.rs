@@ -2,12 +2,14 @@
 //! database, because a row batch, its checkpoint and its evidence commit in one transaction (P2).
 
 mod evidence;
+mod owner;
 mod schema;
 mod statements;
 
 pub use evidence::{Evidence, Link};
+pub use owner::{Owner, uuid};
 pub use schema::{Ledger, VERSION, printed};
-pub use statements::{CheckpointRow, NewRun, Owner, RunRow, Tally, uuid};
+pub use statements::{CheckpointRow, NewRun, RunRow, Tally};
 
 /// The tables, without schema or prefix.
 pub const TABLES: &[&str] = &[
