@@ -221,6 +221,15 @@ impl Store {
         self.read_run(&self.ledger.run(id)).await
     }
 
+    /// The runs of all policies that have not ended, oldest first.
+    pub async fn open_runs(&self) -> Result<Vec<RunRow>, LedgerFault> {
+        self.read(&self.ledger.all_open_runs())
+            .await?
+            .iter()
+            .map(|row| Ledger::read_run(row).ok_or(LedgerFault::Malformed("run")))
+            .collect()
+    }
+
     async fn read_run(&self, statement: &Bound) -> Result<Option<RunRow>, LedgerFault> {
         let rows = self.read(statement).await?;
         rows.first()

@@ -62,7 +62,6 @@ struct Seen {
     database: Found,
     conflicts: Vec<String>,
     job: Option<(Ticket, Stage)>,
-    progress: Option<Progress>,
 }
 
 pub(super) async fn reconcile(
@@ -170,7 +169,6 @@ impl Seen {
             database,
             conflicts,
             job: context.runs.stage(&uid),
-            progress: context.runs.progress(&uid),
             name,
             uid,
         }
@@ -206,7 +204,6 @@ impl Seen {
             Some((ticket, Stage::Finished(outcome))) => JobState::Finished(Finished {
                 kind: &ticket.kind,
                 generation: ticket.generation,
-                progress: self.progress.as_ref(),
                 outcome,
             }),
         };
@@ -273,7 +270,7 @@ async fn find_database(policy: &DynamicObject, name: &Name, context: &Context) -
         ));
     };
     let Some(database) = context.scopes.database(&wanted) else {
-        let why = if context.scopes.covers(&wanted) {
+        let why = if context.scopes.covers(&wanted.namespace) {
             format!("the TargetDatabase {wanted} does not exist")
         } else {
             format!("this operator does not watch the namespace of the TargetDatabase {wanted}")
@@ -495,7 +492,8 @@ async fn gather(order: Order, input: &DatabaseInput, cluster: &Cluster) -> Resul
         cluster: cluster.uid().await.map_err(failed)?,
         database: input.uid.clone(),
     };
-    let pseudonym_key = match &order.mandate.pseudonym_key {
+    let keyed = !matches!(order.kind, JobKind::GiveUp { .. });
+    let pseudonym_key = match order.mandate.pseudonym_key.as_ref().filter(|_| keyed) {
         Some(at) => Some(
             cluster
                 .pseudonym_key(&order.policy.namespace, at)

@@ -182,13 +182,6 @@ impl Runs {
         Some((entry.ticket.clone(), stage))
     }
 
-    /// The last progress of a policy's job.
-    pub(crate) fn progress(&self, uid: &str) -> Option<Progress> {
-        self.lock()
-            .get(uid)
-            .map(|entry| entry.progress.borrow().clone())
-    }
-
     /// When progress was last written to the status.
     pub(crate) fn told_at(&self, uid: &str) -> Option<Timestamp> {
         self.lock().get(uid).and_then(|entry| entry.told_at)

@@ -115,17 +115,17 @@ impl Scopes {
     /// The database of that name.
     pub(super) fn database(&self, name: &Name) -> Option<Arc<DynamicObject>> {
         let reference = object_ref(name, &self.kinds.database);
-        self.scope(name)?.databases.get(&reference)
+        self.scope(&name.namespace)?.databases.get(&reference)
     }
 
     /// Whether objects of that namespace are seen at all.
-    pub(super) fn covers(&self, name: &Name) -> bool {
-        self.scope(name).is_some()
+    pub(super) fn covers(&self, namespace: &str) -> bool {
+        self.scope(namespace).is_some()
     }
 
     /// Brings the controller to look at a policy.
     pub(super) fn nudge_policy(&self, name: &Name) {
-        if let Some(scope) = self.scope(name) {
+        if let Some(scope) = self.scope(&name.namespace) {
             // Nobody listens once the controller has ended.
             let _ = scope
                 .to_policies
@@ -135,17 +135,17 @@ impl Scopes {
 
     /// Brings the controller to look at a database.
     pub(super) fn nudge_database(&self, name: &Name) {
-        if let Some(scope) = self.scope(name) {
+        if let Some(scope) = self.scope(&name.namespace) {
             let _ = scope
                 .to_databases
                 .unbounded_send(object_ref(name, &self.kinds.database));
         }
     }
 
-    fn scope(&self, name: &Name) -> Option<&Scope> {
+    fn scope(&self, namespace: &str) -> Option<&Scope> {
         self.scopes
             .iter()
-            .find(|s| s.namespace.as_ref().is_none_or(|n| *n == name.namespace))
+            .find(|s| s.namespace.as_ref().is_none_or(|n| n == namespace))
     }
 }
 
@@ -280,6 +280,13 @@ fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
             let Name { namespace, name } = Name::of(policy);
             context.metrics.forget_policy(&namespace, &name);
             nudge_neighbours(policy, context);
+            // Its database's ledger may have an open run, which nobody goes on with.
+            if let Some(database) = database_of(policy) {
+                if let Some(uid) = context.scopes.database(&database).and_then(|d| d.uid()) {
+                    context.memory.set_checked(&uid, None);
+                }
+                context.scopes.nudge_database(&database);
+            }
         }
         watcher::Event::Init => {}
         watcher::Event::InitDone => {
@@ -287,7 +294,7 @@ fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
             let seen: std::collections::BTreeSet<String> =
                 context.scopes.policies().filter_map(|p| p.uid()).collect();
             context.runs.orphan_unless(|ticket| {
-                !context.scopes.covers(&ticket.policy) || seen.contains(&ticket.uid)
+                !context.scopes.covers(&ticket.policy.namespace) || seen.contains(&ticket.uid)
             });
         }
     }

@@ -10,15 +10,20 @@ use kube::{Api, ResourceExt};
 use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
-use oubliette_core::decide::target_database::{Decision, Found, Observed, Wanted, decide};
-use oubliette_core::decide::{Meta, Verdict};
+use oubliette_core::decide::target_database::{
+    Decision, Found, Ledger, Observed, Wanted, decide, ended, orphaned,
+};
+use oubliette_core::decide::{Event, Meta, Verdict};
 use oubliette_core::ledger::Owner;
 use oubliette_core::target::Target;
 
 use super::record::{self, RecordFault};
 use super::{Context, Error, Name};
+use crate::database::Database;
 use crate::inputs::cluster::DatabaseInput;
+use crate::inputs::secrets::GatherFault;
 use crate::metrics::Kind;
+use crate::work::give_up::end_runs;
 use crate::work::look::look;
 
 /// How often a write is tried whose object has changed meanwhile.
@@ -40,8 +45,14 @@ pub(super) async fn reconcile(
         context.cluster.forget(&uid);
         return Ok(Requeue::await_change());
     }
+    // A policy that was not seen yet is not one that is gone.
+    tokio::select! {
+        () = context.scopes.wait_until_known() => {}
+        () = context.stop.cancelled() => return Ok(Requeue::await_change()),
+    }
     let mut object = object;
     let mut check = None;
+    let mut told = Vec::new();
     for _ in 0..ATTEMPTS {
         context.memory.saw_generation(&object);
         let target = parse(&object);
@@ -70,6 +81,9 @@ pub(super) async fn reconcile(
             if let Err(verdict) = &found {
                 context.metrics.failed(Kind::TargetDatabase, verdict.reason);
             }
+            if let Ok(found) = &found {
+                told = end_orphans(&object, target, found, context).await;
+            }
             check = Some(found);
             object = match record::read_again(&api, &name.name).await {
                 Ok(current) => Arc::new(current),
@@ -94,7 +108,9 @@ pub(super) async fn reconcile(
             }
         }
         context.memory.set_failures(&uid, decision.failures);
-        record::events(context, kind, &object, decision.events).await;
+        let mut events = decision.events;
+        events.append(&mut told);
+        record::events(context, kind, &object, events).await;
         return Ok(Requeue::requeue(decision.requeue_after));
     }
     Err(RecordFault::Stale.into())
@@ -158,27 +174,83 @@ fn address(target: &Target) -> String {
     )
 }
 
+fn input(object: &DynamicObject, target: &Target) -> DatabaseInput {
+    DatabaseInput {
+        namespace: object.namespace().unwrap_or_default(),
+        uid: object.uid().unwrap_or_default(),
+        generation: object.metadata.generation.unwrap_or_default(),
+        target: target.clone(),
+    }
+}
+
+async fn connect(
+    input: &DatabaseInput,
+    context: &Context,
+) -> Result<(Database, Owner), GatherFault> {
+    let owner = Owner {
+        cluster: context.cluster.uid().await?,
+        database: input.uid.clone(),
+    };
+    Ok((context.cluster.connect(input).await?, owner))
+}
+
+/// Ends the open runs in the ledger whose policies were deleted while no job of theirs could do it:
+/// the operator was down, the database away, or the policy suspended. What fails is tried again at
+/// the next look; it holds nothing up.
+async fn end_orphans(
+    object: &DynamicObject,
+    target: &Target,
+    found: &Found,
+    context: &Context,
+) -> Vec<Event> {
+    let Ledger::Ours { open, .. } = &found.ledger else {
+        return Vec::new();
+    };
+    let lives = |uid: &str| {
+        let known = context
+            .scopes
+            .policies()
+            .any(|p| p.uid().as_deref() == Some(uid));
+        // A job of a policy that has just gone ends its run itself.
+        known || context.runs.stage(uid).is_some()
+    };
+    let orphans = orphaned(open, |namespace| context.scopes.covers(namespace), lives);
+    if orphans.is_empty() || target.suspend {
+        return Vec::new();
+    }
+    let ending = async {
+        let (database, owner) = connect(&input(object, target), context)
+            .await
+            .map_err(|fault| fault.to_string())?;
+        end_runs(&database, &target.ledger, &owner, &orphans)
+            .await
+            .map_err(|fault| fault.to_string())
+    };
+    let outcome = tokio::time::timeout(LOOK, ending)
+        .await
+        .unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    match outcome {
+        Ok(runs) => runs.iter().map(ended).collect(),
+        Err(error) => {
+            let name = Name::of(object);
+            tracing::warn!(%name, error, runs = orphans.len(),
+                "open runs whose policies are gone could not be ended; it is tried again");
+            Vec::new()
+        }
+    }
+}
+
 /// Connects and finds out what answers.
 async fn look_at(
     object: &DynamicObject,
     target: &Target,
     context: &Context,
 ) -> Result<Found, Verdict> {
-    let input = DatabaseInput {
-        namespace: object.namespace().unwrap_or_default(),
-        uid: object.uid().unwrap_or_default(),
-        generation: object.metadata.generation.unwrap_or_default(),
-        target: target.clone(),
-    };
+    let input = input(object, target);
     let looking = async {
-        let failed = |fault: crate::inputs::secrets::GatherFault| {
-            Verdict::new(fault.reason(), fault.to_string())
-        };
-        let owner = Owner {
-            cluster: context.cluster.uid().await.map_err(failed)?,
-            database: input.uid.clone(),
-        };
-        let database = context.cluster.connect(&input).await.map_err(failed)?;
+        let (database, owner) = connect(&input, context)
+            .await
+            .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
         let mut found = look(&database, &target.ledger, &owner)
             .await
             .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;

@@ -7,13 +7,11 @@ use oubliette_core::ledger::{Evidence, RunRow};
 use oubliette_core::plan::ApprovedPlan;
 use oubliette_core::report::{Residual, RuleRun, RunOutcome, RunReport, TableCount};
 
-use super::job::Job;
 use crate::ledger::{LedgerFault, Store};
 
 /// A run as whoever ends it holds it.
 #[derive(Clone, Copy)]
 pub(super) struct Ending<'a> {
-    pub(super) job: &'a Job,
     pub(super) store: &'a Store,
     pub(super) row: &'a RunRow,
     pub(super) epoch: i64,
@@ -75,9 +73,8 @@ impl Ending<'_> {
         step: usize,
         done: &RuleRun,
     ) -> Result<Option<Digest>, LedgerFault> {
-        let policy = self.policy();
         let number = i32::try_from(step).unwrap_or(i32::MAX);
-        let evidence = self.evidence(done, &policy)?;
+        let evidence = self.evidence(done)?;
         let head = self
             .store
             .finish_step(&self.row.id, self.epoch, number, &evidence)
@@ -101,8 +98,7 @@ impl Ending<'_> {
             return self.end(steps, state, outcome).await;
         };
         let number = i32::try_from(steps.len()).unwrap_or(i32::MAX);
-        let policy = self.policy();
-        let evidence = self.evidence(&half, &policy)?;
+        let evidence = self.evidence(&half)?;
         steps.push(half.clone());
         let mut report = self.report(steps, outcome)?;
         let entered = &mut report;
@@ -137,23 +133,15 @@ impl Ending<'_> {
         Ok(report)
     }
 
-    fn policy(&self) -> String {
-        format!("{}/{}", self.job.policy.namespace, self.job.policy.name)
-    }
-
     fn plan(&self) -> Result<Digest, LedgerFault> {
         let parsed = self.row.plan.parse();
         parsed.map_err(|_| LedgerFault::Malformed("run"))
     }
 
-    fn evidence<'e>(
-        &'e self,
-        done: &'e RuleRun,
-        policy: &'e str,
-    ) -> Result<Evidence<'e>, LedgerFault> {
+    fn evidence<'e>(&'e self, done: &'e RuleRun) -> Result<Evidence<'e>, LedgerFault> {
         Ok(Evidence {
             run: &self.row.id,
-            policy,
+            policy: &self.row.policy,
             plan: self.plan()?,
             step: done,
             finished_at: Timestamp::now(),

@@ -91,5 +91,6 @@ async fn read(store: &Store, owner: &Owner) -> Result<Seen, LedgerFault> {
     Ok(Seen::Ours {
         version,
         head: (!head.is_empty()).then_some(head),
+        open: store.open_runs().await?,
     })
 }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod close;
+pub mod give_up;
 mod inspect;
 pub mod job;
 pub mod look;
@@ -36,5 +37,6 @@ pub async fn perform(job: Job, progress: &ProgressSender, mut stop: StopSignal) 
             }
         }
         JobKind::Run { id } => run::run(&job, &id, progress, &mut stop).await,
+        JobKind::GiveUp { id } => give_up::perform(&job, &id, &stop).await,
     }
 }

@@ -13,6 +13,7 @@ use secrecy::ExposeSecret;
 
 use super::batch::Step;
 use super::close::{Ending, untouched};
+use super::give_up::give_up;
 use super::inspect::{failed, plan};
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
 use super::meter::Meter;
@@ -60,29 +61,26 @@ async fn attempt(
     }
     let told = *stop.borrow();
     if let Some(why) = told {
-        return abandon(job, &store, open.as_ref(), why).await;
+        return abandon(&store, open.as_ref(), why).await;
     }
     let as_of = match &open {
         Some(run) => run.as_of.parse().map_err(|_| malformed("as_of"))?,
         None => job.now,
     };
     let planned = tokio::select! {
-        planned = plan(job, as_of, progress) => planned?,
+        planned = plan(job, as_of, progress) => planned,
         () = stopped(stop) => {
             let told = *stop.borrow();
             let why = told.unwrap_or(StopWhy::Shutdown);
-            return abandon(job, &store, open.as_ref(), why).await;
+            return abandon(&store, open.as_ref(), why).await;
         }
     };
     let (approved, row, taken) = match open {
-        Some(row) => match resume(job, &store, planned, &row)
-            .await
-            .map_err(|f| refused(&f))?
-        {
+        Some(row) => match resume(&store, planned, &row).await? {
             Ok((approved, taken)) => (approved, row, taken),
             Err(drifted) => return Ok(drifted),
         },
-        None => begin(job, id, &store, planned).await?,
+        None => begin(job, id, &store, planned?).await?,
     };
     let run = Run {
         job,
@@ -96,7 +94,7 @@ async fn attempt(
 }
 
 /// What the ledger has of a run that ended before.
-fn recorded(row: &RunRow) -> Result<JobOutcome, JobOutcome> {
+pub(super) fn recorded(row: &RunRow) -> Result<JobOutcome, JobOutcome> {
     let run: RunReport = row
         .report
         .as_deref()
@@ -107,7 +105,6 @@ fn recorded(row: &RunRow) -> Result<JobOutcome, JobOutcome> {
 
 /// A stop before the run's work began or was taken over.
 async fn abandon(
-    job: &Job,
     store: &Store,
     open: Option<&RunRow>,
     why: StopWhy,
@@ -116,7 +113,7 @@ async fn abandon(
         && let Some(row) = open
     {
         let outcome = RunOutcome::Stopped(Reason::Abandoned);
-        let run = give_up(job, store, row, "abandoned", outcome)
+        let run = give_up(store, row, "abandoned", outcome)
             .await
             .map_err(|f| refused(&f))?;
         return Ok(JobOutcome::Ran { plan: None, run });
@@ -124,45 +121,40 @@ async fn abandon(
     Ok(JobOutcome::Stopped(why))
 }
 
-/// Takes a run over to end it.
-async fn give_up(
-    job: &Job,
-    store: &Store,
-    row: &RunRow,
-    state: &str,
-    outcome: RunOutcome,
-) -> Result<RunReport, LedgerFault> {
-    let epoch = store.take_over(&row.id).await?.epoch;
-    let steps = store.finished_steps(&row.id).await?;
-    let ending = Ending {
-        job,
-        store,
-        row,
-        epoch,
-    };
-    ending.cut_short(steps, state, outcome).await
-}
-
 type Resumed = Result<(ApprovedPlan, Taken), JobOutcome>;
 
-/// Plans again with the recorded instant; a plan with another digest is not the one that was
-/// approved. Limits are not asked again: what is left is less than what they allowed.
+/// Goes on with a run whose plan was made again with the recorded instant. A plan with another
+/// digest is not the one that was approved, nor is one that is refused now: the run is given up.
+/// Limits are not asked again: what is left is less than what they allowed.
 async fn resume(
-    job: &Job,
     store: &Store,
-    planned: Plan,
+    planned: Result<Plan, JobOutcome>,
     row: &RunRow,
-) -> Result<Resumed, LedgerFault> {
-    if planned.report().digest.to_string() != row.plan {
-        let outcome = RunOutcome::Stopped(Reason::Drifted);
-        let run = give_up(job, store, row, "drifted", outcome).await?;
-        return Ok(Err(JobOutcome::Ran {
-            plan: Some(planned.report().clone()),
-            run,
-        }));
+) -> Result<Resumed, JobOutcome> {
+    let (plan, same) = match planned {
+        Ok(planned) => {
+            let same = planned.report().digest.to_string() == row.plan;
+            (Some(planned), same)
+        }
+        Err(JobOutcome::Refused { .. }) => (None, false),
+        Err(other) => return Err(other),
+    };
+    match plan {
+        Some(planned) if same => {
+            let taken = store.take_over(&row.id).await.map_err(|f| refused(&f))?;
+            Ok(Ok((planned.resume(), taken)))
+        }
+        other => {
+            let outcome = RunOutcome::Stopped(Reason::Drifted);
+            let run = give_up(store, row, "drifted", outcome)
+                .await
+                .map_err(|f| refused(&f))?;
+            Ok(Err(JobOutcome::Ran {
+                plan: other.map(|planned| planned.report().clone()),
+                run,
+            }))
+        }
     }
-    let taken = store.take_over(&row.id).await?;
-    Ok(Ok((planned.resume(), taken)))
 }
 
 async fn begin(
@@ -314,7 +306,6 @@ impl Run<'_> {
 
     fn ending(&self) -> Ending<'_> {
         Ending {
-            job: self.job,
             store: self.store,
             row: self.row,
             epoch: self.epoch,
@@ -463,7 +454,7 @@ fn reason_passes(reason: Reason) -> bool {
     )
 }
 
-fn refused(fault: &LedgerFault) -> JobOutcome {
+pub(super) fn refused(fault: &LedgerFault) -> JobOutcome {
     match fault {
         LedgerFault::Database(fault) => failed(fault),
         other => JobOutcome::Failed {

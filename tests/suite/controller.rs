@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -32,6 +32,14 @@ pub(crate) fn cases() -> Vec<Case> {
             suspension as fn(&World, Server) -> Result<()>,
         ),
         ("a_deleted_policy_abandons_its_run", deleted_policy),
+        (
+            "an_open_run_is_given_up_when_its_suspended_policy_is_edited",
+            edited_while_suspended,
+        ),
+        (
+            "an_open_run_is_given_up_when_its_suspended_policy_is_deleted",
+            deleted_while_suspended,
+        ),
     ] {
         let name = format!("controller::{name}");
         cases.extend(Case::on_each_with_operator(&name, &Server::ENGINES, body));
@@ -61,11 +69,19 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// The cases that run an operator of their own.
 pub(crate) fn own_operator_cases() -> Vec<Case> {
-    vec![Case::new(
-        "controller::sigterm_ends_the_operator_in_seconds_and_the_next_one_goes_on",
-        Needs::cluster().with(Server::Postgres15),
-        sigterm,
-    )]
+    let needs = || Needs::cluster().with(Server::Postgres15);
+    vec![
+        Case::new(
+            "controller::sigterm_ends_the_operator_in_seconds_and_the_next_one_goes_on",
+            needs(),
+            sigterm,
+        ),
+        Case::new(
+            "controller::what_was_revoked_while_no_operator_ran_is_given_up_by_the_next_one",
+            needs(),
+            revoked_while_away,
+        ),
+    ]
 }
 
 const POLICY: &str = r#"
@@ -140,6 +156,54 @@ fn wait_for_ledger_state(world: &World, stage: &Stage<'_>, wanted: &str) -> Resu
             Ok(if state == wanted { Ok(()) } else { Err(state) })
         },
     )
+}
+
+/// The policy's only run was given up in the ledger: every row that it changed is in its report and
+/// in the evidence, and no checkpoint holds a key.
+fn given_up_in_ledger(world: &World, stage: &Stage<'_>) -> Result<i64> {
+    wait_for_ledger_state(world, stage, "abandoned")?;
+    let table = |name: &str| {
+        let dot = if stage.database.server.is_postgres() {
+            '.'
+        } else {
+            '_'
+        };
+        format!("oubliette{dot}{name}")
+    };
+    let admin = &stage.database.admin;
+    let gone = ROWS - left(world, stage)?;
+    ensure!(0 < gone && gone < ROWS, "{gone} rows of {ROWS} are gone");
+    for query in [
+        format!("SELECT report FROM {}", table("run")),
+        format!("SELECT body FROM {}", table("evidence")),
+    ] {
+        let text = world.block_on(admin.value(&query))?.unwrap_or_default();
+        ensure!(
+            text.contains(&format!("\"rows\":{gone}")),
+            "{gone} rows are gone: {query}: {text}"
+        );
+    }
+    let keys = world.block_on(admin.number(&format!(
+        "SELECT count(*) FROM {} WHERE low IS NOT NULL OR high IS NOT NULL \
+         OR cursor_key IS NOT NULL",
+        table("checkpoint")
+    )))?;
+    ensure!(keys == 0, "{keys} checkpoints hold keys");
+    Ok(gone)
+}
+
+/// The status tells the run as the ledger has it.
+fn given_up_in_status(object: &Value, gone: i64) -> Result<()> {
+    let past = object.pointer("/status/history/0").context("no history")?;
+    ensure!(
+        past["outcome"] == "Stopped"
+            && past["reason"] == "Abandoned"
+            && past["rowsChanged"] == json!(gone),
+        "{gone} rows are gone, the history says {past}"
+    );
+    let open = object.pointer("/status/openRun");
+    ensure!(open.is_none(), "a run is open: {open:?}");
+    Ok(())
 }
 
 /// Starts a run and waits until it is in its middle.
@@ -275,6 +339,82 @@ fn deleted_policy(world: &World, server: Server) -> Result<()> {
     stage.namespace.finish()
 }
 
+/// A policy whose run was stopped in its middle by suspending it.
+fn suspended_in_the_middle<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
+    let stage = stage(world, server, case)?;
+    begin(world, &stage)?;
+    let patch = json!({"spec": {"suspend": true}});
+    stage
+        .namespace
+        .patch("RetentionPolicy", &stage.policy, &patch)?;
+    at_rest(&stage, "Suspended")?;
+    ensure!(
+        ledger_state(world, &stage)?.as_deref() == Some("open"),
+        "the ledger ended the run"
+    );
+    Ok(stage)
+}
+
+fn edited_while_suspended(world: &World, server: Server) -> Result<()> {
+    let stage = suspended_in_the_middle(world, server, "edited_suspended")?;
+    promise_five_years(&stage)?;
+    let gone = given_up_in_ledger(world, &stage)?;
+    wait_for_no_open_run(&stage)?;
+    given_up_in_status(&at_rest(&stage, "Suspended")?, gone)?;
+    stage.namespace.finish()
+}
+
+fn deleted_while_suspended(world: &World, server: Server) -> Result<()> {
+    let stage = suspended_in_the_middle(world, server, "deleted_suspended")?;
+    stage
+        .namespace
+        .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
+    given_up_in_ledger(world, &stage)?;
+    stage.namespace.finish()
+}
+
+fn wait_for_no_open_run(stage: &Stage<'_>) -> Result<Value> {
+    stage.namespace.wait_until(
+        "RetentionPolicy",
+        &stage.policy,
+        "has no open run",
+        PATIENCE,
+        |object| match object.pointer("/status/openRun") {
+            None => Ok(()),
+            Some(open) => Err(open.to_string()),
+        },
+    )
+}
+
+fn promise_five_years(stage: &Stage<'_>) -> Result<()> {
+    let mut policy = stage.namespace.get("RetentionPolicy", &stage.policy)?;
+    let mut rules = policy["spec"]["rules"].take();
+    rules[0]["expireAfter"] = json!("P5Y");
+    let patch = json!({"spec": {"rules": rules}});
+    stage
+        .namespace
+        .patch("RetentionPolicy", &stage.policy, &patch)
+}
+
+fn revoked_while_away(world: &World) -> Result<()> {
+    let stage = stage(world, Server::Postgres15, "revoked")?;
+    let lease = format!("revoked-{}", next_number());
+    let mut first = own_operator(world, &stage, &lease)?;
+    first.wait_ready()?;
+    begin(world, &stage)?;
+    first.kill()?;
+    let patch = json!({"spec": {"mode": "DryRun"}});
+    stage
+        .namespace
+        .patch("RetentionPolicy", &stage.policy, &patch)?;
+    let second = own_operator(world, &stage, &lease)?;
+    let gone = given_up_in_ledger(world, &stage)?;
+    wait_for_no_open_run(&stage)?;
+    given_up_in_status(&at_rest(&stage, "DryRun")?, gone)?;
+    drop(second);
+    stage.namespace.finish()
+}
+
 fn deleted_namespace(world: &World, server: Server) -> Result<()> {
     let stage = stage(world, server, "deleted_namespace")?;
     begin(world, &stage)?;
@@ -300,25 +440,11 @@ fn deleted_namespace(world: &World, server: Server) -> Result<()> {
 fn another_spec(world: &World, server: Server) -> Result<()> {
     let stage = stage(world, server, "another_spec")?;
     begin(world, &stage)?;
-    let mut policy = stage.namespace.get("RetentionPolicy", &stage.policy)?;
-    let rules = policy["spec"]["rules"].take();
-    let mut rules = rules
-        .as_array()
-        .cloned()
-        .ok_or_else(|| anyhow!("no rules"))?;
-    rules[0]["expireAfter"] = json!("P5Y");
-    let patch = json!({"spec": {"rules": rules}});
-    stage
-        .namespace
-        .patch("RetentionPolicy", &stage.policy, &patch)?;
+    promise_five_years(&stage)?;
     let object = at_rest(&stage, "Scheduled")?;
     let left = left(world, &stage)?;
     ensure!(left > 0, "the run was over before the spec was changed");
-    let past = object.pointer("/status/history/0").context("no history")?;
-    ensure!(
-        past["outcome"] == "Stopped" && past["reason"] == "Abandoned",
-        "the history says {past}"
-    );
+    given_up_in_status(&object, ROWS - left)?;
     let overdue = object.pointer("/status/overdueRows");
     ensure!(
         overdue == Some(&json!(0)),
@@ -461,22 +587,24 @@ fn conflict_across_namespaces(world: &World, server: Server) -> Result<()> {
     stage.namespace.finish()
 }
 
+/// An operator for one stage's namespace.
+fn own_operator(world: &World, stage: &Stage<'_>, lease: &str) -> Result<Operator> {
+    chart::allow_lease(world, lease)?;
+    let identity = format!("{lease}-{}", next_number());
+    Operator::start(&Settings {
+        lease: lease.to_owned(),
+        log: world.evidence.join(format!("operator-{identity}.log")),
+        identity,
+        watch_namespace: Some(stage.namespace.name.clone()),
+        kubeconfig: chart::operator_kubeconfig(world)?,
+        health: servers::free_address()?,
+    })
+}
+
 fn sigterm(world: &World) -> Result<()> {
     let stage = stage(world, Server::Postgres15, "sigterm")?;
     let lease = format!("sigterm-{}", next_number());
-    chart::allow_lease(world, &lease)?;
-    let start = || {
-        let identity = format!("{lease}-{}", next_number());
-        Operator::start(&Settings {
-            lease: lease.clone(),
-            log: world.evidence.join(format!("operator-{identity}.log")),
-            identity,
-            watch_namespace: Some(stage.namespace.name.clone()),
-            kubeconfig: chart::operator_kubeconfig(world)?,
-            health: servers::free_address()?,
-        })
-    };
-    let mut first = start()?;
+    let mut first = own_operator(world, &stage, &lease)?;
     first.wait_ready()?;
     let token = begin(world, &stage)?;
     first.terminate(Duration::from_secs(20))?;
@@ -494,7 +622,7 @@ fn sigterm(world: &World) -> Result<()> {
         "the ledger ended the run"
     );
     hurry(&stage)?;
-    let second = start()?;
+    let second = own_operator(world, &stage, &lease)?;
     ends_as_one_run(world, &stage, &token)?;
     drop(second);
     Ok(())

@@ -54,6 +54,10 @@ pub(crate) fn cases() -> Vec<Case> {
             abandoned_run,
         ),
         all(
+            "a_resumed_run_that_a_guard_refuses_is_given_up_as_drifted",
+            refused_on_resume,
+        ),
+        all(
             "pseudonyms_are_not_hashed_twice_by_four_workers",
             pseudonyms_once,
         ),
@@ -516,6 +520,37 @@ fn abandoned_run(world: &World, server: Server) -> Result<()> {
         other => bail!("{other:?}"),
     }
     rig.expect_a_whole_chain()
+}
+
+/// The plan of the rest is refused, not another one: the run stayed open with its cursor for ever.
+fn refused_on_resume(world: &World, server: Server) -> Result<()> {
+    let rig = patient(rig(world, server, "refused_on_resume", 1000)?);
+    let application = rig.holding("UPDATE t SET note = 'mine' WHERE id = 900")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    run.stop(StopWhy::Shutdown);
+    rig.block_on(run.outcome())?;
+    drop(application);
+    let gone = 1000 - rig.number("SELECT count(*) FROM t")?;
+    rig.sql(
+        "CREATE TABLE child (t_id integer NOT NULL, FOREIGN KEY (t_id) REFERENCES t (id)); \
+         CREATE INDEX child_t ON child (t_id)",
+    )?;
+    let run = rig.run("two")?;
+    ensure!(
+        run.run == "one" && run.outcome == RunOutcome::Stopped(Reason::Drifted),
+        "{run:?}"
+    );
+    ensure!(own(&run) == gone && gone > 0, "{gone} are gone: {run:?}");
+    rig.expect_no_keys_kept()?;
+    rig.expect_a_whole_chain()?;
+    let refused = rig.outcome("two")?;
+    ensure!(
+        matches!(&refused, JobOutcome::Refused { refusals, .. }
+            if refusals[0].reason == Reason::ReferenceUndecided),
+        "{refused:?}"
+    );
+    Ok(())
 }
 
 fn pseudonyms_once(world: &World, server: Server) -> Result<()> {

@@ -283,7 +283,7 @@ impl<'w> Rig<'w> {
             pacing: self.pacing,
             pseudonym_key: Some(SecretSlice::from(KEY.to_vec())),
             intent: match kind {
-                JobKind::Plan => Intent::DryRun,
+                JobKind::Plan | JobKind::GiveUp { .. } => Intent::DryRun,
                 JobKind::Run { .. } => Intent::Enforce,
             },
             kind,

@@ -171,7 +171,7 @@ reasons! {
         "Look for long transactions; the next run takes them.";
     VerificationFailed Stalled "Rows remain that nothing explains: the run is not what it claims to be."
         "Report it with the run's id; nothing runs until the spec changes or `run-now` asks for it.";
-    Abandoned Stalled "The run was ended before its end: the resource is gone or its namespace ends."
+    Abandoned Stalled "The run was ended before its end: the policy or its database is gone, or promises something else now."
         "Nothing; the ledger keeps what was done.";
     InternalError Retrying "The program made an error of its own."
         "Report it with the operator's log.";

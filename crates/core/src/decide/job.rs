@@ -15,6 +15,12 @@ pub enum JobKind {
         /// Primary key of the run in the ledger.
         id: String,
     },
+    /// End the policy's open run in the ledger, oldest first: what it was begun for is no longer
+    /// promised. Plans nothing and changes no row.
+    GiveUp {
+        /// The run as the status knows it.
+        id: String,
+    },
 }
 
 /// Why a job is told to stop before its end. It takes effect before the next batch.

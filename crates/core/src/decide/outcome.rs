@@ -1,8 +1,6 @@
 //! What the end of a job changes in a policy's status. Entering the same end twice gives the same
 //! status: a write that was refused is decided again.
 
-use jiff::Timestamp;
-
 use super::job::{JobKind, JobOutcome};
 use super::retention_policy::{Finished, Observed};
 use super::retry::Failures;
@@ -46,7 +44,9 @@ pub(super) fn enter(
             }
             status.plan_generation = None;
             let verdict = say::refused(refusals);
-            close(status, job, observed, RunOutcome::Stopped(verdict.reason));
+            if let JobKind::Run { id } = job.kind {
+                close(status, id, observed, RunOutcome::Stopped(verdict.reason));
+            }
             told.failures = failed(observed, verdict.reason);
             for refusal in refusals {
                 told.events.push(Event::new(
@@ -62,7 +62,9 @@ pub(super) fn enter(
             if let Some(plan) = plan {
                 enter_plan(status, plan, job, observed);
             }
-            enter_run(status, run);
+            // A plan that a run has drifted from was counted after all that the run did.
+            let counted = plan.is_some() && run.outcome == RunOutcome::Stopped(Reason::Drifted);
+            enter_run(status, run, counted);
             if run.outcome == RunOutcome::Stopped(Reason::Drifted) {
                 // What is there now was not planned for.
                 status.plan_generation = None;
@@ -75,18 +77,16 @@ pub(super) fn enter(
         }
         JobOutcome::Stopped(why) => {
             told.failures = observed.failures;
-            if why.abandons() {
-                if let JobKind::Run { id } = job.kind {
-                    let note = say::given_up(id, say::done(job.progress));
-                    told.events
-                        .push(Event::new(true, Reason::Abandoned, "Run", &note));
-                }
-                close(
-                    status,
-                    job,
-                    observed,
-                    RunOutcome::Stopped(Reason::Abandoned),
-                );
+            // A run that was to be given up, and that the ledger has never seen, is over. Any other
+            // stays open in the status until the ledger says how it ended.
+            if why.abandons()
+                && let JobKind::GiveUp { id } = job.kind
+            {
+                let note = say::given_up(id);
+                told.events
+                    .push(Event::new(true, Reason::Abandoned, "Run", &note));
+                let outcome = RunOutcome::Stopped(Reason::Abandoned);
+                close(status, id, observed, outcome);
             }
         }
         JobOutcome::Failed {
@@ -138,13 +138,20 @@ fn enter_plan(
     status.plan_generation = Some(job.generation);
 }
 
-fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport) {
+fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport, counted: bool) {
     status.enter_run(run.clone());
     // The oldest of what is left is not known: it is at least not older than the plan's.
-    let left = status.history.first().map_or(0, |past| past.rows_left);
+    let left = if counted {
+        status.overdue_rows.unwrap_or_default()
+    } else {
+        left_after(run, status)
+    };
     status.overdue_rows = Some(left);
     if left == 0 {
         status.oldest_overdue_at = None;
+    }
+    if let Some(past) = status.history.first_mut() {
+        past.rows_left = left;
     }
     if let Some(head) = &run.evidence {
         status.ledger_head = Some(head.to_string());
@@ -159,50 +166,40 @@ fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport) {
     }
 }
 
-/// Ends the open run in the status without a report of its own.
+/// Rows left after a run: as it counted them, or where it was given up before it could, what was due
+/// before it less what it changed.
+fn left_after(run: &RunReport, status: &RetentionPolicyStatus) -> i64 {
+    let given_up = [Reason::Abandoned, Reason::Drifted].map(RunOutcome::Stopped);
+    if !given_up.contains(&run.outcome) {
+        return status.history.first().map_or(0, |past| past.rows_left);
+    }
+    let changed: i64 = run
+        .rules
+        .iter()
+        .filter_map(|rule| rule.changed.first())
+        .map(|own| own.rows)
+        .sum();
+    (status.overdue_rows.unwrap_or_default() - changed).max(0)
+}
+
+/// Ends a run in the status that the ledger has never seen: it changed nothing.
 fn close(
     status: &mut RetentionPolicyStatus,
-    job: &Finished<'_>,
+    id: &str,
     observed: &Observed<'_>,
     outcome: RunOutcome,
 ) {
-    let JobKind::Run { id } = job.kind else {
-        return;
-    };
-    let since = status
-        .open_run
-        .take()
-        .map_or(observed.now, |open| open.since);
-    enter_past(
-        status,
-        id,
-        since,
-        observed.now,
-        outcome,
-        say::done(job.progress),
-    );
-}
-
-/// An end that only the status knows of.
-pub(super) fn enter_past(
-    status: &mut RetentionPolicyStatus,
-    id: &str,
-    since: Timestamp,
-    now: Timestamp,
-    outcome: RunOutcome,
-    done: i64,
-) {
+    let open = status.open_run.take();
     if status.history.iter().any(|past| past.run == id) {
         return;
     }
-    let left = status.overdue_rows.unwrap_or_default();
     let past = PastRun {
         run: id.to_owned(),
-        started_at: since,
-        finished_at: now,
+        started_at: open.map_or(observed.now, |open| open.since),
+        finished_at: observed.now,
         outcome,
-        rows_changed: done,
-        rows_left: (left - done).max(0),
+        rows_changed: 0,
+        rows_left: status.overdue_rows.unwrap_or_default(),
     };
     status.history.insert(0, past);
     status.history.truncate(HISTORY);

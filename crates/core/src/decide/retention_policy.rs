@@ -121,8 +121,6 @@ pub struct Finished<'a> {
     pub kind: &'a JobKind,
     /// The generation it was started for.
     pub generation: i64,
-    /// How far it came.
-    pub progress: Option<&'a Progress>,
     /// How it ended.
     pub outcome: &'a JobOutcome,
 }
@@ -188,6 +186,10 @@ impl Deciding<'_, '_> {
         }
         if self.o.meta.deleting {
             self.stop(StopWhy::Deleted);
+            // Somebody's finalizer holds the policy; its run need not wait for that.
+            if self.o.spec.is_ok() {
+                self.give_up_if(|_| true);
+            }
             return Verdict::new(Reason::Abandoned, "the policy is being deleted");
         }
         let wanted = match self.o.spec {
@@ -261,12 +263,37 @@ impl Deciding<'_, '_> {
             (None, Job::Running { .. }) => return None,
             (None, Job::None | Job::Finished(_)) => {}
         }
+        self.give_up_if(|open| is_given_up(open, wanted));
         Some(verdict)
     }
 
     fn stop(&mut self, why: StopWhy) {
-        if matches!(self.o.job, Job::Running { .. }) {
+        // What gives a run up is over soon, and right whatever the spec says.
+        if let Job::Running { kind, .. } = self.o.job
+            && !matches!(kind, JobKind::GiveUp { .. })
+        {
             self.action = Action::Stop(why);
+        }
+    }
+
+    /// Starts to end an open run in the ledger where nothing else is to be done. It changes no row,
+    /// and the run's checkpoints may hold keys: so it does not wait until the policy may run again.
+    fn give_up_if(&mut self, so: impl Fn(&OpenRun) -> bool) {
+        if matches!(self.o.database, Database::Ready(_))
+            && matches!(self.o.job, Job::None)
+            && self.failures.is_over(self.o.now)
+            && self.status.open_run.as_ref().is_some_and(so)
+        {
+            self.give_up();
+        }
+    }
+
+    /// Starts to end the open run in the ledger, which alone knows what it did.
+    fn give_up(&mut self) {
+        if let Some(open) = &self.status.open_run {
+            let id = open.run.clone();
+            self.action = Action::Start(JobKind::GiveUp { id });
+            self.status.progress = Some(connecting());
         }
     }
 
@@ -286,7 +313,7 @@ impl Deciding<'_, '_> {
             self.status.progress = Some(ProgressStatus::of(progress, self.o.now));
         }
         match kind {
-            JobKind::Plan => self.planning(),
+            JobKind::Plan | JobKind::GiveUp { .. } => self.planning(),
             JobKind::Run { id } => match progress.phase {
                 Phase::Connecting | Phase::Planning => self.run_begins(id),
                 Phase::Running | Phase::Verifying => {
@@ -315,17 +342,19 @@ impl Deciding<'_, '_> {
     fn start_what_is_due(&mut self, wanted: &Wanted<'_>) -> Verdict {
         let interrupted = self.status.progress.take().is_some();
         let may_try = self.failures.is_over(self.o.now);
+        let unplanned = self.status.plan_generation != Some(self.o.meta.generation);
         if let Some(open) = self.status.open_run.clone() {
-            let OpenRun { run, since, spec } = open;
-            let other = spec.as_deref().is_some_and(|spec| spec != wanted.digest);
-            if !wanted.enforce || other {
-                let why = RunOutcome::Stopped(Reason::Abandoned);
-                outcome::enter_past(&mut self.status, &run, since, self.o.now, why, 0);
-                self.status.open_run = None;
-            } else if may_try {
-                return self.start_run(wanted, run, "resumed");
-            } else {
-                return self.idle(wanted);
+            if !is_given_up(&open, wanted) {
+                return if may_try {
+                    self.start_run(wanted, open.run, "resumed")
+                } else {
+                    self.idle(wanted)
+                };
+            }
+            // Where that fails, the policy is planned all the same.
+            if may_try && !(unplanned && self.failures.count > 0) {
+                self.give_up();
+                return self.planning();
             }
         }
         if let Some(token) = self.token() {
@@ -349,7 +378,6 @@ impl Deciding<'_, '_> {
                 return self.start_run(wanted, due::id_of_tick(self.o.meta.uid, tick), "due");
             }
         }
-        let unplanned = self.status.plan_generation != Some(self.o.meta.generation);
         if may_try && (unplanned || interrupted) {
             return self.start_plan();
         }
@@ -548,8 +576,9 @@ impl Deciding<'_, '_> {
         let same = before.as_ref() == Some(verdict);
         if same {
             // A retry that failed again in the same way is no news.
+            let news = [Reason::InvalidSpec, Reason::Abandoned];
             self.events
-                .retain(|event| !event.warning || event.reason == Reason::InvalidSpec);
+                .retain(|event| !event.warning || news.contains(&event.reason));
             return;
         }
         let told = self
@@ -576,6 +605,12 @@ impl Deciding<'_, '_> {
             .map(|at| at.duration_since(self.o.now).unsigned_abs())
             .fold(LOOK_AGAIN, Duration::min)
     }
+}
+
+/// Whether a run was begun for something else than what is promised now.
+fn is_given_up(open: &OpenRun, wanted: &Wanted<'_>) -> bool {
+    let other = |spec: &str| spec != wanted.digest;
+    !wanted.enforce || open.spec.as_deref().is_some_and(other)
 }
 
 /// The status schema's bound on `handledRunNow`.

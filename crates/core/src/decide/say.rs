@@ -6,7 +6,7 @@ use super::Verdict;
 use super::retention_policy::whole_second;
 use crate::api::reason::Reason;
 use crate::plan::Refusal;
-use crate::report::{Effect, PlanReport, Progress, RunOutcome, RunReport};
+use crate::report::{Effect, PlanReport, RunOutcome, RunReport};
 
 /// Tables that a sentence names; the status has them all.
 const NAMED: usize = 8;
@@ -139,9 +139,9 @@ pub(super) fn ended(run: &RunReport) -> Verdict {
     }
 }
 
-/// Rows that a run had changed when it was given up.
-pub(super) fn given_up(id: &str, done: i64) -> String {
-    format!("the run {id} was given up after {}", rows_of(done))
+/// A run that was asked for and never begun.
+pub(super) fn given_up(id: &str) -> String {
+    format!("the run {id} was given up before it had changed a row")
 }
 
 /// Every refusal with what to do, the one that needs somebody first.
@@ -178,9 +178,4 @@ pub(super) fn refusal(refusal: &Refusal) -> String {
         }
     }
     text
-}
-
-/// Rows done so far.
-pub(super) fn done(progress: Option<&Progress>) -> i64 {
-    progress.map_or(0, |p| p.done)
 }

@@ -6,12 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::retention_policy::whole_second;
 use super::retry::Failures;
-use super::{Event, Meta, Verdict, of_faults};
+use super::{Event, Meta, Verdict, of_faults, say};
 use crate::api::condition::{self, READY};
 use crate::api::parse::FieldError;
 use crate::api::reason::Reason;
 use crate::api::target_database::{LedgerStatus, TargetDatabaseStatus};
 use crate::catalog::Engine;
+use crate::ledger::RunRow;
+use crate::report::RunReport;
 
 /// How often a database is looked at that is well. Secrets are read again with it.
 pub const CHECK_EVERY: Duration = Duration::from_mins(5);
@@ -75,6 +77,8 @@ pub enum Ledger {
         version: i64,
         /// Head of its evidence chain.
         head: Option<String>,
+        /// The runs that have not ended, of all policies.
+        open: Vec<RunRow>,
     },
     /// It cannot be used, and why. Nothing may run.
     Unfit(Verdict),
@@ -203,7 +207,11 @@ fn told(
     status.version = Some(condition::cut(version, 128).to_owned());
     status.clock_skew = Some(shown(*database_clock));
     status.ledger = match ledger {
-        Ledger::Ours { version, head } => Some(LedgerStatus {
+        Ledger::Ours {
+            version,
+            head,
+            open: _,
+        } => Some(LedgerStatus {
             version: *version,
             head: head.clone(),
         }),
@@ -251,6 +259,27 @@ fn told(
         wanted.address
     );
     Verdict::new(Reason::Connected, message)
+}
+
+/// The open runs that nobody will go on with: their policies were watched and are gone.
+pub fn orphaned(
+    open: &[RunRow],
+    watched: impl Fn(&str) -> bool,
+    lives: impl Fn(&str) -> bool,
+) -> Vec<RunRow> {
+    open.iter()
+        .filter(|run| {
+            let namespace = run.policy.split('/').next().unwrap_or_default();
+            watched(namespace) && !lives(&run.policy_uid)
+        })
+        .cloned()
+        .collect()
+}
+
+/// Tells that a run was ended whose policy is gone.
+pub fn ended(run: &RunReport) -> Event {
+    let verdict = say::ended(run);
+    Event::new(true, verdict.reason, "Check", &verdict.message)
 }
 
 fn news(
@@ -301,6 +330,7 @@ mod tests {
             ledger: Ledger::Ours {
                 version: 1,
                 head: Some("sha256:aa".into()),
+                open: vec![],
             },
         }
     }
@@ -433,6 +463,29 @@ mod tests {
         world.check(&Ok(found()));
         assert_eq!(world.ready(), ("True", "Connected"));
         assert_eq!(world.failures, Failures::default());
+    }
+
+    #[test]
+    fn only_a_run_whose_policy_was_watched_and_is_gone_is_an_orphan() {
+        let run = |policy: &str, uid: &str| RunRow {
+            id: format!("{uid}/1"),
+            policy_uid: uid.to_owned(),
+            policy: policy.to_owned(),
+            plan: String::new(),
+            as_of: String::new(),
+            epoch: 1,
+            state: "open".to_owned(),
+            started_at: String::new(),
+            steps: "[]".to_owned(),
+            report: None,
+        };
+        let open = [
+            run("crm/here", "u-1"),
+            run("crm/gone", "u-2"),
+            run("web/elsewhere", "u-3"),
+        ];
+        let found = orphaned(&open, |namespace| namespace == "crm", |uid| uid == "u-1");
+        assert_eq!(found, [run("crm/gone", "u-2")]);
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub struct NewRun {
 pub struct RunRow {
     /// Primary key.
     pub id: String,
+    /// The policy's UID.
+    pub policy_uid: String,
+    /// Its namespace and name when the run was recorded.
+    pub policy: String,
     /// The plan's digest.
     pub plan: String,
     /// RFC 3339.
@@ -108,6 +112,13 @@ impl Ledger {
         w.finish()
     }
 
+    /// The runs of all policies that have not ended, oldest first.
+    pub fn all_open_runs(&self) -> Bound {
+        let mut w = self.select_run();
+        w.sql("state = 'open' ORDER BY started_at, id");
+        w.finish()
+    }
+
     /// One run.
     pub fn run(&self, id: &str) -> Bound {
         let mut w = self.select_run();
@@ -117,7 +128,10 @@ impl Ledger {
 
     fn select_run(&self) -> Writer<'static> {
         let mut w = self.writer();
-        w.sql("SELECT id, plan, as_of, epoch, state, started_at, steps, report FROM ");
+        w.sql(
+            "SELECT id, policy_uid, policy, plan, as_of, epoch, state, started_at, steps, report \
+             FROM ",
+        );
         self.table(&mut w, "run");
         w.sql(" WHERE ");
         w
@@ -125,11 +139,25 @@ impl Ledger {
 
     /// Reads a row of `run` or `open_runs`.
     pub fn read_run(row: &[Value]) -> Option<RunRow> {
-        let [id, plan, as_of, epoch, state, started_at, steps, report] = row else {
+        let [
+            id,
+            policy_uid,
+            policy,
+            plan,
+            as_of,
+            epoch,
+            state,
+            started_at,
+            steps,
+            report,
+        ] = row
+        else {
             return None;
         };
         Some(RunRow {
             id: id.as_text()?.to_owned(),
+            policy_uid: policy_uid.as_text()?.to_owned(),
+            policy: policy.as_text()?.to_owned(),
             plan: plan.as_text()?.to_owned(),
             as_of: as_of.as_text()?.to_owned(),
             epoch: epoch.as_int()?,

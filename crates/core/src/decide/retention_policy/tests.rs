@@ -84,10 +84,9 @@ impl World {
                 current: self.current,
                 progress,
             },
-            Some((kind, generation, progress, Some(outcome))) => Job::Finished(Finished {
+            Some((kind, generation, _, Some(outcome))) => Job::Finished(Finished {
                 kind,
                 generation: *generation,
-                progress: Some(progress),
                 outcome,
             }),
         };
@@ -163,6 +162,14 @@ impl World {
     fn ready(&self) -> (&str, &str) {
         self.condition(READY).unwrap()
     }
+
+    /// The run was given up and nothing of it is open.
+    fn expect_abandoned(&self, id: &str, rows: i64) {
+        assert_eq!(self.status.open_run, None);
+        let past = &self.status.history[0];
+        assert_eq!((past.run.as_str(), past.rows_changed), (id, rows));
+        assert_eq!(past.outcome, RunOutcome::Stopped(Reason::Abandoned));
+    }
 }
 
 fn fault(reason: Reason) -> FieldError {
@@ -237,6 +244,18 @@ fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
             }],
             evidence: Some(Digest::of_bytes(b"head")),
         },
+    }
+}
+
+/// A run that was given up after so many rows.
+fn abandoned(id: &str, now: Timestamp, rows: i64) -> JobOutcome {
+    let outcome = RunOutcome::Stopped(Reason::Abandoned);
+    match ran(id, now, outcome, 12 - rows) {
+        JobOutcome::Ran { mut run, .. } => {
+            run.rules[0].residual = Residual::default();
+            JobOutcome::Ran { plan: None, run }
+        }
+        other => other,
     }
 }
 
@@ -483,11 +502,11 @@ fn another_spec_abandons_a_run_and_is_planned() {
     world.now = at("2026-01-11T02:30:00Z");
     world.look();
     let id = world.run_id();
-    world.job.as_mut().unwrap().2.done = 5;
     world.generation += 1;
     world.current = false;
+    world.digest = "sha256:two";
     assert_eq!(world.look().action, Action::Stop(StopWhy::SpecChanged));
-    world.end(JobOutcome::Stopped(StopWhy::SpecChanged));
+    world.end(abandoned(&id, world.now, 5));
     let decision = world.look();
     assert!(
         decision
@@ -495,10 +514,32 @@ fn another_spec_abandons_a_run_and_is_planned() {
             .iter()
             .any(|e| e.warning && e.reason == Reason::Abandoned)
     );
-    assert_eq!(world.status.open_run, None);
-    let past = &world.status.history[0];
-    assert_eq!((past.run.as_str(), past.rows_changed), (id.as_str(), 5));
-    assert_eq!(past.outcome, RunOutcome::Stopped(Reason::Abandoned));
+    world.expect_abandoned(&id, 5);
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+}
+
+#[test]
+fn a_run_that_stopped_before_the_ledger_was_asked_is_given_up_there() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    world.generation += 1;
+    world.current = false;
+    world.digest = "sha256:two";
+    world.look();
+    // It waited for its turn, or for a Secret: what it did before that, the ledger knows.
+    world.end(JobOutcome::Stopped(StopWhy::SpecChanged));
+    world.look();
+    assert_eq!(world.status.history, []);
+    let give_up = JobKind::GiveUp { id: id.clone() };
+    assert_eq!(world.look().action, Action::Start(give_up));
+    // The ledger has never seen it.
+    world.end(JobOutcome::Stopped(StopWhy::SpecChanged));
+    let decision = world.look();
+    world.expect_abandoned(&id, 0);
+    assert!(decision.events[0].note.contains("before it had changed"));
+    assert_eq!(world.status.overdue_rows, Some(12));
     assert_eq!(world.look().action, Action::Start(JobKind::Plan));
 }
 
@@ -507,17 +548,92 @@ fn going_back_to_dry_run_stops_a_run_for_good() {
     let mut world = World::enforcing();
     world.now = at("2026-01-11T02:30:00Z");
     world.look();
+    let id = world.run_id();
     world.enforce = false;
     world.generation += 1;
     assert_eq!(world.look().action, Action::Stop(StopWhy::SpecChanged));
     // Even where the operator was down when the mode was changed.
     world.crash();
+    let give_up = JobKind::GiveUp { id: id.clone() };
+    assert_eq!(world.look().action, Action::Start(give_up));
+    assert_eq!(world.look().action, Action::Nothing, "it is left in peace");
+    world.end(abandoned(&id, world.now, 7));
+    world.look();
+    world.expect_abandoned(&id, 7);
+    assert_eq!(world.status.overdue_rows, Some(5));
     assert_eq!(world.look().action, Action::Start(JobKind::Plan));
-    assert_eq!(world.status.open_run, None);
-    assert_eq!(
-        world.status.history[0].outcome,
-        RunOutcome::Stopped(Reason::Abandoned)
-    );
+}
+
+#[test]
+fn a_run_that_cannot_be_given_up_yet_does_not_keep_its_policy_from_being_planned() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    let give_up = || Action::Start(JobKind::GiveUp { id: id.clone() });
+    world.crash();
+    world.enforce = false;
+    world.generation += 1;
+    assert_eq!(world.look().action, give_up());
+    world.end(failed(Reason::MissingGrants));
+    world.look();
+    assert_eq!(world.ready(), ("False", "MissingGrants"));
+    world.now = at("2026-01-11T02:30:10Z");
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    world.end(planned(12));
+    world.look();
+    assert_eq!(world.ready(), ("False", "MissingGrants"));
+    assert_eq!(world.look().action, give_up());
+    world.end(failed(Reason::MissingGrants));
+    world.look();
+    assert_eq!(world.look().action, Action::Nothing);
+    world.now = at("2026-01-11T02:31:00Z");
+    assert_eq!(world.look().action, give_up());
+}
+
+#[test]
+fn an_open_run_of_another_promise_is_given_up_also_where_nothing_may_run() {
+    let mut suspended = World::enforcing();
+    suspended.suspended = true;
+    let mut conflicting = World::enforcing();
+    conflicting.conflicts = vec!["overlap".into()];
+    let mut held = World::enforcing();
+    held.deleting = true;
+    for (mut world, reason) in [
+        (suspended, "Suspended"),
+        (conflicting, "Conflict"),
+        (held, "Abandoned"),
+    ] {
+        world.status.open_run = Some(OpenRun {
+            run: "u-1/now-a".into(),
+            since: world.now,
+            spec: Some("sha256:two".into()),
+        });
+        let id = "u-1/now-a".to_owned();
+        assert_eq!(
+            world.look().action,
+            Action::Start(JobKind::GiveUp { id: id.clone() }),
+            "{reason}"
+        );
+        assert_eq!(world.ready().1, reason);
+        assert_eq!(world.look().action, Action::Nothing, "{reason}");
+        world.end(abandoned(&id, world.now, 3));
+        world.look();
+        world.expect_abandoned(&id, 3);
+        assert_eq!(world.look().action, Action::Nothing, "{reason}");
+        assert_eq!(world.ready().1, reason);
+    }
+}
+
+#[test]
+fn a_suspended_database_is_left_alone_also_by_what_would_end_a_run() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    world.crash();
+    world.enforce = false;
+    world.database = Database::Suspended("the database crm is suspended".to_owned());
+    assert_eq!(world.look().action, Action::Nothing);
 }
 
 #[test]
@@ -536,10 +652,12 @@ fn deletion_stops_a_run_for_good() {
     let mut world = World::enforcing();
     world.now = at("2026-01-11T02:30:00Z");
     world.look();
+    let id = world.run_id();
     world.deleting = true;
     assert_eq!(world.look().action, Action::Stop(StopWhy::Deleted));
-    world.end(JobOutcome::Stopped(StopWhy::Deleted));
+    world.end(abandoned(&id, world.now, 4));
     world.look();
+    world.expect_abandoned(&id, 4);
     assert_eq!(world.look().action, Action::Nothing);
 }
 
@@ -669,15 +787,16 @@ fn an_open_run_of_another_promise_is_given_up_and_waits_for_the_schedule() {
     let mut world = World::enforcing();
     world.now = at("2026-01-11T02:30:00Z");
     world.look();
+    let id = world.run_id();
     world.crash();
     world.generation += 1;
     world.digest = "sha256:two";
+    let give_up = JobKind::GiveUp { id: id.clone() };
+    assert_eq!(world.look().action, Action::Start(give_up));
+    world.end(abandoned(&id, world.now, 2));
+    world.look();
+    world.expect_abandoned(&id, 2);
     assert_eq!(world.look().action, Action::Start(JobKind::Plan));
-    assert_eq!(world.status.open_run, None);
-    assert_eq!(
-        world.status.history[0].outcome,
-        RunOutcome::Stopped(Reason::Abandoned)
-    );
     world.end(planned(1));
     world.look();
     assert_eq!(world.look().action, Action::Nothing);

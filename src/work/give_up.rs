@@ -1,0 +1,102 @@
+//! Ends runs in the ledger that nobody will go on with: what they did is counted and evidenced, and
+//! the keys that their checkpoints hold are cleared. Plans nothing and changes no row of a user's.
+
+use oubliette_core::api::reason::Reason;
+use oubliette_core::ledger::{Ledger, Owner, RunRow};
+use oubliette_core::name::Ident;
+use oubliette_core::report::{RunOutcome, RunReport};
+
+use super::close::Ending;
+use super::job::{Job, JobOutcome, StopSignal, StopWhy};
+use super::run::{recorded, refused};
+use crate::database::Database;
+use crate::ledger::{LedgerFault, Store};
+
+/// Takes a run over to end it.
+pub(super) async fn give_up(
+    store: &Store,
+    row: &RunRow,
+    state: &str,
+    outcome: RunOutcome,
+) -> Result<RunReport, LedgerFault> {
+    let epoch = store.take_over(&row.id).await?.epoch;
+    let steps = store.finished_steps(&row.id).await?;
+    let ending = Ending { store, row, epoch };
+    ending.cut_short(steps, state, outcome).await
+}
+
+/// Ends a policy's oldest open run. `Stopped`: the ledger does not know of any.
+pub(super) async fn perform(job: &Job, id: &str, stop: &StopSignal) -> JobOutcome {
+    let told = *stop.borrow();
+    if let Some(why @ (StopWhy::Shutdown | StopWhy::LeaseLost)) = told {
+        return JobOutcome::Stopped(why);
+    }
+    Box::pin(attempt(job, id))
+        .await
+        .unwrap_or_else(|outcome| outcome)
+}
+
+async fn attempt(job: &Job, id: &str) -> Result<JobOutcome, JobOutcome> {
+    let unknown = Ok(JobOutcome::Stopped(StopWhy::SpecChanged));
+    let Some(store) = opened(&job.database, &job.ledger, &job.owner)
+        .await
+        .map_err(|f| refused(&f))?
+    else {
+        return unknown;
+    };
+    let open = store
+        .open_run(&job.policy.uid)
+        .await
+        .map_err(|f| refused(&f))?;
+    if let Some(row) = open {
+        let run = give_up(&store, &row, "abandoned", ABANDONED)
+            .await
+            .map_err(|f| refused(&f))?;
+        return Ok(JobOutcome::Ran { plan: None, run });
+    }
+    match store.run(id).await.map_err(|f| refused(&f))? {
+        Some(ended) => recorded(&ended),
+        None => unknown,
+    }
+}
+
+const ABANDONED: RunOutcome = RunOutcome::Stopped(Reason::Abandoned);
+
+/// Ends these runs, whose policies are gone. One that another worker has ended meanwhile is left out.
+pub async fn end_runs(
+    database: &Database,
+    place: &Ident,
+    owner: &Owner,
+    runs: &[RunRow],
+) -> Result<Vec<RunReport>, LedgerFault> {
+    let mut ended = Vec::new();
+    if let Some(store) = opened(database, place, owner).await? {
+        for row in runs {
+            match give_up(&store, row, "abandoned", ABANDONED).await {
+                Ok(run) => ended.push(run),
+                Err(LedgerFault::TakenOver) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+    Ok(ended)
+}
+
+/// The ledger, unless there is none: who gives up must not create one.
+async fn opened(
+    database: &Database,
+    place: &Ident,
+    owner: &Owner,
+) -> Result<Option<Store>, LedgerFault> {
+    let ledger = Ledger {
+        engine: database.engine(),
+        place: place.clone(),
+    };
+    if !Store::unchecked(database, ledger.clone())
+        .is_present()
+        .await?
+    {
+        return Ok(None);
+    }
+    Store::open(database, ledger, owner).await.map(Some)
+}
