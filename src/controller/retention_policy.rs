@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt};
 use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
-use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
+use oubliette_core::api::target_database::TargetDatabaseStatus;
 use oubliette_core::catalog::Engine;
 use oubliette_core::decide::conflict::overlaps;
 use oubliette_core::decide::due::RUN_NOW;
@@ -229,7 +229,7 @@ impl Seen {
 }
 
 /// The spec as data. What does not even have the right types names its field.
-fn read_spec(object: &DynamicObject) -> Result<RetentionPolicySpec, Vec<FieldError>> {
+pub(super) fn read_spec(object: &DynamicObject) -> Result<RetentionPolicySpec, Vec<FieldError>> {
     let spec = object.data.get("spec").unwrap_or(&serde_json::Value::Null);
     serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])
 }
@@ -279,13 +279,9 @@ async fn find_database(policy: &DynamicObject, name: &Name, context: &Context) -
         return nothing(Database::NotFound(format!("{why}. {remedy}")));
     };
     let uid = database.uid().unwrap_or_default();
-    let spec = database.data.get("spec").cloned().unwrap_or_default();
-    let target = serde_json::from_value::<TargetDatabaseSpec>(spec)
-        .ok()
-        .and_then(|spec| Target::parse(&spec).ok());
-    let Some(target) = target else {
+    let Ok(target) = super::target_database::parse(&database) else {
         return Found {
-            state: Database::NotReady(format!(
+            state: Database::Invalid(format!(
                 "the TargetDatabase {wanted} has faults; its own condition names them"
             )),
             input: None,

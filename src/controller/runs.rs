@@ -286,7 +286,7 @@ impl Entry {
 fn for_good(why: StopWhy) -> bool {
     match why {
         StopWhy::SpecChanged | StopWhy::Deleted => true,
-        StopWhy::Shutdown | StopWhy::LeaseLost | StopWhy::Suspended => false,
+        StopWhy::Shutdown | StopWhy::LeaseLost | StopWhy::Suspended | StopWhy::SpecInvalid => false,
     }
 }
 

@@ -14,9 +14,12 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use oubliette_core::decide::job::StopWhy;
+use oubliette_core::policy::Mandate;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::retention_policy::read_spec;
+use super::target_database::parse;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
 
@@ -307,6 +310,10 @@ fn tell_job(policy: &DynamicObject, context: &Context) {
         context.runs.stop(&uid, StopWhy::Deleted);
     } else if policy.data.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
         context.runs.stop(&uid, StopWhy::Suspended);
+    } else if context.runs.stage(&uid).is_some()
+        && !read_spec(policy).is_ok_and(|spec| Mandate::alone(&spec).is_ok())
+    {
+        context.runs.stop(&uid, StopWhy::SpecInvalid);
     }
     // What else a new spec means, the reconcile finds out: it follows at once.
 }
@@ -333,15 +340,19 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
     let gone = gone || database.metadata.deletion_timestamp.is_some();
     let suspended = database.data.pointer("/spec/suspend") == Some(&Value::Bool(true));
     let Some(uid) = database.uid() else { return };
-    if gone || suspended {
-        let why = if gone {
-            StopWhy::Deleted
-        } else {
-            StopWhy::Suspended
-        };
+    let why = if gone {
+        Some(StopWhy::Deleted)
+    } else if suspended {
+        Some(StopWhy::Suspended)
+    } else if parse(database).is_err() {
+        Some(StopWhy::SpecInvalid)
+    } else {
+        None
+    };
+    if why.is_some() {
         context
             .runs
-            .stop_where(|ticket| (ticket.database == uid).then_some(why));
+            .stop_where(|ticket| if ticket.database == uid { why } else { None });
     }
     if gone {
         context.memory.forget(&uid);

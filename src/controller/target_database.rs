@@ -154,7 +154,8 @@ fn decide_with(
     })
 }
 
-fn parse(object: &DynamicObject) -> Result<Target, Vec<FieldError>> {
+/// The spec as the rest of the program reads it, or every fault of it.
+pub(super) fn parse(object: &DynamicObject) -> Result<Target, Vec<FieldError>> {
     let spec = object.data.get("spec").unwrap_or(&serde_json::Value::Null);
     let spec: TargetDatabaseSpec =
         serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])?;

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
-use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Needs, Server};
@@ -52,6 +52,14 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_deleted_namespace_abandons_its_run", deleted_namespace),
         ("another_spec_abandons_a_run", another_spec),
         ("a_misspelt_guard_by_raw_post_is_refused", misspelt_guard),
+        (
+            "a_misspelt_guard_of_the_database_stops_its_runs",
+            misspelt_in_the_middle_of_the_database,
+        ),
+        (
+            "a_misspelt_field_stops_the_policys_run",
+            misspelt_in_the_middle_of_the_policy,
+        ),
         (
             "policies_of_two_namespaces_conflict",
             conflict_across_namespaces,
@@ -457,12 +465,11 @@ fn another_spec(world: &World, server: Server) -> Result<()> {
 /// The chart's admission policy refuses it already; a cluster without that policy, or with an older
 /// CRD, does not, and then the operator must.
 fn misspelt_guard(world: &World, server: Server) -> Result<()> {
-    const EXEMPT: &str = "oubliette.dev/no-known-fields";
     let database = world.database(server, "misspelt_guard")?;
     world.block_on(database.admin.execute(&database.fill(SCHEMA)))?;
     let stage = Stage::set(world, "misspelt_guard", database, POLICY, Grants::Printed)?;
     let client = world.client()?;
-    exempt(world, &client, &stage.namespace.name, EXEMPT)?;
+    exempt(world, &stage.namespace.name)?;
     stage
         .namespace
         .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
@@ -504,8 +511,66 @@ fn misspelt_guard(world: &World, server: Server) -> Result<()> {
     stage.namespace.finish()
 }
 
-/// Takes one namespace out of the known-fields policy's reach.
-fn exempt(world: &World, client: &Client, namespace: &str, label: &str) -> Result<()> {
+/// What was misspelt in the middle of a run stops it; corrected, the run goes on.
+fn misspelt_in_the_middle(
+    world: &World,
+    server: Server,
+    kind: &str,
+    reason: &str,
+    misspelt: impl Fn(Value) -> Value,
+) -> Result<()> {
+    let stage = stage(world, server, "misspelt_in_the_middle")?;
+    exempt(world, &stage.namespace.name)?;
+    let token = begin(world, &stage)?;
+    let name = if kind == "TargetDatabase" {
+        TARGET
+    } else {
+        &stage.policy
+    };
+    let patch = misspelt(json!(5));
+    wait_for("the API server takes the misspelt field", PATIENCE, || {
+        let patched = stage.namespace.patch(kind, name, &patch);
+        Ok(patched.map_err(|error| error.to_string()))
+    })?;
+    at_rest(&stage, reason)?;
+    ensure!(
+        left(world, &stage)? > 0,
+        "the run was over before the field was misspelt"
+    );
+    ensure!(
+        ledger_state(world, &stage)?.as_deref() == Some("open"),
+        "the ledger ended the run"
+    );
+    stage.namespace.patch(kind, name, &misspelt(Value::Null))?;
+    hurry(&stage)?;
+    ends_as_one_run(world, &stage, &token)
+}
+
+fn misspelt_in_the_middle_of_the_database(world: &World, server: Server) -> Result<()> {
+    misspelt_in_the_middle(
+        world,
+        server,
+        "TargetDatabase",
+        "DatabaseNotReady",
+        |value| json!({"spec": {"guards": {"maxPercnt": value}}}),
+    )
+}
+
+fn misspelt_in_the_middle_of_the_policy(world: &World, server: Server) -> Result<()> {
+    misspelt_in_the_middle(
+        world,
+        server,
+        "RetentionPolicy",
+        "UnknownField",
+        |value| json!({"spec": {"limts": value}}),
+    )
+}
+
+/// Takes one namespace out of the reach of the known-fields policies.
+fn exempt(world: &World, namespace: &str) -> Result<()> {
+    // One label for all cases: whoever comes second writes the same.
+    const LABEL: &str = "oubliette.dev/no-known-fields";
+    let client = world.client()?;
     let bindings: Api<DynamicObject> = Api::all_with(
         client.clone(),
         &resource(
@@ -514,16 +579,15 @@ fn exempt(world: &World, client: &Client, namespace: &str, label: &str) -> Resul
         ),
     );
     let selector = json!({"spec": {"matchResources": {"namespaceSelector": {
-        "matchExpressions": [{"key": label, "operator": "DoesNotExist"}],
+        "matchExpressions": [{"key": LABEL, "operator": "DoesNotExist"}],
     }}}});
-    let namespaces: Api<DynamicObject> =
-        Api::all_with(client.clone(), &resource("v1", "Namespace"));
-    let labelled = json!({"metadata": {"labels": {label: "true"}}});
+    let namespaces: Api<DynamicObject> = Api::all_with(client, &resource("v1", "Namespace"));
+    let labelled = json!({"metadata": {"labels": {LABEL: "true"}}});
     world.block_on(async {
         let all = bindings.list(&kube::api::ListParams::default()).await?;
         for binding in all {
             let name = binding.metadata.name.unwrap_or_default();
-            if name.ends_with("known-fields-retentionpolicies") {
+            if name.contains("known-fields-") {
                 let parameters = PatchParams::default();
                 bindings
                     .patch(&name, &parameters, &Patch::Merge(&selector))

@@ -32,6 +32,9 @@ pub enum StopWhy {
     LeaseLost,
     /// The policy or its database is suspended; the run stays open and is resumed.
     Suspended,
+    /// The manifest of the policy or its database cannot be read any more, say for a misspelt guard:
+    /// the run stays open, and is resumed when the manifest is what it was.
+    SpecInvalid,
     /// The promise is another one now: the run is abandoned in the ledger.
     SpecChanged,
     /// The resource is gone or its namespace ends: the run is abandoned in the ledger.
@@ -43,7 +46,7 @@ impl StopWhy {
     pub fn abandons(self) -> bool {
         match self {
             Self::SpecChanged | Self::Deleted => true,
-            Self::Shutdown | Self::LeaseLost | Self::Suspended => false,
+            Self::Shutdown | Self::LeaseLost | Self::Suspended | Self::SpecInvalid => false,
         }
     }
 }

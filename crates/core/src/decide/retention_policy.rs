@@ -76,6 +76,8 @@ pub enum Database {
     Suspended(String),
     /// It was not looked at yet as it is now.
     Pending(String),
+    /// Its manifest has faults, which could be a misspelt guard.
+    Invalid(String),
     /// It was looked at and is not fit.
     NotReady(String),
     /// It can be used.
@@ -91,6 +93,7 @@ impl Database {
             | Self::NotUsable(_)
             | Self::Suspended(_)
             | Self::Pending(_)
+            | Self::Invalid(_)
             | Self::NotReady(_) => None,
         }
     }
@@ -195,7 +198,7 @@ impl Deciding<'_, '_> {
         let wanted = match self.o.spec {
             Ok(wanted) => wanted,
             Err(faults) => {
-                self.stop(StopWhy::SpecChanged);
+                self.stop(StopWhy::SpecInvalid);
                 return of_faults(faults);
             }
         };
@@ -252,6 +255,10 @@ impl Deciding<'_, '_> {
             Database::Suspended(message) => (
                 Some(StopWhy::Suspended),
                 Verdict::new(Reason::Suspended, message),
+            ),
+            Database::Invalid(message) => (
+                Some(StopWhy::SpecInvalid),
+                Verdict::new(Reason::DatabaseNotReady, message),
             ),
             // A run under way finds out by itself what is the matter, and may be right.
             Database::NotReady(message) => (None, Verdict::new(Reason::DatabaseNotReady, message)),

@@ -920,7 +920,15 @@ fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
 
 #[test]
 fn what_appears_in_the_middle_of_a_run_stops_it_except_a_database_that_stumbles() {
-    let cases: [(Change, Action); 5] = [
+    let cases: [(Change, Action); 7] = [
+        (
+            |w| w.faults = vec![fault(Reason::UnknownField)],
+            Action::Stop(StopWhy::SpecInvalid),
+        ),
+        (
+            |w| w.database = Database::Invalid("a misspelt guard".into()),
+            Action::Stop(StopWhy::SpecInvalid),
+        ),
         (
             |w| w.database = Database::NotFound("none".into()),
             Action::Stop(StopWhy::Deleted),
