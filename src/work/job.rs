@@ -37,7 +37,7 @@ pub struct Pacing {
     pub batch_duration: std::time::Duration,
     /// Workers over disjoint key ranges (used in Backlog).
     pub workers: u32,
-    /// Most rows a second; `None`: a fifth of the rate measured in the first batches.
+    /// Most rows a second; `None`: a share of the measured rate (see `Pace::took`).
     pub max_rows_per_second: Option<u32>,
     /// How long to wait for a lock (InnoDB: whole seconds, rounded up).
     pub lock_timeout: std::time::Duration,

@@ -125,8 +125,13 @@ async fn unindexed(database: &Database, rule: &RuleDraft, window: &Window) -> Re
     let mut tx = database.begin(Access::ReadOnly).await?;
     if sql.engine == Engine::Postgres {
         // Without statistics it prefers to read and sort a small table whatever its indexes.
-        tx.change(&Bound::fixed("SET LOCAL enable_seqscan = off", Vec::new()))
-            .await?;
+        for off in [
+            "SET LOCAL enable_seqscan = off",
+            "SET LOCAL enable_sort = off",
+            "SET LOCAL enable_incremental_sort = off",
+        ] {
+            tx.change(&Bound::fixed(off, Vec::new())).await?;
+        }
     }
     let explained = tx.explained(&sql.explain_probe(window, EXPLAINED)).await?;
     tx.rollback().await;

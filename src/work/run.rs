@@ -7,7 +7,7 @@ use oubliette_core::hmac::Pads;
 use oubliette_core::ledger::{CheckpointRow, Ledger, NewRun, RunRow};
 use oubliette_core::plan::{ApprovedPlan, Plan};
 use oubliette_core::report::{Phase, RuleRun, RunOutcome, RunReport};
-use oubliette_core::run::{Halt, Lane, PaceSettings, Saved, Style};
+use oubliette_core::run::{Halt, Lane, Pace, PaceSettings, Saved, Style};
 use oubliette_core::sql::Window;
 use secrecy::ExposeSecret;
 
@@ -346,13 +346,12 @@ impl Run<'_> {
             metrics: &self.job.metrics,
         };
         let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);
-        let pace = PaceSettings {
+        let stated = pacing.max_rows_per_second.map(f64::from);
+        let pace = Pace::new(PaceSettings {
             target: pacing.batch_duration,
-            rate: pacing
-                .max_rows_per_second
-                .map(|rate| f64::from(rate) / f64::from(lanes)),
-            limited: !pacing.backlog || pacing.max_rows_per_second.is_some(),
-        };
+            rate: stated.map(|rate| rate / f64::from(lanes)),
+            limited: !pacing.backlog || stated.is_some(),
+        });
         let style = if !rule.nodes.is_empty()
             || (common.database.engine().is_innodb() && !pacing.backlog)
         {
@@ -364,18 +363,21 @@ impl Run<'_> {
         let count = |rows: u64, waits| meter.add(rows, waits);
         let walks = rows.iter().map(|row| {
             let place = (self.row.id.clone(), row.step, row.worker);
-            let mut lane = Lane::new(row.range.clone(), row.saved.clone(), style, pace);
+            let mut lane = Lane::new(row.range.clone(), row.saved.clone(), style, pace.clone());
             let mut stop = stop.clone();
             let count = &count;
             async move {
                 let walked = walk(common, &place, &mut lane, &mut stop, count).await;
-                (walked, lane.saved().clone())
+                (walked, lane)
             }
         });
         let walked = futures::future::join_all(walks).await;
-        for (row, (_, saved)) in rows.iter_mut().zip(&walked) {
-            row.saved = saved.clone();
+        for (row, (_, lane)) in rows.iter_mut().zip(&walked) {
+            row.saved = lane.saved().clone();
         }
+        // Those that go on alone know what the lanes have learnt, and have the whole rate.
+        let learnt = walked.first().map_or(pace, |(_, lane)| lane.pace().clone());
+        let pace = learnt.alone(stated);
         let full = Walked::Halted(Halt::Ceiling);
         let shared = rows.len() > 1;
         if let Some((ended, _)) = walked
@@ -388,7 +390,7 @@ impl Run<'_> {
         for (row, _) in rows.iter_mut().zip(&walked).filter(|(_, w)| w.0 == full) {
             let place = (self.row.id.clone(), row.step, row.worker);
             let saved = self.store.pool(&place, self.epoch).await?;
-            let mut lane = Lane::new(row.range.clone(), saved, style, pace);
+            let mut lane = Lane::new(row.range.clone(), saved, style, pace.clone());
             match walk(common, &place, &mut lane, stop, &count).await {
                 Walked::Done => row.saved = lane.saved().clone(),
                 ended => return Ok(Stepped::Ended(ended)),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use oubliette_core::report::Residual;
-use oubliette_core::run::{Lane, PaceSettings, Saved};
+use oubliette_core::run::{Lane, Pace, Saved};
 use oubliette_core::sql::Window;
 use oubliette_core::value::Key;
 
@@ -61,7 +61,8 @@ struct Left {
 pub(super) struct Verification<'a> {
     pub(super) step: Step<'a>,
     pub(super) place: &'a Place,
-    pub(super) pace: PaceSettings,
+    /// What the walk has learnt.
+    pub(super) pace: Pace,
     /// Rows of the table when it was planned.
     pub(super) total: i64,
     /// Is told of rows changed.
@@ -123,7 +124,7 @@ impl Verification<'_> {
     }
 
     async fn residual(&self) -> Result<Vec<(Window, i64)>, Fault> {
-        measure::residual(self.step.database, self.step.rule, self.pace.limited).await
+        measure::residual(self.step.database, self.step.rule, self.pace.is_limited()).await
     }
 
     /// Looks through a window once more. Returns how many rows it passed by.
@@ -134,7 +135,7 @@ impl Verification<'_> {
         saved: &mut Saved,
         stop: &mut StopSignal,
     ) -> Result<u64, Broken> {
-        let mut lane = Lane::sweep(window.clone(), saved, waits, self.pace);
+        let mut lane = Lane::sweep(window.clone(), saved, waits, self.pace.clone());
         let walked = walk(self.step, self.place, &mut lane, stop, self.changed).await;
         *saved = Saved {
             walked: true,

@@ -33,6 +33,7 @@ mod servers;
 mod sql;
 mod traps;
 mod wait;
+mod walks;
 mod world;
 
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(races::cases());
     cases.extend(commits::cases());
     cases.extend(traps::cases());
+    cases.extend(walks::cases());
     cases.extend(rights::cases());
     Ok(cases)
 }

@@ -99,7 +99,7 @@ pub struct Pacing {
     pub batch_duration: Duration,
     /// Workers over disjoint key ranges; 1 in Steady.
     pub workers: u8,
-    /// Most rows per second in Steady; `None`: a fifth of the unpaced rate.
+    /// Most rows per second in Steady; `None`: a share of the measured one.
     pub max_rows_per_second: Option<u64>,
     /// How long a batch waits for a lock.
     pub lock_timeout: Duration,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use oubliette_core::api::reason::Reason;
 use oubliette_core::run::{
-    Directive, Form, Halt, Lane, Order, Outcome, PaceSettings, Saved, Style,
+    Directive, Form, Halt, Lane, Order, Outcome, Pace, PaceSettings, Saved, Style,
 };
 use oubliette_core::sql::Window;
 use oubliette_core::value::{Key, Value};
@@ -105,12 +105,12 @@ fn fresh(ceiling: i64) -> Saved {
     }
 }
 
-fn pace() -> PaceSettings {
-    PaceSettings {
+fn pace() -> Pace {
+    Pace::new(PaceSettings {
         target: Duration::from_millis(50),
         rate: None,
         limited: false,
-    }
+    })
 }
 
 fn lane(saved: &Saved) -> Lane {

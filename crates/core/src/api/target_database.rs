@@ -308,7 +308,9 @@ pub struct PacingSpec {
     #[schemars(extend("default" = "Steady"))]
     pub mode: Option<Choice<PacingMode>>,
     /// How long one transaction should take; batches grow and shrink to it. It bounds how long the
-    /// application can wait for a row. Between 5ms and 10s. Default: 50ms.
+    /// application can wait for a row. Where a transaction is slow whatever it changes (a slow commit,
+    /// a long way to the server), its rows may add half as much again. Between 5ms and 10s.
+    /// Default: 50ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = MachineDuration::PATTERN))]
     #[schemars(extend(
@@ -324,8 +326,11 @@ pub struct PacingSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16), extend("default" = 1))]
     pub workers: Option<i32>,
-    /// For Steady: most rows changed per second. Left out: a fifth of the rate that the first batches
-    /// of a run reach unpaced.
+    /// For Steady: most rows changed per second. Left out: a share of what the database does while a
+    /// batch runs. The first 5000 rows of a rule, or its first second of work, are changed without a
+    /// pause and measured; then the rate is a fifth of that, 0.2 % more after each batch that is not
+    /// slower than expected, up to two fifths; half of it after a lock that was waited for in vain,
+    /// down to a twentieth; never below 100. What the database does is measured with every batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_rows_per_second: Option<i64>,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::pace::{Pace, PaceSettings};
+use super::pace::Pace;
 use crate::api::reason::Reason;
 use crate::sql::Window;
 use crate::value::Key;
@@ -171,15 +171,16 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane that continues from its checkpoint.
-    pub fn new(range: Window, saved: Saved, style: Style, pace: PaceSettings) -> Self {
+    /// A lane that continues from its checkpoint; `pace`: a new one, or what an earlier lane of the
+    /// same table has learnt.
+    pub fn new(range: Window, saved: Saved, style: Style, pace: Pace) -> Self {
         Self {
             range,
             sweeping: false,
             saved,
             style,
             form: first_form(style),
-            pace: Pace::new(pace),
+            pace,
             narrowed: None,
             pass_by: false,
             missed: None,
@@ -195,7 +196,7 @@ impl Lane {
 
     /// A lane that looks once more through a part of a range that has been walked; `waits`: for
     /// locks.
-    pub fn sweep(window: Window, saved: &Saved, waits: bool, pace: PaceSettings) -> Self {
+    pub fn sweep(window: Window, saved: &Saved, waits: bool, pace: Pace) -> Self {
         let again = Saved {
             walked: false,
             cursor: None,
@@ -224,6 +225,11 @@ impl Lane {
     /// The checkpoint as far as it is known.
     pub fn saved(&self) -> &Saved {
         &self.saved
+    }
+
+    /// What the lane has learnt of its table.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Rows that were passed by because they stayed locked.
@@ -304,7 +310,8 @@ impl Lane {
 
     fn committed(&mut self, changed: u64, reached: Option<Key>, elapsed: Duration) {
         let width = self.width();
-        let wait = self.pace.took(width, changed, elapsed);
+        let whole = reached.is_some() && !self.pass_by;
+        let wait = self.pace.took(width, changed, elapsed, whole);
         self.saved.seq += 1;
         self.saved.n += i64::try_from(changed).unwrap_or(i64::MAX);
         self.saved.walked = reached.is_none();
@@ -336,6 +343,7 @@ impl Lane {
     /// a dying worker), narrower windows; at a single row, pass it by.
     fn locked(&mut self) {
         self.waits = Some(Reason::RowsLocked);
+        self.pace.locked();
         if self.form != Form::SkipLocked {
             self.form = Form::SkipLocked;
             return;

@@ -1,8 +1,10 @@
 //! The run machine: one `Lane` per worker and step decides what the next transaction is and what
 //! its answer means. Pure: no clock, no randomness; asking twice gives the same answer.
 
+mod fit;
 mod lane;
 mod pace;
+mod rate;
 
 pub use lane::{Directive, Form, Halt, Lane, Order, Outcome, Saved, Style};
 pub use pace::{Pace, PaceSettings};

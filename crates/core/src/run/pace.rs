@@ -3,102 +3,150 @@
 
 use std::time::Duration;
 
+use super::fit::Fit;
+use super::rate::Rate;
+
 /// Rows of a window at the start.
 const FIRST: u32 = 200;
-/// Fewest rows of a window that is not being narrowed around a lock.
-const LEAST: u32 = 50;
+/// Fewest rows of a window that is not being narrowed around a lock or by a low rate.
+const LEAST: f64 = 60.0;
 /// Most rows one transaction may change.
 const MOST_CHANGED: f64 = 5_000.0;
 /// Most rows a window may span where few of them are eligible.
 const MOST: u32 = 50_000;
-/// Batches measured without a pause before the default rate is set.
-const UNPACED: u32 = 8;
-/// Default rate: a fifth of what was measured without a pause.
-const SHARE: f64 = 0.2;
-/// The default rate is never below this, so that a slow first look cannot stall a run.
-const LEAST_RATE: f64 = 100.0;
+/// Part of the target, and of what every transaction pays, that is left to rows at the least: where
+/// the fixed part is long, narrower windows would not make transactions shorter, only more of them.
+const ROWS_SHARE: f64 = 0.5;
+/// Above this part of the target widths alternate, to tell the fixed part from that of the rows.
+const SLOW: f64 = 0.8;
+/// How far.
+const APART: f64 = 0.15;
 
 /// What a pace aims at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PaceSettings {
     /// How long one transaction should take.
     pub target: Duration,
-    /// Most rows a second for this lane; `None` in Steady mode: a fifth of the measured rate.
+    /// Most rows a second for this lane; `None` in Steady mode: measured, see [`Pace::took`].
     pub rate: Option<f64>,
-    /// Whether there is a rate at all (Backlog has none).
+    /// Whether there is a rate at all (Backlog without a stated one has none).
     pub limited: bool,
 }
 
 /// The controller of one lane.
 #[derive(Clone, Debug)]
 pub struct Pace {
-    settings: PaceSettings,
-    width: u32,
-    /// Milliseconds per spanned row, smoothed.
-    cost: Option<f64>,
-    /// Changed rows per spanned row, smoothed.
+    target: f64,
+    width: f64,
+    /// Which way the next width is put apart.
+    wider: bool,
+    fit: Fit,
+    /// Changed rows per spanned row: rises at once, falls slowly.
     share: f64,
-    measured: u32,
-    changed: f64,
-    busy: Duration,
+    rate: Rate,
 }
 
 impl Pace {
     /// A pace that has seen nothing yet.
     pub fn new(settings: PaceSettings) -> Self {
+        let PaceSettings {
+            target,
+            rate,
+            limited,
+        } = settings;
         Self {
-            settings,
-            width: FIRST,
-            cost: None,
+            target: target.as_secs_f64() * 1_000.0,
+            width: f64::from(FIRST),
+            wider: false,
+            fit: Fit::default(),
             share: 1.0,
-            measured: 0,
-            changed: 0.0,
-            busy: Duration::ZERO,
+            rate: Rate::new(limited, rate),
         }
+    }
+
+    /// The same, with what another lane's share of the stated rate was.
+    #[must_use]
+    pub fn alone(mut self, rate: Option<f64>) -> Self {
+        self.rate.stated = rate;
+        self
+    }
+
+    /// Whether there is a rate.
+    pub fn is_limited(&self) -> bool {
+        self.rate.limited
     }
 
     /// Rows the next window spans.
     pub fn width(&self) -> u32 {
-        self.width
+        let apart = if self.fit.mean() <= SLOW * self.target {
+            1.0
+        } else if self.wider {
+            1.0 + APART
+        } else {
+            1.0 - APART
+        };
+        whole((self.width * apart).min(self.by_rows()).min(self.by_rate())).clamp(1, MOST)
     }
 
-    /// A window of `width` rows took `elapsed` and changed `changed` rows. Returns how long to wait
-    /// before the next one.
-    pub fn took(&mut self, width: u32, changed: u64, elapsed: Duration) -> Duration {
+    /// A window of `width` rows took `elapsed` and changed `changed` rows; `whole`: it was not cut
+    /// short by the end of the range. Returns how long to wait before the next one: in Steady mode
+    /// without a stated rate nothing for the first 5,000 changed rows or the first second of work,
+    /// then what makes it a share of the rows a second that the engine does while it works: a fifth,
+    /// 0.2 % more with each batch that is not slower than expected, up to two fifths, and half of it
+    /// after every lock that was waited for in vain, down to a twentieth.
+    pub fn took(&mut self, width: u32, changed: u64, elapsed: Duration, whole: bool) -> Duration {
         let ms = elapsed.as_secs_f64() * 1_000.0;
         let spanned = f64::from(width.max(1));
         let rows = rows(changed);
-        let per_row = ms / spanned;
-        let cost = self.cost.map_or(per_row, |old| 0.7 * old + 0.3 * per_row);
-        self.cost = Some(cost);
-        self.share = 0.7 * self.share + 0.3 * (rows / spanned);
-        let target = self.settings.target.as_secs_f64() * 1_000.0;
-        let ideal = if cost > 0.0 {
-            target / cost
-        } else {
-            f64::from(MOST)
-        };
-        let factor = (ideal / f64::from(self.width)).clamp(0.5, 1.5);
-        let factor = if ms > 2.0 * target { 0.5 } else { factor };
-        let by_rows = MOST_CHANGED / self.share.max(MOST_CHANGED / f64::from(MOST));
-        self.width = whole((f64::from(self.width) * factor).min(by_rows)).clamp(LEAST, MOST);
-        self.delay(rows, elapsed)
+        let expected = self.fit.expects(spanned);
+        let quick = expected.is_none_or(|expected| ms <= 1.5 * expected);
+        if whole {
+            self.learn(spanned, rows, ms);
+        }
+        self.rate.took(rows, elapsed, quick)
     }
 
-    fn delay(&mut self, rows: f64, elapsed: Duration) -> Duration {
-        if !self.settings.limited {
-            return Duration::ZERO;
+    fn learn(&mut self, spanned: f64, rows: f64, ms: f64) {
+        let expected = self.longest();
+        self.fit.take(spanned, ms);
+        let now = rows / spanned;
+        self.share = now.max(0.7 * self.share + 0.3 * now);
+        let left = self.longest() - self.fit.fixed;
+        let ideal = left / self.fit.cost.max(f64::MIN_POSITIVE);
+        let mut factor = (ideal / self.width).clamp(0.5, 1.5);
+        if ms > 2.0 * expected {
+            // Whether that was a stall or the rows, the next batches tell.
+            factor = 0.5;
         }
-        self.changed += rows;
-        self.busy += elapsed;
-        self.measured = self.measured.saturating_add(1);
-        let rate = match self.settings.rate {
-            Some(rate) => rate,
-            None if self.measured <= UNPACED => return Duration::ZERO,
-            None => (SHARE * self.changed / self.busy.as_secs_f64().max(0.001)).max(LEAST_RATE),
-        };
-        let due = rows / rate.max(1.0);
-        Duration::from_secs_f64((due - elapsed.as_secs_f64()).clamp(0.0, 60.0))
+        self.width = (self.width * factor)
+            .min(self.by_rows())
+            .clamp(LEAST, f64::from(MOST));
+        self.wider = !self.wider;
+    }
+
+    /// How long a batch may take, in milliseconds: the target, where the fixed part leaves enough of it.
+    fn longest(&self) -> f64 {
+        let fixed = self.fit.fixed;
+        let rows = ROWS_SHARE * self.target.max(fixed);
+        self.target.max(fixed + rows)
+    }
+
+    /// A lock was waited for in vain.
+    pub fn locked(&mut self) {
+        self.rate.locked();
+    }
+
+    /// Rows a window may span so that it changes no more than one transaction may.
+    fn by_rows(&self) -> f64 {
+        MOST_CHANGED / self.share.max(MOST_CHANGED / f64::from(MOST))
+    }
+
+    /// Rows a window may span so that a stated rate is kept every second, not on the average.
+    fn by_rate(&self) -> f64 {
+        let rate = self.rate.stated.filter(|_| self.rate.limited);
+        rate.map_or(f64::from(MOST), |rate| {
+            (rate / self.share.max(MOST_CHANGED / f64::from(MOST))).max(1.0)
+        })
     }
 }
 
@@ -117,74 +165,4 @@ fn rows(changed: u64) -> f64 {
 )]
 fn whole(x: f64) -> u32 {
     x.clamp(0.0, f64::from(u32::MAX)) as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TARGET: Duration = Duration::from_millis(50);
-
-    fn pace(rate: Option<f64>, limited: bool) -> Pace {
-        Pace::new(PaceSettings {
-            target: TARGET,
-            rate,
-            limited,
-        })
-    }
-
-    #[test]
-    fn the_width_settles_where_a_window_takes_the_target() {
-        let mut pace = pace(None, false);
-        for _ in 0..60 {
-            let width = pace.width();
-            pace.took(
-                width,
-                u64::from(width),
-                Duration::from_micros(u64::from(width) * 50),
-            );
-        }
-        assert!((900..=1100).contains(&pace.width()), "{}", pace.width());
-    }
-
-    #[test]
-    fn a_batch_changes_at_most_five_thousand_rows_and_a_sparse_window_grows_wide() {
-        let mut dense = pace(None, false);
-        let mut sparse = pace(None, false);
-        for _ in 0..60 {
-            let width = dense.width();
-            dense.took(width, u64::from(width), Duration::from_millis(1));
-            let width = sparse.width();
-            sparse.took(width, 0, Duration::from_millis(1));
-        }
-        assert!(dense.width() <= 5_100, "{}", dense.width());
-        assert_eq!(sparse.width(), MOST);
-    }
-
-    #[test]
-    fn a_stated_rate_spreads_batches_evenly() {
-        let mut pace = pace(Some(1_000.0), true);
-        let wait = pace.took(200, 200, Duration::from_millis(20));
-        assert_eq!(wait, Duration::from_millis(180));
-    }
-
-    #[test]
-    fn the_default_rate_is_a_fifth_of_what_was_measured() {
-        let mut pace = pace(None, true);
-        let mut wait = Duration::ZERO;
-        for _ in 0..=UNPACED {
-            wait = pace.took(100, 100, Duration::from_millis(10));
-        }
-        // 10,000 rows a second measured, 2,000 allowed: 50 ms for 100 rows, 10 of them spent.
-        assert!((39..=41).contains(&wait.as_millis()), "{wait:?}");
-    }
-
-    #[test]
-    fn backlog_never_waits() {
-        let mut pace = pace(Some(1.0), false);
-        assert_eq!(
-            pace.took(200, 200, Duration::from_millis(20)),
-            Duration::ZERO
-        );
-    }
 }

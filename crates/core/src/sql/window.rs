@@ -50,10 +50,12 @@ impl WindowSql {
         w.joined(&self.key, ", ", |w, c| w.dialect().read(w, &c.0));
     }
 
-    /// `ORDER BY` the key.
+    /// `ORDER BY` the key. Qualified: a bare name means the column of the result first, which on
+    /// PostgreSQL is the key cast to the shape it is read in. That has no index (each probe sorted
+    /// the rest of the table) and another order where numbers or times are read as text.
     pub(super) fn write_order(&self, w: &mut Writer<'_>) {
         w.sql(" ORDER BY ").joined(&self.key, ", ", |w, c| {
-            w.ident(&c.0.name);
+            w.table(&self.table).sql(".").ident(&c.0.name);
         });
     }
 
