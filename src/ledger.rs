@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::ledger::{
-    CheckpointRow, Evidence, Ledger, NewRun, Owner, RunRow, TABLES, Tally, VERSION, printed,
+    CheckpointRow, Evidence, Ledger, NewRun, Owner, Rewound, RunRow, TABLES, Tally, VERSION,
+    printed,
 };
 use oubliette_core::report::RuleRun;
 use oubliette_core::run::Saved;
@@ -183,6 +185,46 @@ impl Store {
         for statement in self.ledger.raise_all_epochs() {
             tx.change(&statement).await?;
         }
+        finish(tx).await
+    }
+
+    /// Whether the ledger is behind what is remembered of it. One that is not there has nothing.
+    pub async fn rewound(&self, remembered: &[String]) -> Result<Option<Rewound>, LedgerFault> {
+        if remembered.is_empty() {
+            return Ok(None);
+        }
+        if !self.is_present().await? {
+            return Ok(Rewound::of(remembered, &[], &[], String::new()));
+        }
+        let texts = |rows: Vec<Vec<Value>>| -> Result<Vec<String>, LedgerFault> {
+            rows.iter()
+                .flatten()
+                .map(|value| text(value, "evidence"))
+                .collect()
+        };
+        let links = texts(self.read(&self.ledger.links(remembered)).await?)?;
+        if remembered.iter().all(|head| links.contains(head)) {
+            return Ok(None);
+        }
+        let acceptances = texts(self.read(&self.ledger.acceptances()).await?)?;
+        let (head, _) = self.head().await?;
+        Ok(Rewound::of(remembered, &links, &acceptances, head))
+    }
+
+    /// Records that a person accepts the ledger as it was found. `TakenOver`: it has changed since.
+    pub async fn accept(&self, found: &Rewound, database: &str) -> Result<(), LedgerFault> {
+        let link = found
+            .accepted(database, Timestamp::now())
+            .map_err(|_| LedgerFault::Malformed("evidence"))?;
+        let mut tx = self.begin().await?;
+        let (head, length) = read_head(&tx.rows(&self.ledger.lock_head()).await?)?;
+        if head != found.head {
+            return Err(LedgerFault::TakenOver);
+        }
+        let raised = self.ledger.raise_head(&head, &link.hash);
+        expect_one(tx.change(&raised).await?, "chain_head")?;
+        tx.change(&self.ledger.insert_acceptance(length + 1, &link))
+            .await?;
         finish(tx).await
     }
 
@@ -424,16 +466,7 @@ impl Store {
         if tx.rows(&self.ledger.lock_run(run, epoch)).await?.len() != 1 {
             return Err(LedgerFault::TakenOver);
         }
-        let head = tx.rows(&self.ledger.lock_head()).await?;
-        let (hash, length) = match head.first().map(Vec::as_slice) {
-            Some([hash, length]) => (
-                text(hash, "chain_head")?,
-                length
-                    .as_int()
-                    .ok_or(LedgerFault::Malformed("chain_head"))?,
-            ),
-            _ => return Err(LedgerFault::Malformed("chain_head")),
-        };
+        let (hash, length) = read_head(&tx.rows(&self.ledger.lock_head()).await?)?;
         let link = evidence
             .follows(&hash)
             .map_err(|_| LedgerFault::Malformed("evidence"))?;
@@ -501,16 +534,7 @@ impl Store {
 
     /// The head of the evidence chain: hash and length.
     pub async fn head(&self) -> Result<(String, i64), LedgerFault> {
-        let rows = self.read(&self.ledger.head()).await?;
-        match rows.first().map(Vec::as_slice) {
-            Some([hash, length]) => Ok((
-                text(hash, "chain_head")?,
-                length
-                    .as_int()
-                    .ok_or(LedgerFault::Malformed("chain_head"))?,
-            )),
-            _ => Err(LedgerFault::Malformed("chain_head")),
-        }
+        read_head(&self.read(&self.ledger.head()).await?)
     }
 
     /// The statements of this ledger.
@@ -527,6 +551,19 @@ impl Store {
 
     async fn begin(&self) -> Result<Tx, Fault> {
         self.database.begin(Access::Change(LEDGER_TIMEOUTS)).await
+    }
+}
+
+/// Hash and length of the evidence chain's head.
+fn read_head(rows: &[Vec<Value>]) -> Result<(String, i64), LedgerFault> {
+    match rows.first().map(Vec::as_slice) {
+        Some([hash, length]) => Ok((
+            text(hash, "chain_head")?,
+            length
+                .as_int()
+                .ok_or(LedgerFault::Malformed("chain_head"))?,
+        )),
+        _ => Err(LedgerFault::Malformed("chain_head")),
     }
 }
 

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use oubliette_core::api::parse::FieldError;
 use oubliette_core::decide::retry::Failures;
+use oubliette_core::ledger::ACCEPT;
 use oubliette_core::policy::Mandate;
 use serde_json::Value;
 
@@ -28,6 +29,8 @@ struct Entry {
     checked: Option<(Timestamp, i64)>,
     /// Databases: generation and `Ready`, as last seen.
     standing: Option<(Option<i64>, Value)>,
+    /// Databases: the token by which a person accepted the ledger, as last seen.
+    acceptance: Option<String>,
 }
 
 /// By UID.
@@ -75,6 +78,19 @@ impl Memory {
         let entry = entries.entry(uid).or_default();
         let news = entry.standing.as_ref() != Some(&standing);
         entry.standing = Some(standing);
+        news
+    }
+
+    /// Notes by which token the ledger is accepted as it is; whether that is another one than before.
+    pub(super) fn saw_acceptance(&self, database: &DynamicObject) -> bool {
+        let Some(uid) = database.uid() else {
+            return false;
+        };
+        let token = database.annotations().get(ACCEPT).cloned();
+        let mut entries = self.lock();
+        let entry = entries.entry(uid).or_default();
+        let news = token.is_some() && entry.acceptance != token;
+        entry.acceptance = token;
         news
     }
 

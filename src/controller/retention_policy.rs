@@ -355,6 +355,13 @@ fn standing(database: &DynamicObject, name: &Name) -> Database {
         .find(|engine| status.engine.as_deref() == Some(engine.name()));
     match (ready, engine) {
         (Some(ready), Some(engine)) if current && ready.status == "True" => Database::Ready(engine),
+        (Some(ready), _)
+            if current
+                && ready.status == "False"
+                && ready.reason == Reason::LedgerRewound.as_str() =>
+        {
+            Database::Rewound(format!("TargetDatabase {name}: {}", ready.message))
+        }
         (Some(ready), _) if current && ready.status == "False" => Database::NotReady(format!(
             "the TargetDatabase {name} is not ready: {} ({})",
             ready.message, ready.reason
@@ -428,6 +435,10 @@ fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
         mandate: mandate.clone(),
         target: input.target.clone(),
         kind: kind.clone(),
+        remembered: context.scopes.remembered(&Name::new(
+            input.namespace.clone(),
+            mandate.database.clone(),
+        )),
         metrics: context.metrics.clone(),
     };
     let input = input.clone();
@@ -531,6 +542,7 @@ fn after_the_end(seen: &Seen, context: &Context) {
                     | Reason::ClockSkew
                     | Reason::LedgerOwned
                     | Reason::LedgerNewer
+                    | Reason::LedgerRewound
             ) && let Some(input) = &database.input
             {
                 context.memory.set_checked(&database.uid, None);

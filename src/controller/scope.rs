@@ -121,6 +121,28 @@ impl Scopes {
         self.scope(&name.namespace)?.databases.get(&reference)
     }
 
+    /// The heads of a ledger's evidence chain that the status of its database and of the policies
+    /// remember, sorted.
+    pub(super) fn remembered(&self, database: &Name) -> Vec<String> {
+        let of = |object: &DynamicObject, path| {
+            let head = object.data.pointer(path).and_then(Value::as_str);
+            head.map(str::to_owned)
+        };
+        let policies = self
+            .policies()
+            .filter(|policy| database_of(policy).as_ref() == Some(database));
+        let mut heads: Vec<String> = policies
+            .filter_map(|policy| of(&policy, "/status/ledgerHead"))
+            .chain(
+                self.database(database)
+                    .and_then(|object| of(&object, "/status/ledger/head")),
+            )
+            .collect();
+        heads.sort();
+        heads.dedup();
+        heads
+    }
+
     /// Whether objects of that namespace are seen at all.
     pub(super) fn covers(&self, namespace: &str) -> bool {
         self.scope(namespace).is_some()
@@ -356,6 +378,9 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
     }
     if gone {
         context.memory.forget(&uid);
+    }
+    if context.memory.saw_acceptance(database) {
+        context.memory.set_checked(&uid, None);
     }
     let changed = context.memory.saw_standing(database);
     let name = Name::of(database);

@@ -11,10 +11,10 @@ use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
 use oubliette_core::decide::target_database::{
-    Decision, Found, Ledger, Observed, Wanted, decide, ended, orphaned,
+    Decision, Found, Ledger, Observed, Wanted, accepted, decide, ended, orphaned,
 };
 use oubliette_core::decide::{Event, Meta, Verdict};
-use oubliette_core::ledger::Owner;
+use oubliette_core::ledger::{ACCEPT, Owner};
 use oubliette_core::target::Target;
 
 use super::record::{self, RecordFault};
@@ -23,6 +23,7 @@ use crate::database::Database;
 use crate::inputs::cluster::DatabaseInput;
 use crate::inputs::secrets::GatherFault;
 use crate::metrics::Kind;
+use crate::work::accept::accept;
 use crate::work::give_up::end_runs;
 use crate::work::look::look;
 
@@ -71,8 +72,18 @@ pub(super) async fn reconcile(
                 }
             }
             let generation = object.metadata.generation.unwrap_or_default();
+            let looking = async {
+                let mut found = look_at(&object, target, context).await;
+                if let Ok(seen) = &found
+                    && let Some(event) = accept_rewound(&object, target, seen, context).await
+                {
+                    told.push(event);
+                    found = look_at(&object, target, context).await;
+                }
+                found
+            };
             let found = tokio::select! {
-                found = look_at(&object, target, context) => found,
+                found = looking => found,
                 () = context.stop.cancelled() => return Ok(Requeue::await_change()),
             };
             context
@@ -82,7 +93,7 @@ pub(super) async fn reconcile(
                 context.metrics.failed(Kind::TargetDatabase, verdict.reason);
             }
             if let Ok(found) = &found {
-                told = end_orphans(&object, target, found, context).await;
+                told.extend(end_orphans(&object, target, found, context).await);
             }
             check = Some(found);
             object = match record::read_again(&api, &name.name).await {
@@ -195,6 +206,47 @@ async fn connect(
     Ok((context.cluster.connect(input).await?, owner))
 }
 
+/// Accepts a ledger that is behind what is remembered of it, where a person has said so with the
+/// token for just this loss. `None`: nobody has, or it could not be recorded.
+async fn accept_rewound(
+    object: &DynamicObject,
+    target: &Target,
+    found: &Found,
+    context: &Context,
+) -> Option<Event> {
+    let Ledger::Rewound(rewound) = &found.ledger else {
+        return None;
+    };
+    if object.annotations().get(ACCEPT) != Some(&rewound.token()) {
+        return None;
+    }
+    let name = Name::of(object);
+    let accepting = async {
+        let (database, owner) = connect(&input(object, target), context)
+            .await
+            .map_err(|fault| fault.to_string())?;
+        accept(
+            &database,
+            &target.ledger,
+            &owner,
+            rewound,
+            &name.to_string(),
+        )
+        .await
+        .map_err(|fault| fault.to_string())
+    };
+    let outcome = tokio::time::timeout(LOOK, accepting)
+        .await
+        .unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    match outcome {
+        Ok(()) => Some(accepted(rewound)),
+        Err(error) => {
+            tracing::warn!(%name, error, "the ledger could not be accepted; it is tried again");
+            None
+        }
+    }
+}
+
 /// Ends the open runs in the ledger whose policies were deleted while no job of theirs could do it:
 /// the operator was down, the database away, or the policy suspended. What fails is tried again at
 /// the next look; it holds nothing up.
@@ -248,11 +300,12 @@ async fn look_at(
     context: &Context,
 ) -> Result<Found, Verdict> {
     let input = input(object, target);
+    let remembered = context.scopes.remembered(&Name::of(object));
     let looking = async {
         let (database, owner) = connect(&input, context)
             .await
             .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
-        let mut found = look(&database, &target.ledger, &owner)
+        let mut found = look(&database, &target.ledger, &owner, &remembered)
             .await
             .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
         found.api_clock = context.cluster.api_clock().await;

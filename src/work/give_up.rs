@@ -8,7 +8,7 @@ use oubliette_core::report::{RunOutcome, RunReport};
 
 use super::close::Ending;
 use super::job::{Job, JobOutcome, StopSignal, StopWhy};
-use super::run::{recorded, refused};
+use super::run::{not_rewound, recorded, refused};
 use crate::database::Database;
 use crate::ledger::{LedgerFault, Store};
 
@@ -37,8 +37,13 @@ pub(super) async fn perform(job: &Job, id: &str, stop: &StopSignal) -> JobOutcom
 }
 
 async fn attempt(job: &Job, id: &str) -> Result<JobOutcome, JobOutcome> {
+    let ledger = Ledger {
+        engine: job.database.engine(),
+        place: job.ledger.clone(),
+    };
+    not_rewound(job, &ledger).await.map_err(|f| refused(&f))?;
     let unknown = Ok(JobOutcome::Stopped(StopWhy::SpecChanged));
-    let Some(store) = opened(&job.database, &job.ledger, &job.owner)
+    let Some(store) = opened(&job.database, ledger, &job.owner)
         .await
         .map_err(|f| refused(&f))?
     else {
@@ -69,8 +74,12 @@ pub async fn end_runs(
     owner: &Owner,
     runs: &[RunRow],
 ) -> Result<Vec<RunReport>, LedgerFault> {
+    let ledger = Ledger {
+        engine: database.engine(),
+        place: place.clone(),
+    };
     let mut ended = Vec::new();
-    if let Some(store) = opened(database, place, owner).await? {
+    if let Some(store) = opened(database, ledger, owner).await? {
         for row in runs {
             match give_up(&store, row, "abandoned", ABANDONED).await {
                 Ok(run) => ended.push(run),
@@ -85,13 +94,9 @@ pub async fn end_runs(
 /// The ledger, unless there is none: who gives up must not create one.
 async fn opened(
     database: &Database,
-    place: &Ident,
+    ledger: Ledger,
     owner: &Owner,
 ) -> Result<Option<Store>, LedgerFault> {
-    let ledger = Ledger {
-        engine: database.engine(),
-        place: place.clone(),
-    };
     if !Store::unchecked(database, ledger.clone())
         .is_present()
         .await?

@@ -56,6 +56,8 @@ pub struct Order {
     pub target: Target,
     /// What is to be done.
     pub kind: JobKind,
+    /// Heads of the ledger's evidence chain that are remembered outside of it.
+    pub remembered: Vec<String>,
     /// Where its batches are counted.
     pub metrics: Metrics,
 }
@@ -84,6 +86,7 @@ impl Order {
             mandate,
             target,
             kind,
+            remembered,
             metrics,
         } = self;
         let pacing = target.pacing;
@@ -109,6 +112,7 @@ impl Order {
                 Mode::Enforce => Intent::Enforce,
             },
             kind,
+            remembered,
             metrics,
             now,
         }
@@ -139,6 +143,9 @@ pub struct Job {
     pub intent: Intent,
     /// What is to be done.
     pub kind: JobKind,
+    /// Heads of the ledger's evidence chain that are remembered outside of it: a ledger without one
+    /// of them is behind, and nothing runs.
+    pub remembered: Vec<String>,
     /// Where its batches are counted.
     pub metrics: Metrics,
     /// The operator's clock when the job was made.

@@ -13,14 +13,20 @@ use oubliette_core::value::Value;
 use crate::database::{Access, Database, Fault, FaultClass};
 use crate::ledger::{LedgerFault, Store};
 
-/// Looks at a database that answers. The API server's clock is not its business.
-pub async fn look(database: &Database, place: &Ident, owner: &Owner) -> Result<Found, Fault> {
+/// Looks at a database that answers. `remembered`: heads of its ledger's evidence chain that are
+/// remembered elsewhere. The API server's clock is not its business.
+pub async fn look(
+    database: &Database,
+    place: &Ident,
+    owner: &Owner,
+    remembered: &[String],
+) -> Result<Found, Fault> {
     Ok(Found {
         engine: database.engine(),
         version: database.version().text.clone(),
         database_clock: clock(database).await?,
         api_clock: None,
-        ledger: ledger(database, place, owner).await?,
+        ledger: ledger(database, place, owner, remembered).await?,
     })
 }
 
@@ -56,12 +62,17 @@ async fn clock(database: &Database) -> Result<SignedDuration, Fault> {
     Ok(server.duration_since(ours))
 }
 
-async fn ledger(database: &Database, place: &Ident, owner: &Owner) -> Result<Seen, Fault> {
+async fn ledger(
+    database: &Database,
+    place: &Ident,
+    owner: &Owner,
+    remembered: &[String],
+) -> Result<Seen, Fault> {
     let ledger = Ledger {
         engine: database.engine(),
         place: place.clone(),
     };
-    match read(&Store::unchecked(database, ledger), owner).await {
+    match read(&Store::unchecked(database, ledger), owner, remembered).await {
         Ok(seen) => Ok(seen),
         // A user for dry runs need not see the ledger.
         Err(LedgerFault::Database(fault)) if fault.class == FaultClass::Privilege => {
@@ -72,12 +83,15 @@ async fn ledger(database: &Database, place: &Ident, owner: &Owner) -> Result<See
     }
 }
 
-async fn read(store: &Store, owner: &Owner) -> Result<Seen, LedgerFault> {
-    if !store.is_present().await? {
-        return Ok(Seen::Missing);
-    }
-    let Some((version, found)) = store.meta().await? else {
-        return Ok(Seen::Missing);
+async fn read(store: &Store, owner: &Owner, remembered: &[String]) -> Result<Seen, LedgerFault> {
+    let meta = if store.is_present().await? {
+        store.meta().await?
+    } else {
+        None
+    };
+    let Some((version, found)) = meta else {
+        let rewound = store.rewound(remembered).await?;
+        return Ok(rewound.map_or(Seen::Missing, Seen::Rewound));
     };
     if version > VERSION {
         let message = format!("the ledger has version {version}, this program knows {VERSION}");
@@ -86,6 +100,9 @@ async fn read(store: &Store, owner: &Owner) -> Result<Seen, LedgerFault> {
     if found != *owner {
         let message = format!("the ledger belongs to {found}");
         return Ok(Seen::Unfit(Verdict::new(Reason::LedgerOwned, message)));
+    }
+    if let Some(rewound) = store.rewound(remembered).await? {
+        return Ok(Seen::Rewound(rewound));
     }
     let (head, _) = store.head().await?;
     Ok(Seen::Ours {

@@ -47,6 +47,7 @@ async fn attempt(
         engine: job.database.engine(),
         place: job.ledger.clone(),
     };
+    not_rewound(job, &ledger).await.map_err(|f| refused(&f))?;
     let store = Store::open(&job.database, ledger, &job.owner)
         .await
         .map_err(|f| refused(&f))?;
@@ -91,6 +92,19 @@ async fn attempt(
     };
     let outcome = Box::pin(run.carry_out(&taken, progress, stop)).await;
     outcome.map_err(|fault| refused(&fault))
+}
+
+/// Refuses a ledger that is behind what is remembered of it, before it is opened: opening creates one
+/// that is missing.
+pub(super) async fn not_rewound(job: &Job, ledger: &Ledger) -> Result<(), LedgerFault> {
+    let store = Store::unchecked(&job.database, ledger.clone());
+    match store.rewound(&job.remembered).await? {
+        None => Ok(()),
+        Some(rewound) => Err(LedgerFault::Refused {
+            reason: Reason::LedgerRewound,
+            message: rewound.explain(),
+        }),
+    }
 }
 
 /// What the ledger has of a run that ended before.

@@ -21,7 +21,7 @@ use crate::wait::{PATIENCE, wait_for};
 use crate::world::World;
 
 /// Expired rows of the table.
-const ROWS: i64 = 10_000;
+pub(crate) const ROWS: i64 = 10_000;
 
 /// The cases that share the suite's operator.
 pub(crate) fn cases() -> Vec<Case> {
@@ -113,18 +113,21 @@ const SCHEMA: &str = "
 CREATE TABLE digit (d integer PRIMARY KEY);
 INSERT INTO digit VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
 CREATE TABLE events (id integer PRIMARY KEY, happened_at ${instant} NULL);
+";
+
+const EXPIRED: &str = "
 INSERT INTO events
   SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d, current_timestamp - INTERVAL '2' YEAR
-  FROM digit a, digit b, digit c, digit e;
-";
+  FROM digit a, digit b, digit c, digit e";
 
 /// So slow that the middle of a run cannot be missed.
 const SLOWLY: u32 = 400;
 
 /// A policy whose runs take their time, planned once.
-fn stage<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
+pub(crate) fn stage<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
     let database = world.database(server, case)?;
     world.block_on(database.admin.execute(&database.fill(SCHEMA)))?;
+    world.block_on(database.admin.execute(EXPIRED))?;
     let stage = Stage::prepare(world, case, database, POLICY, Grants::Printed)?;
     let mut objects = stage.objects(POLICY)?;
     for object in &mut objects {
@@ -136,7 +139,14 @@ fn stage<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> 
     Ok(stage)
 }
 
-fn left(world: &World, stage: &Stage<'_>) -> Result<i64> {
+/// The same rows once more, as from a backup.
+pub(crate) fn fill(world: &World, stage: &Stage<'_>) -> Result<()> {
+    world
+        .block_on(stage.database.admin.execute(EXPIRED))
+        .map(drop)
+}
+
+pub(crate) fn left(world: &World, stage: &Stage<'_>) -> Result<i64> {
     world.block_on(stage.database.admin.number("SELECT count(*) FROM events"))
 }
 
@@ -257,7 +267,7 @@ fn at_rest(stage: &Stage<'_>, reason: &str) -> Result<Value> {
 }
 
 /// Lets the rest of the run go as fast as it can.
-fn hurry(stage: &Stage<'_>) -> Result<()> {
+pub(crate) fn hurry(stage: &Stage<'_>) -> Result<()> {
     let patch = json!({"spec": {"pacing": {"maxRowsPerSecond": 1_000_000}}});
     stage.namespace.patch("TargetDatabase", TARGET, &patch)
 }
@@ -467,6 +477,7 @@ fn another_spec(world: &World, server: Server) -> Result<()> {
 fn misspelt_guard(world: &World, server: Server) -> Result<()> {
     let database = world.database(server, "misspelt_guard")?;
     world.block_on(database.admin.execute(&database.fill(SCHEMA)))?;
+    world.block_on(database.admin.execute(EXPIRED))?;
     let stage = Stage::set(world, "misspelt_guard", database, POLICY, Grants::Printed)?;
     let client = world.client()?;
     exempt(world, &stage.namespace.name)?;

@@ -25,6 +25,7 @@ mod proxy;
 mod races;
 mod readme;
 mod render;
+mod rewound;
 mod rig;
 mod rights;
 mod samples;
@@ -67,6 +68,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(traps::cases());
     cases.extend(walks::cases());
     cases.extend(rights::cases());
+    cases.extend(rewound::cases());
     Ok(cases)
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Rig<'w> {
     pub(crate) reading: Timeouts,
     /// Where batches are counted.
     pub(crate) metrics: Metrics,
+    /// Heads of the evidence chain that are remembered elsewhere.
+    pub(crate) remembered: Vec<String>,
 }
 
 /// A job under way.
@@ -129,6 +131,7 @@ impl<'w> Rig<'w> {
                 statement: Duration::from_mins(1),
             },
             metrics: Metrics::new(),
+            remembered: Vec::new(),
             database,
         })
     }
@@ -287,6 +290,7 @@ impl<'w> Rig<'w> {
                 JobKind::Run { .. } => Intent::Enforce,
             },
             kind,
+            remembered: self.remembered.clone(),
             metrics: self.metrics.clone(),
             now: self.now,
         })

@@ -123,6 +123,8 @@ reasons! {
         "Delete the other owner, then hand the ledger over with `oubliette ledger adopt`.";
     LedgerNewer Stalled "The ledger was written by a newer version of the program."
         "Update the operator.";
+    LedgerRewound Stalled "The ledger is behind what status remembers of it: the database was restored from a backup, a failover lost commits, or it is another database. Nothing runs."
+        "Find out what happened (docs/operations.md says what to look at). Then accept the ledger as it is with `kubectl annotate odb NAME oubliette.dev/accept-ledger=TOKEN`; the message has the token.";
     // The plan.
     TableMissing Stalled "A table does not exist or the user cannot see it."
         "Correct the name (it is case-sensitive), or grant SELECT.";

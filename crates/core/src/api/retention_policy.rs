@@ -187,7 +187,7 @@ pub struct RetentionPolicyStatus {
     #[schemars(length(max = 256))]
     pub handled_run_now: Option<String>,
     /// Head of the evidence chain in the database's ledger after the last run. A ledger that does not
-    /// have it is of a database that was restored; this version does not compare them by itself.
+    /// have it is of a database that was restored: nothing runs then (`LedgerRewound`).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub ledger_head: Option<String>,

@@ -78,6 +78,8 @@ pub enum Database {
     Pending(String),
     /// Its manifest has faults, which could be a misspelt guard.
     Invalid(String),
+    /// Its ledger is behind what is remembered of it.
+    Rewound(String),
     /// It was looked at and is not fit.
     NotReady(String),
     /// It can be used.
@@ -94,6 +96,7 @@ impl Database {
             | Self::Suspended(_)
             | Self::Pending(_)
             | Self::Invalid(_)
+            | Self::Rewound(_)
             | Self::NotReady(_) => None,
         }
     }
@@ -259,6 +262,10 @@ impl Deciding<'_, '_> {
             Database::Invalid(message) => (
                 Some(StopWhy::SpecInvalid),
                 Verdict::new(Reason::DatabaseNotReady, message),
+            ),
+            Database::Rewound(message) => (
+                Some(StopWhy::Suspended),
+                Verdict::new(Reason::LedgerRewound, message),
             ),
             // A run under way finds out by itself what is the matter, and may be right.
             Database::NotReady(message) => (None, Verdict::new(Reason::DatabaseNotReady, message)),
@@ -633,6 +640,7 @@ fn is_gate(reason: Reason) -> bool {
             | Reason::DatabaseNotFound
             | Reason::DatabaseNotUsable
             | Reason::DatabaseNotReady
+            | Reason::LedgerRewound
     )
 }
 

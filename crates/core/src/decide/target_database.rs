@@ -12,7 +12,7 @@ use crate::api::parse::FieldError;
 use crate::api::reason::Reason;
 use crate::api::target_database::{LedgerStatus, TargetDatabaseStatus};
 use crate::catalog::Engine;
-use crate::ledger::RunRow;
+use crate::ledger::{Rewound, RunRow};
 use crate::report::RunReport;
 
 /// How often a database is looked at that is well. Secrets are read again with it.
@@ -80,6 +80,8 @@ pub enum Ledger {
         /// The runs that have not ended, of all policies.
         open: Vec<RunRow>,
     },
+    /// It is ours and behind what is remembered of it. Nothing may run.
+    Rewound(Rewound),
     /// It cannot be used, and why. Nothing may run.
     Unfit(Verdict),
 }
@@ -216,7 +218,7 @@ fn told(
             head: head.clone(),
         }),
         // What is remembered must outlive a look that could not read it: it tells a rewound ledger.
-        Ledger::Missing | Ledger::Unfit(_) => status.ledger.clone(),
+        Ledger::Missing | Ledger::Rewound(_) | Ledger::Unfit(_) => status.ledger.clone(),
     };
     let skews = [
         ("the database's", Some(*database_clock)),
@@ -240,6 +242,10 @@ fn told(
             );
             return Verdict::new(Reason::ClockSkew, message);
         }
+    }
+    if let Ledger::Rewound(rewound) = ledger {
+        let text = format!("{}. {}", rewound.explain(), Reason::LedgerRewound.remedy());
+        return Verdict::new(Reason::LedgerRewound, text);
     }
     if let Ledger::Unfit(verdict) = ledger {
         let text = format!("{}. {}", verdict.message, verdict.reason.remedy());
@@ -280,6 +286,18 @@ pub fn orphaned(
 pub fn ended(run: &RunReport) -> Event {
     let verdict = say::ended(run);
     Event::new(true, verdict.reason, "Check", &verdict.message)
+}
+
+/// Tells that a person accepted a ledger that is behind.
+pub fn accepted(rewound: &Rewound) -> Event {
+    let note = format!(
+        "the ledger was accepted as it is by the annotation {}={}: {} remembered heads of its \
+         evidence are not looked for any more; the ledger keeps this as evidence",
+        crate::ledger::ACCEPT,
+        rewound.token(),
+        rewound.lost.len()
+    );
+    Event::new(true, Reason::LedgerRewound, "Check", &note)
 }
 
 fn news(
@@ -463,6 +481,26 @@ mod tests {
         world.check(&Ok(found()));
         assert_eq!(world.ready(), ("True", "Connected"));
         assert_eq!(world.failures, Failures::default());
+    }
+
+    #[test]
+    fn a_ledger_that_is_behind_stops_everything_and_its_head_is_still_remembered() {
+        let mut world = World::new();
+        world.check(&Ok(found()));
+        let mut behind = found();
+        let rewound = Rewound {
+            head: "sha256:bb".into(),
+            lost: vec!["sha256:aa".into()],
+        };
+        let token = rewound.token();
+        behind.ledger = Ledger::Rewound(rewound);
+        let decision = world.check(&Ok(behind));
+        assert_eq!(world.ready(), ("False", "LedgerRewound"));
+        assert!(decision.events[0].warning && decision.events[0].note.contains(&token));
+        let remembered = world.status.ledger.as_ref().unwrap();
+        assert_eq!(remembered.head.as_deref(), Some("sha256:aa"));
+        world.check(&Ok(found()));
+        assert_eq!(world.ready(), ("True", "Connected"));
     }
 
     #[test]

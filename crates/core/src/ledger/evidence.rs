@@ -37,9 +37,16 @@ pub struct Link {
 impl Evidence<'_> {
     /// The link that follows `previous`.
     pub fn follows(&self, previous: &str) -> Result<Link, DigestError> {
-        let body = canonical_json(self)?;
+        Link::of(self, previous)
+    }
+}
+
+impl Link {
+    /// The link with this body that follows `previous`.
+    pub(super) fn of(body: &impl Serialize, previous: &str) -> Result<Self, DigestError> {
+        let body = canonical_json(body)?;
         let hash = Digest::of_bytes(format!("{previous}\n{body}")).to_string();
-        Ok(Link {
+        Ok(Self {
             body,
             previous: previous.to_owned(),
             hash,

@@ -3,11 +3,13 @@
 
 mod evidence;
 mod owner;
+mod rewound;
 mod schema;
 mod statements;
 
 pub use evidence::{Evidence, Link};
 pub use owner::{Owner, uuid};
+pub use rewound::{ACCEPT, Rewound};
 pub use schema::{Ledger, VERSION, printed};
 pub use statements::{CheckpointRow, NewRun, RunRow, Tally};
 

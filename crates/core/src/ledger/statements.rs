@@ -2,6 +2,7 @@
 //! compare-and-swap as the last statement of a batch.
 
 use super::owner::Owner;
+use super::rewound::ACCEPTED;
 use super::schema::Ledger;
 use crate::catalog::Engine;
 use crate::run::{Order, Saved};
@@ -573,6 +574,29 @@ impl Ledger {
         self.table(&mut w, "evidence");
         w.sql(" WHERE run = ").bind(text(run)).sql(" ORDER BY seq");
         w.finish()
+    }
+
+    /// Those of these hashes that the chain has.
+    pub fn links(&self, hashes: &[String]) -> Bound {
+        let mut w = self.writer();
+        w.sql("SELECT hash FROM ");
+        self.table(&mut w, "evidence");
+        w.sql(" WHERE hash IN (");
+        w.joined(hashes, ", ", |w, hash| {
+            w.bind(text(hash));
+        });
+        w.sql(")");
+        w.finish()
+    }
+
+    /// The bodies of the links by which a person accepted the ledger.
+    pub fn acceptances(&self) -> Bound {
+        self.evidence_of(ACCEPTED)
+    }
+
+    /// Adds the link by which a person accepted the ledger.
+    pub fn insert_acceptance(&self, seq: i64, link: &super::Link) -> Bound {
+        self.insert_evidence(seq, ACCEPTED, link)
     }
 
     /// Adds a link of the chain.

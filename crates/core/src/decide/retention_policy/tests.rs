@@ -868,7 +868,12 @@ fn rows_left_after_a_run_stay_overdue() {
 
 #[test]
 fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
-    let cases: [(&str, Change, &str); 5] = [
+    let cases: [(&str, Change, &str); 6] = [
+        (
+            "a rewound ledger",
+            |w| w.database = Database::Rewound("restored".into()),
+            "LedgerRewound",
+        ),
         (
             "an unknown field",
             |w| {
@@ -920,7 +925,11 @@ fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
 
 #[test]
 fn what_appears_in_the_middle_of_a_run_stops_it_except_a_database_that_stumbles() {
-    let cases: [(Change, Action); 7] = [
+    let cases: [(Change, Action); 8] = [
+        (
+            |w| w.database = Database::Rewound("restored".into()),
+            Action::Stop(StopWhy::Suspended),
+        ),
         (
             |w| w.faults = vec![fault(Reason::UnknownField)],
             Action::Stop(StopWhy::SpecInvalid),
