@@ -28,6 +28,10 @@ pub enum Command {
     /// Prints the ledger's tables for an administrator, or hands a ledger over.
     #[command(subcommand)]
     Ledger(command::ledger::Request),
+    /// Shows what policies would do to their database, without a cluster and without changing it.
+    ///
+    /// Exit code 0: nothing to do; 2: rows would change; 1: something is refused, or an error.
+    Plan(command::plan::Request),
     /// Prints the Roles by which the operator may read the Secrets and ConfigMaps that manifests name.
     Rbac(command::rbac::Request),
     /// Prints a page of the reference.

@@ -3,4 +3,7 @@
 pub mod cluster;
 pub mod fault;
 pub mod files;
+pub mod offline;
 pub mod secrets;
+pub mod supplies;
+pub mod url;

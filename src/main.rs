@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,9 +14,24 @@ use oubliette::work::job::StopWhy;
 use oubliette::{cli, command, controller, operator, telemetry};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Standard error may be closed: there is nobody to tell then.
+            let _ = usage.print();
+            // Not clap's own 2: that says of a plan that rows would change.
+            return if usage.use_stderr() {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    // A panic's message may quote a value, and its exit code means nothing to a script.
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| run(cli)))
+        .unwrap_or_else(|_| Err(telemetry::Panicked.into()));
+    match outcome {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -23,24 +39,40 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout().lock();
-    match cli.command {
-        Command::Crd => command::crd::run(out),
-        Command::Generate(request) => command::generate::run(&request),
-        Command::Grants(request) => command::grants::run(&request, out),
-        Command::Ledger(request) => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("failed to start the runtime")?;
-            let text = runtime.block_on(Box::pin(command::ledger::run(&request)))?;
-            command::ledger::write(&text, out)
-        }
-        Command::Operator(request) => run_operator(request),
-        Command::Rbac(request) => command::rbac::run(&request, out),
-        Command::Reference(request) => command::reference::run(&request, out),
+    if !matches!(cli.command, Command::Operator(_)) {
+        let filter = std::env::var(telemetry::FILTER_VARIABLE);
+        let filter = filter.as_deref().unwrap_or(COMMAND_FILTER);
+        telemetry::install(filter, telemetry::Format::Text)?;
     }
+    match cli.command {
+        Command::Crd => command::crd::run(out)?,
+        Command::Generate(request) => command::generate::run(&request)?,
+        Command::Grants(request) => command::grants::run(&request, out)?,
+        Command::Ledger(request) => {
+            let text = runtime()?.block_on(Box::pin(command::ledger::run(&request)))?;
+            command::ledger::write(&text, out)?;
+        }
+        Command::Operator(request) => run_operator(request)?,
+        Command::Plan(request) => {
+            return runtime()?.block_on(Box::pin(command::plan::run(&request, out)));
+        }
+        Command::Rbac(request) => command::rbac::run(&request, out)?,
+        Command::Reference(request) => command::reference::run(&request, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What commands log where nothing else is asked for: their answer is elsewhere.
+const COMMAND_FILTER: &str = "error";
+
+/// The runtime of a command, which does one thing at a time.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")
 }
 
 /// A run is one deep future; without optimisation its frames need more than tokio's 2 MiB.

@@ -150,7 +150,7 @@ impl Cluster {
             return Ok(database.clone());
         }
         let from = (namespace.as_str(), connection.credentials.as_str());
-        let database = secrets::connect(&input.target, login, from).await?;
+        let database = secrets::connect(&input.target, login, Some(from)).await?;
         // Work under way keeps its own pool: it closes when the last user lets go of it.
         *slot = Some((made, database.clone()));
         Ok(database)

@@ -2,8 +2,8 @@
 //!
 //! Owns how a manifest is found and read: as strictly as `kubectl apply` and the reconcile together,
 //! since nothing here may mean something else to the operator. All faults of all files are told at
-//! once, each with file, document and field. Objects of other groups (a Secret beside its
-//! TargetDatabase) are passed over and not kept.
+//! once, each with file, document and field. Of the core group it keeps what the manifests may name,
+//! such as a Secret beside its TargetDatabase; objects of other groups are passed over.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::fault::{Fault, Faults, Origin};
+use super::supplies::Supplies;
 
 /// The file name that stands for standard input.
 const STANDARD_INPUT: &str = "-";
@@ -26,6 +27,9 @@ const GROUP: &str = "oubliette.dev";
 pub(super) const API_VERSION: &str = "oubliette.dev/v1alpha1";
 pub(super) const DATABASE: &str = "TargetDatabase";
 pub(super) const POLICY: &str = "RetentionPolicy";
+
+/// Kinds of the core group that others name.
+const SUPPLIES: [&str; 3] = ["Secret", "ConfigMap", "Namespace"];
 
 /// What `metadata` may hold, so that a misspelt `namespace` does not become the default one.
 const METADATA: [&str; 15] = [
@@ -66,6 +70,8 @@ pub struct Manifests {
     pub databases: Vec<Written<TargetDatabaseSpec>>,
     /// The policies.
     pub policies: Vec<Written<RetentionPolicySpec>>,
+    /// What they name.
+    pub supplies: Supplies,
 }
 
 /// Reads files, the manifests of folders (not of folders within) and `-` for standard input.
@@ -180,6 +186,9 @@ impl<'n> Reader<'n> {
             let message = "has no apiVersion and kind".to_owned();
             return self.faults.push(Fault::Malformed { origin, message });
         }
+        if version == "v1" {
+            return self.supply(origin, &kind, object);
+        }
         if version.split('/').next() != Some(GROUP) {
             return;
         }
@@ -197,6 +206,31 @@ impl<'n> Reader<'n> {
                 kind,
                 version,
             }),
+        }
+    }
+
+    /// Keeps a Secret, ConfigMap or Namespace.
+    fn supply(&mut self, origin: Origin, kind: &str, object: Map<String, Value>) {
+        let Some(kind) = SUPPLIES.into_iter().find(|known| *known == kind) else {
+            return;
+        };
+        let metadata = object.get("metadata").and_then(Value::as_object);
+        let text = |key| metadata.map_or_else(String::new, |metadata| text_of(metadata, key));
+        let (name, namespace) = match (text("name"), text("namespace")) {
+            (name, _) if kind == "Namespace" => (name, String::new()),
+            (name, own) if own.is_empty() => (name, self.namespace.to_owned()),
+            (name, own) => (name, own),
+        };
+        if self.seen.insert((kind, namespace.clone(), name.clone())) {
+            let supplies = &mut self.found.supplies;
+            supplies.keep(kind, (namespace, name), Value::Object(object));
+        } else {
+            self.faults.push(Fault::Twice {
+                origin,
+                kind,
+                namespace,
+                name,
+            });
         }
     }
 

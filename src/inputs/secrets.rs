@@ -46,6 +46,29 @@ pub enum GatherFault {
         /// Its name.
         name: String,
     },
+    /// A Secret or ConfigMap that was not given.
+    #[error("the {kind} {namespace}/{name} is not among the manifests: give its file with -f")]
+    NotAmong {
+        /// Secret or ConfigMap.
+        kind: String,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A Secret or ConfigMap whose manifest does not read as one.
+    #[error(
+        "the manifest of the {kind} {namespace}/{name} cannot be read: `stringData` holds texts, \
+         `data` of a Secret base64"
+    )]
+    Unreadable {
+        /// Secret or ConfigMap.
+        kind: String,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// A key that it lacks, or whose content cannot be used.
     #[error("the {kind} {namespace}/{name}: key {key:?} {problem}")]
     Key {
@@ -119,7 +142,10 @@ impl GatherFault {
     /// The reason that a condition shows for it.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Missing { .. } | Self::Key { .. } => Reason::SecretMissing,
+            Self::Missing { .. }
+            | Self::NotAmong { .. }
+            | Self::Unreadable { .. }
+            | Self::Key { .. } => Reason::SecretMissing,
             Self::NoPseudonymKey { .. } => Reason::SecretUnfit,
             Self::Forbidden { .. } => Reason::SecretForbidden,
             // Nothing of the manifest's making, and over when the API server is back.
@@ -130,6 +156,7 @@ impl GatherFault {
 }
 
 /// As whom to connect, and whom to believe.
+#[derive(Clone)]
 pub struct Login {
     /// The user.
     pub username: String,
@@ -174,24 +201,24 @@ pub fn pseudonym_key(mut secret: Secret, at: &KeyOf) -> Result<SecretSlice<u8>, 
     key
 }
 
-/// A database that answers. `from`: namespace and name of the Secret with user and password.
+/// A database that answers. `from`: namespace and name of the Secret with user and password, where
+/// they are from one.
 pub async fn connect(
     target: &Target,
     login: Login,
-    from: (&str, &str),
+    from: Option<(&str, &str)>,
 ) -> Result<Database, GatherFault> {
-    Database::connect(&settings(target, login))
-        .await
-        .map_err(|fault| {
-            if fault.reason() == Reason::AuthenticationFailed {
-                return GatherFault::Refused {
-                    namespace: from.0.to_owned(),
-                    name: from.1.to_owned(),
-                    fault,
-                };
+    let connected = Database::connect(&settings(target, login)).await;
+    connected.map_err(|fault| match from {
+        Some((namespace, name)) if fault.reason() == Reason::AuthenticationFailed => {
+            GatherFault::Refused {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                fault,
             }
-            fault.into()
-        })
+        }
+        Some(_) | None => fault.into(),
+    })
 }
 
 /// How a target is connected to.

@@ -17,7 +17,7 @@ use crate::database::{Access, Fault, inspect};
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// Plans the job's policy as of an instant.
-pub(super) async fn plan(
+pub async fn plan(
     job: &Job,
     as_of: Timestamp,
     progress: &ProgressSender,

@@ -19,17 +19,12 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     pub(super) fn new(progress: &'a ProgressSender, before: i64, plan: &PlanReport) -> Self {
-        let left: i64 = plan
-            .rules
-            .iter()
-            .map(|r| r.eligible + r.related.iter().map(|t| t.rows).sum::<i64>())
-            .sum();
         Self {
             progress,
             before,
             added: AtomicU64::new(0),
             started: Instant::now(),
-            planned: before + left,
+            planned: before + plan.rows(),
         }
     }
 

@@ -14,6 +14,7 @@ mod run;
 mod verify;
 mod walk;
 
+pub use inspect::plan;
 use job::{Job, JobKind, JobOutcome, ProgressSender, StopSignal, StopWhy};
 
 /// Does a job. Told to stop, it returns within one batch.
@@ -22,7 +23,7 @@ pub async fn perform(job: Job, progress: &ProgressSender, mut stop: StopSignal) 
         JobKind::Plan => {
             let mut signal = stop.clone();
             tokio::select! {
-                planned = inspect::plan(&job, job.now, progress) => match planned {
+                planned = plan(&job, job.now, progress) => match planned {
                     Err(outcome) => outcome,
                     Ok(plan) if plan.refusals().is_empty() => {
                         JobOutcome::Planned(plan.report().clone())

@@ -19,6 +19,7 @@ mod interruption;
 mod lease;
 mod memory;
 mod operator;
+mod planned;
 mod printed;
 mod privacy;
 mod proxy;

@@ -1,7 +1,7 @@
 //! What the program prints for people to run, run as printed: the GRANT statements of a scenario's
 //! database user and the Roles that let the operator read its Secrets.
 
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -36,24 +36,11 @@ pub(crate) fn roles(objects: &[Value], namespace: &str) -> Result<String> {
     with_file(objects, &arguments)
 }
 
-/// Runs the program with `-f` and the objects in a file.
+/// Runs the program with `-f` and the objects in a file; it must succeed.
 fn with_file(objects: &[Value], arguments: &[&str]) -> Result<String> {
-    let file = std::env::temp_dir().join(format!(
-        "oubliette-suite-{}-{}.yaml",
-        std::process::id(),
-        next_number()
-    ));
-    // JSON documents are YAML documents.
-    let text: Vec<String> = objects.iter().map(Value::to_string).collect();
-    std::fs::write(&file, text.join("\n---\n")).context("failed to write the manifests")?;
-    let output = Command::new(env!("CARGO_BIN_EXE_oubliette"))
-        .args(arguments)
-        .arg("-f")
-        .arg(&file)
-        .output();
-    let removed = std::fs::remove_file(&file);
-    let output = output.context("failed to run oubliette")?;
-    removed.context("failed to remove a temporary file")?;
+    let output = program(objects, |command| {
+        command.args(arguments);
+    })?;
     if !output.status.success() {
         bail!(
             "oubliette {} failed: {}",
@@ -62,4 +49,23 @@ fn with_file(objects: &[Value], arguments: &[&str]) -> Result<String> {
         );
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs the program with `-f` and the objects in a file, which is gone afterwards.
+pub(crate) fn program(objects: &[Value], prepare: impl FnOnce(&mut Command)) -> Result<Output> {
+    let file = std::env::temp_dir().join(format!(
+        "oubliette-suite-{}-{}.yaml",
+        std::process::id(),
+        next_number()
+    ));
+    // JSON documents are YAML documents.
+    let text: Vec<String> = objects.iter().map(Value::to_string).collect();
+    std::fs::write(&file, text.join("\n---\n")).context("failed to write the manifests")?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oubliette"));
+    prepare(&mut command);
+    let output = command.arg("-f").arg(&file).stdin(Stdio::null()).output();
+    let removed = std::fs::remove_file(&file);
+    let output = output.context("failed to run oubliette")?;
+    removed.context("failed to remove a temporary file")?;
+    Ok(output)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::case::{Case, Needs, Server};
 use crate::cluster::{self, API_VERSION, Namespace, brief_status, documents};
 use crate::expect::{Expect, Grants, Refusal, Rows, Step};
+use crate::planned;
 use crate::printed;
 use crate::samples;
 use crate::sql::{Database, next_number};
@@ -66,7 +67,9 @@ fn run(world: &World, server: Server, case: &str, folder: &Path) -> Result<()> {
     }
     let mut stage = Stage::set(world, case, database, &manifests(folder)?, expect.grants)
         .with_context(|| expect.about.clone())?;
-    let outcome = play(&mut stage, &expect);
+    let outcome = planned::the_same(&stage, &manifests(folder)?)
+        .context("`oubliette plan` of the files")
+        .and_then(|()| play(&mut stage, &expect));
     // What the API and the ledger hold is searched at the end of the suite, whatever became of the case.
     let finished = stage.keep_ledger().and_then(|()| stage.namespace.finish());
     outcome.with_context(|| {
@@ -124,7 +127,7 @@ fn manifests(folder: &Path) -> Result<String> {
 
 /// A database, a namespace and a policy between them.
 pub(crate) struct Stage<'w> {
-    world: &'w World,
+    pub(crate) world: &'w World,
     /// The case's database.
     pub(crate) database: Database,
     /// The case's namespace.
@@ -213,20 +216,28 @@ impl<'w> Stage<'w> {
         })
     }
 
-    fn apply_secrets(&self) -> Result<()> {
+    /// What the TargetDatabase and the policy name.
+    pub(crate) fn supplies(&self) -> Result<Vec<Value>> {
         let ca = std::fs::read_to_string(&self.database.endpoint.ca)
             .context("failed to read the bed's certificate authority")?;
-        self.namespace
-            .apply_value(&self.credentials(&self.password))?;
-        self.namespace.apply_value(&json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "target-ca"},
-            "data": {"ca.crt": ca},
-        }))?;
-        self.namespace.apply_value(&json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-pseudonyms"},
-            "type": "oubliette.dev/pseudonym-key",
-            "stringData": {"key": PSEUDONYM_KEY},
-        }))?;
+        Ok(vec![
+            self.credentials(&self.password),
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "target-ca"},
+                "data": {"ca.crt": ca},
+            }),
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-pseudonyms"},
+                "type": "oubliette.dev/pseudonym-key",
+                "stringData": {"key": PSEUDONYM_KEY},
+            }),
+        ])
+    }
+
+    fn apply_secrets(&self) -> Result<()> {
+        for object in self.supplies()? {
+            self.namespace.apply_value(&object)?;
+        }
         Ok(())
     }
 

@@ -21,6 +21,18 @@ pub enum Effect {
     Detached,
 }
 
+impl Effect {
+    /// What would be done, for people.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Deleted => "delete",
+            Self::Pseudonymised => "pseudonymise",
+            Self::Masked => "mask",
+            Self::Detached => "detach",
+        }
+    }
+}
+
 /// A plan's figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +84,20 @@ pub struct RulePlan {
     /// The index by which the table is walked.
     #[schemars(length(max = 256))]
     pub walk: String,
+}
+
+impl RulePlan {
+    /// Rows that would change, of all of its tables.
+    pub fn rows(&self) -> i64 {
+        self.eligible + self.related.iter().map(|table| table.rows).sum::<i64>()
+    }
+}
+
+impl PlanReport {
+    /// Rows that would change, of all rules.
+    pub fn rows(&self) -> i64 {
+        self.rules.iter().map(RulePlan::rows).sum()
+    }
 }
 
 /// Rows of one table.

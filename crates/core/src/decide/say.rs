@@ -48,18 +48,9 @@ fn done_as(effect: Effect) -> &'static str {
     }
 }
 
-fn verb(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Deleted => "delete",
-        Effect::Pseudonymised => "pseudonymise",
-        Effect::Masked => "mask",
-        Effect::Detached => "detach",
-    }
-}
-
 fn planned(plan: &PlanReport) -> String {
     counts(
-        verb,
+        Effect::verb,
         plan.rules.iter().flat_map(|rule| {
             let related = rule.related.iter();
             std::iter::once((rule.table.as_str(), rule.effect, rule.eligible))

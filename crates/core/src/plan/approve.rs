@@ -155,11 +155,11 @@ impl ApprovedPlan {
         let Some(plan) = self.report.rules.get(rule) else {
             return 0;
         };
-        let planned = rows(plan);
+        let planned = plan.rows();
         let mut ceiling = planned + (planned / SLACK_PART).max(SLACK_ROWS);
         let limits = &self.draft.limits;
         if let Some(max) = limits.max_rows {
-            let others: i64 = self.report.rules.iter().map(rows).sum::<i64>() - planned;
+            let others: i64 = self.report.rows() - planned;
             ceiling = ceiling.min(i64::try_from(max).unwrap_or(i64::MAX) - others);
         }
         if let Some(percent) = limits.max_percent {
@@ -173,10 +173,6 @@ impl ApprovedPlan {
 
 fn related_rows(plan: &RulePlan) -> i64 {
     plan.related.iter().map(|t| t.rows).sum()
-}
-
-fn rows(plan: &RulePlan) -> i64 {
-    plan.eligible + related_rows(plan)
 }
 
 fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
@@ -234,7 +230,7 @@ fn overdue_since(rule: &RuleDraft, oldest: &Value) -> Option<Timestamp> {
 
 fn limits(draft: &Draft, report: &PlanReport) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    let planned: i64 = report.rules.iter().map(rows).sum();
+    let planned = report.rows();
     if let Some(max) = draft.limits.max_rows
         && u64::try_from(planned).unwrap_or(0) > max
     {

@@ -7,6 +7,7 @@
 mod approve;
 mod clock;
 mod draft;
+pub mod estimate;
 mod facts;
 mod graph;
 mod guard;

@@ -1,0 +1,172 @@
+//! `oubliette plan`: what policies would do to a database, without a cluster and without a change.
+//!
+//! The controller's own path up to the plan: what stands in `status.plan` of the applied object.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use jiff::Timestamp;
+use oubliette_core::decide::job::{JobKind, JobOutcome};
+use oubliette_core::decide::whole_second;
+use oubliette_core::ledger::{Owner, uuid};
+use oubliette_core::plan::{Plan, Refusal};
+use tokio::sync::watch;
+
+use super::progress::{self, Shown};
+use super::source::Source;
+use super::told::{Output, Report, StatementsTold, Told};
+use crate::inputs::offline::{Offline, Promise};
+use crate::inputs::secrets::GatherFault;
+use crate::metrics::Metrics;
+use crate::work;
+use crate::work::job::{Job, Order, PolicyRef};
+
+/// What is asked of the command.
+#[derive(Clone, Debug, Args)]
+pub struct Request {
+    /// Manifests and database.
+    #[command(flatten)]
+    pub source: Source,
+    /// The instant from which periods are counted, such as 2026-12-31T00:00:00Z. Default: now.
+    #[arg(long, value_name = "INSTANT")]
+    pub as_of: Option<Timestamp>,
+    /// How the plan is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+    /// The SQL as well, with placeholders where values are bound.
+    #[arg(long)]
+    pub statements: bool,
+}
+
+/// Plans every policy and writes what was found. Exit code 0: nothing to do; 2: rows would change;
+/// 1: something is refused, or an error.
+pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let (mut offline, promises) = request.source.open()?;
+    let as_of = request
+        .as_of
+        .unwrap_or_else(|| whole_second(Timestamp::now()));
+    let mut report = Report::default();
+    for promise in &promises {
+        let mut told = Told::of(promise);
+        let planned = planned(&mut offline, promise, as_of, &mut told).await;
+        if let (Some(plan), true) = (planned, request.statements) {
+            told.statements = plan
+                .statements()
+                .into_iter()
+                .map(|(rule, sql)| StatementsTold { rule, sql })
+                .collect();
+        }
+        report.policies.push(told);
+    }
+    offline.close().await;
+    out.write_all(report.text(request.output)?.as_bytes())
+        .context("failed to write the plan")?;
+    Ok(report.exit_code())
+}
+
+/// Plans one policy and enters what was found. `None`: it was refused before there were figures.
+pub(super) async fn planned(
+    offline: &mut Offline,
+    promise: &Promise,
+    as_of: Timestamp,
+    told: &mut Told,
+) -> Option<Plan> {
+    if told.suspended {
+        told.notes
+            .push("suspend: true is set; nothing runs until it is false".to_owned());
+    }
+    if !promise.hindrances.is_empty() {
+        told.refuse(&promise.hindrances);
+        return None;
+    }
+    let refused = |fault: GatherFault| vec![Refusal::whole(fault.reason(), fault.to_string())];
+    let database = match offline.connect(promise).await {
+        Ok(database) => database,
+        Err(fault) => {
+            told.refuse(&refused(fault));
+            return None;
+        }
+    };
+    told.enter_server(&database);
+    let key = match offline.pseudonym_key(promise) {
+        Ok(key) => key,
+        // The key is in the digest and in no figure: who reviews a manifest need not have it.
+        Err(GatherFault::NotAmong { .. }) => {
+            told.notes.push(
+                "the Secret of pseudonymKey is not among the manifests: the plan's digest is \
+                 another one than with it"
+                    .to_owned(),
+            );
+            None
+        }
+        Err(fault) => {
+            told.refuse(&refused(fault));
+            return None;
+        }
+    };
+    let engine = database.engine();
+    // A plan reads no ledger: nobody's name stands in it.
+    let owner = Owner::without_cluster(uuid(0));
+    let job = order(promise, &owner, JobKind::Plan).job(database, owner, key, as_of);
+    match watched(&job, as_of).await {
+        Ok(plan) => {
+            told.enter_plan(plan.report().clone(), promise, engine);
+            told.refuse(plan.refusals());
+            Some(plan)
+        }
+        Err(JobOutcome::Refused { plan, refusals }) => {
+            if let Some(plan) = plan {
+                told.enter_plan(plan, promise, engine);
+            }
+            told.refuse(&refusals);
+            None
+        }
+        Err(JobOutcome::Failed {
+            reason, message, ..
+        }) => {
+            told.refuse(&[Refusal::whole(reason, message)]);
+            None
+        }
+        // A plan has no other end.
+        Err(JobOutcome::Planned(_) | JobOutcome::Ran { .. } | JobOutcome::Stopped(_)) => None,
+    }
+}
+
+/// What a job for a policy is made from. Its UID is the owner's name for it, and a manifest has no
+/// generation.
+pub(super) fn order(promise: &Promise, owner: &Owner, kind: JobKind) -> Order {
+    let name = &promise.name;
+    Order {
+        policy: PolicyRef {
+            uid: owner.uid_of("RetentionPolicy", &name.namespace, &name.name),
+            namespace: name.namespace.clone(),
+            name: name.name.clone(),
+            generation: 0,
+        },
+        spec: Order::digested(&promise.spec, &promise.target),
+        mandate: promise.mandate.clone(),
+        target: promise.target.clone(),
+        kind,
+        // Nothing outside of the ledger remembers it without a cluster.
+        remembered: Vec::new(),
+        metrics: Metrics::new(),
+    }
+}
+
+/// Plans, with a sign of life on a terminal.
+async fn watched(job: &Job, as_of: Timestamp) -> Result<Plan, JobOutcome> {
+    let (sender, shown) = watch::channel(progress::BEGUN);
+    let name = format!("{}/{}", job.policy.namespace, job.policy.name);
+    let how = if std::io::stderr().is_terminal() {
+        Shown::Bar
+    } else {
+        Shown::Nothing
+    };
+    let showing = progress::show(&name, shown, how);
+    tokio::select! {
+        plan = work::plan(job, as_of, &sender) => plan,
+        never = showing => match never {},
+    }
+}

@@ -1,0 +1,235 @@
+//! What `plan` and `apply` tell of each policy: the data behind every form of output.
+//!
+//! Owns the shape of the JSON and YAML and what the exit code means. `plan` in it is the very struct
+//! of `status.plan`, `run` the one of `status.lastRun`. Names of tables and counts only (P4).
+
+mod markdown;
+mod table;
+mod words;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::api::words::Word;
+use oubliette_core::catalog::Engine;
+use oubliette_core::decide::elsewhere;
+use oubliette_core::plan::{Refusal, estimate};
+use oubliette_core::report::{PlanReport, RunOutcome, RunReport};
+use serde::Serialize;
+
+use crate::database::Database;
+use crate::inputs::offline::Promise;
+
+/// How the answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people, 100 columns wide.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+    /// For a comment on a pull request.
+    Markdown,
+}
+
+/// Everything that was found, one entry per policy in the order of the manifests.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// The policies.
+    pub policies: Vec<Told>,
+}
+
+/// What is told of one policy.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The TargetDatabase, by namespace and name.
+    pub database: String,
+    /// Where that is: host, port and database.
+    pub address: String,
+    /// The server that answered, with its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// DryRun or Enforce.
+    pub mode: &'static str,
+    /// Whether it or its database is suspended.
+    pub suspended: bool,
+    /// The figures, as far as they were found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanReport>,
+    /// How many seconds each rule takes at the least, `null` where nobody can know yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub estimated_seconds: Vec<Option<i64>>,
+    /// What stands in the way; empty where nothing does.
+    pub refusals: Vec<RefusalTold>,
+    /// What else a person should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The statements, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<StatementsTold>,
+    /// What a run did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunReport>,
+    /// Where changed rows may still be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_elsewhere: Vec<String>,
+}
+
+/// Why a policy was not planned or carried out.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusalTold {
+    /// The rule; left out where it is the whole policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The class, as docs/reasons.md explains it.
+    pub reason: Reason,
+    /// What is in the way.
+    pub message: String,
+    /// The YAML, SQL or sentence that resolves it.
+    pub remedy: String,
+}
+
+impl From<&Refusal> for RefusalTold {
+    fn from(refusal: &Refusal) -> Self {
+        let Refusal {
+            rule,
+            reason,
+            message,
+            remedy,
+        } = refusal;
+        Self {
+            rule: rule.clone(),
+            reason: *reason,
+            message: message.clone(),
+            remedy: remedy.clone().unwrap_or_else(|| reason.remedy().to_owned()),
+        }
+    }
+}
+
+/// The statements of one rule.
+#[derive(Debug, Serialize)]
+pub struct StatementsTold {
+    /// The rule.
+    pub rule: String,
+    /// In the order in which they run, with placeholders.
+    pub sql: Vec<String>,
+}
+
+impl Told {
+    /// A policy of which nothing but its manifest is known.
+    pub fn of(promise: &Promise) -> Self {
+        Self {
+            namespace: promise.name.namespace.clone(),
+            name: promise.name.name.clone(),
+            database: promise.database.to_string(),
+            address: promise.address(),
+            server: None,
+            mode: promise.mandate.mode.as_str(),
+            suspended: promise.mandate.suspend || promise.target.suspend,
+            plan: None,
+            estimated_seconds: Vec::new(),
+            refusals: Vec::new(),
+            notes: Vec::new(),
+            statements: Vec::new(),
+            run: None,
+            left_elsewhere: Vec::new(),
+        }
+    }
+
+    /// Enters who answered.
+    pub fn enter_server(&mut self, database: &Database) {
+        let (engine, version) = (database.engine().name(), &database.version().text);
+        // Servers differ in whether they name themselves.
+        self.server = Some(if version.contains(engine) {
+            version.clone()
+        } else {
+            format!("{engine} {version}")
+        });
+    }
+
+    /// Enters a plan's figures.
+    pub fn enter_plan(&mut self, plan: PlanReport, promise: &Promise, engine: Engine) {
+        let pacing = &promise.target.pacing;
+        let seconds = |rows| estimate::seconds(rows, pacing);
+        self.estimated_seconds = plan.rules.iter().map(|rule| seconds(rule.rows())).collect();
+        self.left_elsewhere = elsewhere::places(Some(engine), &plan.warnings);
+        self.plan = Some(plan);
+    }
+
+    /// Enters what stands in the way.
+    pub fn refuse(&mut self, refusals: &[Refusal]) {
+        self.refusals.extend(refusals.iter().map(Into::into));
+    }
+
+    /// Rows that would change.
+    pub fn pending(&self) -> i64 {
+        self.plan.as_ref().map_or(0, PlanReport::rows)
+    }
+
+    /// Whether a run has done all it was to do.
+    fn is_done(&self) -> bool {
+        self.run
+            .as_ref()
+            .is_some_and(|run| run.outcome == RunOutcome::Completed)
+    }
+}
+
+/// Nothing is to be done, or all of it was.
+const NOTHING: u8 = 0;
+/// An error, a refusal, or a run that did not come to its end.
+const FAILED: u8 = 1;
+/// Rows are due and nothing was done about them.
+const PENDING: u8 = 2;
+
+impl Report {
+    /// 0: nothing to do, or done. 1: refused or not completed. 2: rows are due and stay.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+
+    fn code(&self) -> u8 {
+        let code = |told: &Told| match &told.run {
+            _ if !told.refusals.is_empty() => FAILED,
+            Some(_) if told.is_done() => NOTHING,
+            Some(_) => FAILED,
+            None if told.pending() > 0 => PENDING,
+            None => NOTHING,
+        };
+        let codes: Vec<u8> = self.policies.iter().map(code).collect();
+        let worst = [FAILED, PENDING]
+            .into_iter()
+            .find(|code| codes.contains(code));
+        worst.unwrap_or(NOTHING)
+    }
+
+    /// The answer in one of its forms.
+    pub fn text(&self, output: Output) -> anyhow::Result<String> {
+        Ok(match output {
+            Output::Table => table::text(self),
+            Output::Markdown => markdown::text(self),
+            Output::Json => {
+                let mut text =
+                    serde_json::to_string_pretty(self).context("failed to write JSON")?;
+                text.push('\n');
+                text
+            }
+            Output::Yaml => {
+                let value = serde_json::to_value(self).context("failed to write YAML")?;
+                serde_saphyr::to_string(&value).context("failed to write YAML")?
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! The form for a comment on a pull request.
+
+use super::words::{day, number, outlook, ran, rows, seconds, share, tables, unreadable};
+use super::{RefusalTold, Report, Told};
+
+pub(super) fn text(report: &Report) -> String {
+    let pending: i64 = report.policies.iter().map(Told::pending).sum();
+    let refused = report
+        .policies
+        .iter()
+        .filter(|told| !told.refusals.is_empty());
+    let refused = match refused.count() {
+        0 => String::new(),
+        1 => ", 1 policy is refused".to_owned(),
+        more => format!(", {more} policies are refused"),
+    };
+    let what = match pending {
+        0 => "nothing to do".to_owned(),
+        count => format!("{} would change", rows(count)),
+    };
+    let mut text = format!("## Retention plan: {what}{refused}\n");
+    for told in &report.policies {
+        policy(&mut text, told);
+    }
+    text
+}
+
+fn policy(text: &mut String, told: &Told) {
+    let mut add = |piece: &str| text.push_str(piece);
+    let name = format!("{}/{}", told.namespace, told.name);
+    add(&format!("\n### {}\n\n", plain(&name)));
+    let server = told.server.as_deref().unwrap_or("not connected");
+    let suspended = if told.suspended { ", suspended" } else { "" };
+    let as_of = told
+        .plan
+        .as_ref()
+        .map_or_else(String::new, |plan| format!(", as of {}", plan.as_of));
+    add(&format!(
+        "**{}**. Mode {}{suspended}; TargetDatabase {} at {} ({}){as_of}.\n",
+        outlook(told),
+        told.mode,
+        code(&told.database),
+        code(&told.address),
+        plain(server),
+    ));
+    if let Some(plan) = &told.plan {
+        add("\n| Rule | Table | What | Rows | Share | Overdue since | Walk | Time |\n");
+        add("|---|---|---|--:|--:|---|---|--:|\n");
+        for (index, rule) in plan.rules.iter().enumerate() {
+            let time = told.estimated_seconds.get(index).copied().flatten();
+            for (position, (table, effect, count)) in tables(rule).into_iter().enumerate() {
+                let own = position == 0;
+                let only = |cell: String| if own { cell } else { String::new() };
+                add(&format!(
+                    "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
+                    only(plain(&rule.rule)),
+                    code(table),
+                    effect.verb(),
+                    number(count),
+                    only(share(rule)),
+                    only(day(rule.overdue_since)),
+                    only(code(&rule.walk)),
+                    only(seconds(time)),
+                ));
+            }
+        }
+    }
+    for refusal in &told.refusals {
+        add(&refused(refusal));
+    }
+    let plan = told.plan.iter();
+    let unreadable = plan.flat_map(|plan| &plan.rules).filter_map(unreadable);
+    let warnings = told.plan.iter().flat_map(|plan| &plan.warnings);
+    let warnings = warnings.map(|warning| format!("warning: {warning}"));
+    let notes = told.notes.iter().map(|note| format!("note: {note}"));
+    let run = told.run.iter().flat_map(ran);
+    let lines: Vec<String> = unreadable.chain(warnings).chain(notes).chain(run).collect();
+    if !lines.is_empty() {
+        add("\n");
+    }
+    for line in lines {
+        add(&format!("- {}\n", plain(&line)));
+    }
+    for statements in &told.statements {
+        let mut sql = String::new();
+        for statement in &statements.sql {
+            sql.push_str(statement);
+            sql.push_str(";\n");
+        }
+        add(&format!(
+            "\n<details><summary>Statements of rule {}</summary>\n\n{}\n</details>\n",
+            plain(&statements.rule),
+            fenced("sql", &sql),
+        ));
+    }
+}
+
+fn refused(refusal: &RefusalTold) -> String {
+    let RefusalTold {
+        rule,
+        reason,
+        message,
+        remedy,
+    } = refusal;
+    let rule = rule
+        .as_ref()
+        .map_or_else(String::new, |rule| format!("rule {}: ", plain(rule)));
+    let head = format!("\n**Refused, {reason}:** {rule}{}\n", plain(message));
+    if remedy.contains('\n') {
+        format!("{head}\n{}", fenced("", remedy))
+    } else {
+        format!("{head}\n{}\n", plain(remedy))
+    }
+}
+
+/// A block of code with a fence that is longer than any in it.
+fn fenced(language: &str, text: &str) -> String {
+    let mut fence = "```".to_owned();
+    while text.contains(&fence) {
+        fence.push('`');
+    }
+    format!("{fence}{language}\n{}\n{fence}\n", text.trim_end())
+}
+
+/// A name as code, which nothing in it ends.
+fn code(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let one_line = text.replace(['\n', '\r'], " ");
+    let mut fence = "`".to_owned();
+    while one_line.contains(&fence) {
+        fence.push('`');
+    }
+    let pad = if one_line.starts_with('`') || one_line.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{pad}{}{pad}{fence}", one_line.replace('|', "\\|"))
+}
+
+/// Text in which nothing is markup: names come from manifests and catalogs.
+fn plain(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' => escaped.push(' '),
+            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '#' | '@' | '!' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}

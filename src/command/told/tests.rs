@@ -1,0 +1,229 @@
+//! What people read, as snapshots; and what the exit code says.
+
+use oubliette_core::digest::Digest;
+use oubliette_core::report::{Effect, Residual, RulePlan, RuleRun, TableCount};
+
+use super::*;
+
+fn rule(name: &str, table: &str, eligible: i64, total: i64) -> RulePlan {
+    RulePlan {
+        rule: name.to_owned(),
+        table: table.to_owned(),
+        effect: Effect::Deleted,
+        cutoff: "2026-05-24T00:00:00Z".parse().unwrap(),
+        eligible,
+        total,
+        clock_null: 0,
+        implausible: 0,
+        overdue_since: (eligible > 0).then(|| "2024-05-01T10:00:00Z".parse().unwrap()),
+        related: Vec::new(),
+        walk: "id".to_owned(),
+    }
+}
+
+fn told(name: &str, rules: Vec<RulePlan>) -> Told {
+    Told {
+        namespace: "learning".to_owned(),
+        name: name.to_owned(),
+        database: "learning/learning".to_owned(),
+        address: "crm-rw.crm.svc:5432/crm".to_owned(),
+        server: Some("PostgreSQL 18.6".to_owned()),
+        mode: "Enforce",
+        suspended: false,
+        estimated_seconds: rules.iter().map(|rule| Some(rule.rows() / 100)).collect(),
+        plan: Some(PlanReport {
+            digest: Digest::of_bytes("plan"),
+            as_of: "2026-11-24T17:30:00Z".parse().unwrap(),
+            rules,
+            warnings: Vec::new(),
+        }),
+        refusals: Vec::new(),
+        notes: Vec::new(),
+        statements: Vec::new(),
+        run: None,
+        left_elsewhere: Vec::new(),
+    }
+}
+
+/// A policy with everything that a plan can show, a refused one, and one with nothing to do.
+fn report() -> Report {
+    let mut enquiries = rule("enquiries", "public.enquiries", 5_000, 15_000);
+    enquiries.related = vec![
+        TableCount {
+            table: "public.enquiry_notes".to_owned(),
+            effect: Effect::Deleted,
+            rows: 3_333,
+        },
+        TableCount {
+            table: "public.a_table_whose_name_is_longer_than_any_column_should_be".to_owned(),
+            effect: Effect::Detached,
+            rows: 1,
+        },
+    ];
+    let mut learners = rule("learners", "public.learners", 3, 2_000_000);
+    learners.effect = Effect::Pseudonymised;
+    learners.clock_null = 12;
+    learners.implausible = 1;
+    learners.walk = "first_part_of_the_key, second_part_of_the_key, third".to_owned();
+    let mut full = told("learning", vec![enquiries, learners]);
+    full.estimated_seconds = vec![Some(8_333), None];
+    full.plan.as_mut().unwrap().warnings = vec![
+        "fsync is off: a failure of the server's machine can undo committed batches, and this \
+         sentence goes on until it needs a second line"
+            .to_owned(),
+    ];
+    full.notes = vec!["mode is DryRun".to_owned()];
+    full.statements = vec![StatementsTold {
+        rule: "enquiries".to_owned(),
+        sql: vec![r#"DELETE FROM "public"."enquiries" WHERE "id" > ($1)"#.to_owned()],
+    }];
+    let mut refused = told("messages", Vec::new());
+    refused.plan = None;
+    refused.suspended = true;
+    refused.refuse(&[
+        Refusal::of(
+            "old|er",
+            Reason::ReferenceUndecided,
+            "public.files.message_id references public.messages, and nothing says what happens to it",
+        )
+        .remedy("related:\n- table: public.files\n  of: public.messages\n"),
+        Refusal::whole(Reason::MissingGrants, "SELECT is missing on public.messages"),
+    ]);
+    Report {
+        policies: vec![
+            full,
+            refused,
+            told("library", vec![rule("loans", "library.loans", 0, 0)]),
+        ],
+    }
+}
+
+fn run(outcome: RunOutcome) -> RunReport {
+    RunReport {
+        run: "uid/apply".to_owned(),
+        plan: Digest::of_bytes("plan"),
+        as_of: "2026-11-24T17:30:00Z".parse().unwrap(),
+        started_at: "2026-11-24T17:30:01Z".parse().unwrap(),
+        finished_at: "2026-11-24T17:30:43Z".parse().unwrap(),
+        outcome,
+        rules: vec![RuleRun {
+            rule: "enquiries".to_owned(),
+            cutoff: "2026-05-24T00:00:00Z".parse().unwrap(),
+            changed: vec![TableCount {
+                table: "public.enquiries".to_owned(),
+                effect: Effect::Deleted,
+                rows: 5_000,
+            }],
+            residual: Residual {
+                locked: 0,
+                newly_eligible: 2,
+                unexplained: 0,
+            },
+        }],
+        evidence: Some(Digest::of_bytes("evidence")),
+    }
+}
+
+#[test]
+fn a_plan_as_a_table() {
+    let text = report().text(Output::Table).unwrap();
+    insta::assert_snapshot!(text);
+    for line in text.lines() {
+        let sql = line.trim_start().starts_with("DELETE");
+        assert!(sql || line.chars().count() <= 100, "{line}");
+    }
+}
+
+#[test]
+fn a_plan_as_markdown() {
+    insta::assert_snapshot!(report().text(Output::Markdown).unwrap());
+}
+
+#[test]
+fn a_run_tells_what_it_did_and_what_it_did_not_reach() {
+    let mut done = told(
+        "learning",
+        vec![rule("enquiries", "public.enquiries", 5_000, 9_000)],
+    );
+    done.run = Some(run(RunOutcome::Completed));
+    done.left_elsewhere = vec!["backups and snapshots: until their own retention ends".to_owned()];
+    let mut stopped = told("messages", Vec::new());
+    stopped.run = Some(run(RunOutcome::Stopped(Reason::RowsLocked)));
+    let report = Report {
+        policies: vec![done, stopped],
+    };
+    insta::assert_snapshot!(report.text(Output::Table).unwrap());
+}
+
+#[test]
+fn json_and_yaml_say_the_same_and_carry_the_statuss_own_structs() {
+    let mut report = report();
+    report.policies[0].run = Some(run(RunOutcome::Completed));
+    let json: serde_json::Value =
+        serde_json::from_str(&report.text(Output::Json).unwrap()).unwrap();
+    let yaml: serde_json::Value =
+        serde_saphyr::from_str(&report.text(Output::Yaml).unwrap()).unwrap();
+    assert_eq!(json, yaml);
+    let told = &json["policies"][0];
+    let plan: PlanReport = serde_json::from_value(told["plan"].clone()).unwrap();
+    assert_eq!(Some(plan), report.policies[0].plan);
+    let run: RunReport = serde_json::from_value(told["run"].clone()).unwrap();
+    assert_eq!(Some(run), report.policies[0].run);
+}
+
+#[test]
+fn the_exit_code_tells_the_worst_of_all_policies() {
+    let nothing = || told("nothing", vec![rule("r", "t", 0, 9)]);
+    let pending = || told("pending", vec![rule("r", "t", 1, 9)]);
+    let hanging = || {
+        let mut told = pending();
+        let rule = &mut told.plan.as_mut().unwrap().rules[0];
+        rule.eligible = 0;
+        rule.related = vec![TableCount {
+            table: "u".to_owned(),
+            effect: Effect::Deleted,
+            rows: 1,
+        }];
+        told
+    };
+    let refused = || {
+        let mut told = nothing();
+        told.refuse(&[Refusal::whole(Reason::Conflict, "another policy")]);
+        told
+    };
+    let ran = |outcome| {
+        let mut told = pending();
+        told.run = Some(run(outcome));
+        told
+    };
+    let stopped = || ran(RunOutcome::Stopped(Reason::RowsLocked));
+    for (policies, code) in [
+        (vec![], NOTHING),
+        (vec![nothing()], NOTHING),
+        (vec![nothing(), pending()], PENDING),
+        (vec![hanging()], PENDING),
+        (vec![pending(), refused(), nothing()], FAILED),
+        (vec![ran(RunOutcome::Completed), nothing()], NOTHING),
+        (vec![ran(RunOutcome::Completed), pending()], PENDING),
+        (vec![ran(RunOutcome::Completed), stopped()], FAILED),
+        (vec![ran(RunOutcome::Failed(Reason::RunFailed))], FAILED),
+    ] {
+        let report = Report { policies };
+        assert_eq!(report.code(), code, "{report:?}");
+    }
+}
+
+#[test]
+fn markup_in_names_stays_text() {
+    let mut told = told("x", vec![rule("a|b", "public.`x`|y", 1, 2)]);
+    told.notes = vec!["<img src=x> @team #1 [a](b)".to_owned()];
+    let report = Report {
+        policies: vec![told],
+    };
+    let text = report.text(Output::Markdown).unwrap();
+    assert!(text.contains("| a\\|b | ``public.`x`\\|y`` |"), "{text}");
+    assert!(
+        text.contains("- note: \\<img src=x\\> \\@team \\#1 \\[a\\](b)"),
+        "{text}"
+    );
+}

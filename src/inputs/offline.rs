@@ -1,0 +1,361 @@
+//! What plans and runs are made from without a cluster: manifests, and what they name among them.
+//!
+//! Owns what the API server and the controller's watches decide in a cluster: which database a policy
+//! is about, whether it may be used from there, and which policies stand in each other's way. All of
+//! it from files, so that a plan of a file is the plan of the applied object.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use oubliette_core::api::reason::Reason;
+use oubliette_core::api::refs::SecretRef;
+use oubliette_core::api::retention_policy::RetentionPolicySpec;
+use oubliette_core::api::target_database::{
+    ConnectionSpec, CredentialsSpec, TargetDatabaseSpec, TlsSpec,
+};
+use oubliette_core::api::words::Choice;
+use oubliette_core::decide::conflict::overlaps;
+use oubliette_core::plan::Refusal;
+use oubliette_core::policy::Mandate;
+use oubliette_core::target::{Ca, Target, UsableFrom};
+use secrecy::SecretSlice;
+
+use super::fault::{Fault, Faults, Origin};
+use super::files::{DATABASE, Manifests, POLICY, Written};
+use super::secrets::{self, GatherFault, Login};
+use super::supplies::Supplies;
+use super::url::DatabaseUrl;
+use crate::database::Database;
+
+/// Namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A policy with its database.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// The policy.
+    pub name: Name,
+    /// Its spec as written.
+    pub spec: RetentionPolicySpec,
+    /// Its spec as understood.
+    pub mandate: Mandate,
+    /// The TargetDatabase.
+    pub database: Name,
+    /// What that one asks for.
+    pub target: Target,
+    /// Why nothing of it runs: another policy is in the way, or it may not use the database.
+    pub hindrances: Vec<Refusal>,
+}
+
+impl Promise {
+    /// Where the database is, for people.
+    pub fn address(&self) -> String {
+        let connection = &self.target.connection;
+        format!(
+            "{}:{}/{}",
+            connection.host, connection.port, connection.database
+        )
+    }
+}
+
+/// Where Secrets are looked up, and the connections that were made.
+pub struct Offline {
+    supplies: Supplies,
+    /// As whom to connect, where the database came as a URL.
+    login: Option<Login>,
+    connected: BTreeMap<Name, Database>,
+}
+
+impl Offline {
+    /// Puts policies and databases together. `given`: a database that stands for the one that the
+    /// policies name, in place of its connection.
+    pub fn new(
+        mut manifests: Manifests,
+        given: Option<(DatabaseUrl, Login)>,
+    ) -> Result<(Self, Vec<Promise>), Faults> {
+        let login = match given {
+            None => None,
+            Some((url, login)) => {
+                stand_in(&mut manifests, &url)?;
+                Some(login)
+            }
+        };
+        let promises = promises(&manifests)?;
+        let offline = Self {
+            supplies: manifests.supplies,
+            login,
+            connected: BTreeMap::new(),
+        };
+        Ok((offline, promises))
+    }
+
+    /// A connection to a policy's database; the same one for all of its policies.
+    pub async fn connect(&mut self, promise: &Promise) -> Result<Database, GatherFault> {
+        if let Some(database) = self.connected.get(&promise.database) {
+            return Ok(database.clone());
+        }
+        let connection = &promise.target.connection;
+        let namespace = promise.database.namespace.as_str();
+        let (login, from) = match &self.login {
+            Some(login) => (login.clone(), None),
+            None => (
+                self.login_of(namespace, promise)?,
+                Some((namespace, connection.credentials.as_str())),
+            ),
+        };
+        let database = secrets::connect(&promise.target, login, from).await?;
+        let name = promise.database.clone();
+        self.connected.insert(name, database.clone());
+        Ok(database)
+    }
+
+    fn login_of(&self, namespace: &str, promise: &Promise) -> Result<Login, GatherFault> {
+        let connection = &promise.target.connection;
+        let supplies = &self.supplies;
+        let mut login = Login::of(supplies.secret(namespace, &connection.credentials)?)?;
+        login.ca = match &connection.tls.ca {
+            None => None,
+            Some(Ca::Secret(at)) => {
+                Some(secrets::pem_of(supplies.secret(namespace, &at.name)?, at)?)
+            }
+            Some(Ca::ConfigMap(at)) => Some(secrets::pem_of_map(
+                &supplies.config_map(namespace, &at.name)?,
+                at,
+            )?),
+        };
+        Ok(login)
+    }
+
+    /// A policy's key of pseudonyms, where it has one.
+    pub fn pseudonym_key(&self, promise: &Promise) -> Result<Option<SecretSlice<u8>>, GatherFault> {
+        let Some(at) = &promise.mandate.pseudonym_key else {
+            return Ok(None);
+        };
+        let secret = self.supplies.secret(&promise.name.namespace, &at.name)?;
+        secrets::pseudonym_key(secret, at).map(Some)
+    }
+
+    /// Closes all connections.
+    pub async fn close(self) {
+        for database in self.connected.into_values() {
+            database.close().await;
+        }
+    }
+}
+
+/// Puts a URL's connection in place of the one of the only TargetDatabase, or makes that one.
+fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> {
+    let mut named: Vec<(Name, &Written<RetentionPolicySpec>)> = Vec::new();
+    for policy in &manifests.policies {
+        let Some(name) = database_of(policy) else {
+            continue;
+        };
+        if let Some((first, _)) = named.first()
+            && *first != name
+        {
+            let message = format!(
+                "spec.databaseRef: names {name}, another policy {first}: --database-url stands for \
+                 one database, so give the policies of one at a time"
+            );
+            return Err(Faults(vec![fault(policy, POLICY, message)]));
+        }
+        named.push((name, policy));
+    }
+    let Some((name, policy)) = named.first() else {
+        return Ok(());
+    };
+    let connection = ConnectionSpec {
+        host: Some(url.host.clone()),
+        port: url.port.map(i32::from),
+        database: Some(url.database.clone()),
+        credentials: Some(CredentialsSpec {
+            secret_ref: Some(SecretRef {
+                name: Some("database-url".to_owned()),
+                ..SecretRef::default()
+            }),
+            ..CredentialsSpec::default()
+        }),
+        tls: Some(TlsSpec {
+            mode: Some(Choice::Known(url.tls)),
+            ..TlsSpec::default()
+        }),
+        ..ConnectionSpec::default()
+    };
+    let written = manifests
+        .databases
+        .iter_mut()
+        .find(|written| written.namespace == name.namespace && written.name == name.name);
+    if let Some(written) = written {
+        let declared = written.spec.engine.as_ref().and_then(Choice::known);
+        if declared != Some(url.engine) {
+            let message = "spec.engine: --database-url is of another engine".to_owned();
+            return Err(Faults(vec![fault(written, DATABASE, message)]));
+        }
+        written.spec.connection = Some(connection);
+    } else {
+        let origin = Origin {
+            file: "--database-url".to_owned(),
+            ..policy.origin.clone()
+        };
+        let written = Written {
+            origin,
+            namespace: name.namespace.clone(),
+            name: name.name.clone(),
+            spec: TargetDatabaseSpec {
+                engine: Some(Choice::Known(url.engine)),
+                connection: Some(connection),
+                ..TargetDatabaseSpec::default()
+            },
+        };
+        manifests.databases.push(written);
+    }
+    Ok(())
+}
+
+/// Which database a policy names.
+fn database_of(policy: &Written<RetentionPolicySpec>) -> Option<Name> {
+    let reference = policy.spec.database_ref.as_ref()?;
+    Some(Name {
+        namespace: reference
+            .namespace
+            .clone()
+            .unwrap_or_else(|| policy.namespace.clone()),
+        name: reference.name.clone()?,
+    })
+}
+
+fn fault<S>(written: &Written<S>, kind: &'static str, message: String) -> Fault {
+    Fault::Field {
+        origin: written.origin.clone(),
+        kind,
+        name: written.name.clone(),
+        message,
+    }
+}
+
+fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
+    let mut faults = Vec::new();
+    let mut targets = BTreeMap::new();
+    for written in &manifests.databases {
+        let name = Name {
+            namespace: written.namespace.clone(),
+            name: written.name.clone(),
+        };
+        match Target::parse(&written.spec) {
+            Ok(target) => {
+                targets.insert(name, target);
+            }
+            Err(all) => {
+                let all = all.iter().map(ToString::to_string);
+                faults.extend(all.map(|message| fault(written, DATABASE, message)));
+            }
+        }
+    }
+    let mut promises = Vec::new();
+    for written in &manifests.policies {
+        // A policy without a name for its database was refused when it was read.
+        let Some(database) = database_of(written) else {
+            continue;
+        };
+        let Some(target) = targets.get(&database) else {
+            let message = format!(
+                "spec.databaseRef: the TargetDatabase {database} is not among the manifests: give \
+                 its file with -f, or the database with --database-url"
+            );
+            faults.push(fault(written, POLICY, message));
+            continue;
+        };
+        match Mandate::parse(&written.spec, target) {
+            Ok(mandate) => promises.push(Promise {
+                name: Name {
+                    namespace: written.namespace.clone(),
+                    name: written.name.clone(),
+                },
+                spec: written.spec.clone(),
+                mandate,
+                database,
+                target: target.clone(),
+                hindrances: Vec::new(),
+            }),
+            Err(all) => {
+                let all = all.iter().map(ToString::to_string);
+                faults.extend(all.map(|message| fault(written, POLICY, message)));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    hinder(&mut promises, &manifests.supplies);
+    Ok(promises)
+}
+
+/// Notes what stands in the way of each policy. One that may not use the database stands in nobody's.
+fn hinder(promises: &mut [Promise], supplies: &Supplies) {
+    for promise in promises.iter_mut() {
+        promise.hindrances.extend(not_usable(promise, supplies));
+    }
+    let all = promises.to_vec();
+    for promise in promises.iter_mut().filter(|p| p.hindrances.is_empty()) {
+        let others = all.iter().filter(|other| {
+            other.name != promise.name
+                && other.database == promise.database
+                && other.hindrances.is_empty()
+        });
+        let overlapping = others.flat_map(|other| {
+            let found = overlaps(&promise.mandate.policy, &other.mandate.policy);
+            let named = found.into_iter().map(|overlap| overlap.with(&other.name));
+            named.collect::<Vec<_>>()
+        });
+        let found = overlapping.map(|message| Refusal::whole(Reason::Conflict, message));
+        let found: Vec<_> = found.collect();
+        promise.hindrances.extend(found);
+    }
+}
+
+fn not_usable(promise: &Promise, supplies: &Supplies) -> Option<Refusal> {
+    let Promise {
+        name,
+        database,
+        target,
+        ..
+    } = promise;
+    let (owner, from) = (&database.namespace, &name.namespace);
+    let labels = supplies.labels(from);
+    // Fails closed: labels that are not known allow nothing.
+    let asks = owner != from && matches!(target.usable_from, UsableFrom::Selector(_));
+    let unknown = asks && labels.is_none();
+    let none = BTreeMap::new();
+    if !unknown
+        && target
+            .usable_from
+            .allows(owner, from, labels.unwrap_or(&none))
+    {
+        return None;
+    }
+    let message =
+        format!("the TargetDatabase {database} may not be used from the namespace {from}");
+    let refusal = Refusal::whole(Reason::DatabaseNotUsable, message);
+    Some(if unknown {
+        refusal.remedy(format!(
+            "its usableFrom asks for labels: give the manifest of the Namespace {from} with -f"
+        ))
+    } else {
+        refusal
+    })
+}
+
+#[cfg(test)]
+mod tests;
