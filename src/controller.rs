@@ -4,6 +4,7 @@
 //! It owns what is remembered between two looks (nothing that a restart may not forget) and who is
 //! told of what. It must not judge: every decision is in core.
 
+mod conflicts;
 mod memory;
 mod record;
 mod retention_policy;

@@ -1,6 +1,5 @@
 //! One look at a policy: gather what concerns it, ask core, write the status, start or stop its job.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,7 +11,6 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
 use oubliette_core::api::target_database::TargetDatabaseStatus;
 use oubliette_core::catalog::Engine;
-use oubliette_core::decide::conflict::overlaps;
 use oubliette_core::decide::due::RUN_NOW;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::retention_policy::{
@@ -23,9 +21,9 @@ use oubliette_core::digest::Digest;
 use oubliette_core::ledger::Owner;
 use oubliette_core::policy::{Mandate, Mode};
 use oubliette_core::report::{Progress, RunOutcome, RunReport};
-use oubliette_core::target::Target;
 use tokio::sync::watch;
 
+use super::conflicts::{conflicts, usable};
 use super::memory::Parsed;
 use super::record::{self, RecordFault};
 use super::runs::{Stage, Ticket};
@@ -152,7 +150,7 @@ impl Seen {
         let database = find_database(object, &name, context).await;
         let mandate = parse(object, &spec, &database, context);
         let conflicts = match mandate.as_ref() {
-            Ok(mandate) => conflicts(object, mandate, &database, context).await,
+            Ok(mandate) => conflicts(object, mandate, database.input.as_ref(), context).await,
             Err(_) => Vec::new(),
         };
         Self {
@@ -299,12 +297,7 @@ async fn find_database(policy: &DynamicObject, name: &Name, context: &Context) -
     } else {
         standing(&database, &wanted)
     };
-    let input = DatabaseInput {
-        namespace: wanted.namespace,
-        uid: uid.clone(),
-        generation: database.metadata.generation.unwrap_or_default(),
-        target,
-    };
+    let input = super::target_database::input(&database, &target);
     Found {
         state,
         input: Some(input),
@@ -312,40 +305,8 @@ async fn find_database(policy: &DynamicObject, name: &Name, context: &Context) -
     }
 }
 
-/// Whether the owner allows the use of a database from a namespace.
-async fn usable(
-    target: &Target,
-    database: &Name,
-    from: &str,
-    context: &Context,
-) -> Result<(), Database> {
-    use oubliette_core::target::UsableFrom;
-    if database.namespace == from {
-        return Ok(());
-    }
-    let labels = match &target.usable_from {
-        UsableFrom::Same | UsableFrom::All => BTreeMap::new(),
-        // Fails closed: labels that cannot be read allow nothing.
-        UsableFrom::Selector(_) => context
-            .cluster
-            .labels(from)
-            .await
-            .map_err(|fault| Database::NotReady(fault.to_string()))?,
-    };
-    if target
-        .usable_from
-        .allows(&database.namespace, from, &labels)
-    {
-        return Ok(());
-    }
-    Err(Database::NotUsable(format!(
-        "the TargetDatabase {database} may not be used from the namespace {from}. {}",
-        Reason::DatabaseNotUsable.remedy()
-    )))
-}
-
 /// How a database stands, by its own status.
-fn standing(database: &DynamicObject, name: &Name) -> Database {
+pub(super) fn standing(database: &DynamicObject, name: &Name) -> Database {
     let status = database.data.get("status").cloned().unwrap_or_default();
     let status: TargetDatabaseStatus = serde_json::from_value(status).unwrap_or_default();
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
@@ -368,51 +329,6 @@ fn standing(database: &DynamicObject, name: &Name) -> Database {
         )),
         _ => Database::Pending(format!("the TargetDatabase {name} is being looked at")),
     }
-}
-
-/// One sentence for each rule of another policy that may reach the same rows. Policies that may not
-/// use the database cannot stand in anybody's way.
-async fn conflicts(
-    policy: &DynamicObject,
-    mandate: &Mandate,
-    database: &Found,
-    context: &Context,
-) -> Vec<String> {
-    let (Some(wanted), Some(input)) = (database_of(policy), &database.input) else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for other in context.scopes.policies() {
-        if other.uid() == policy.uid()
-            || other.metadata.deletion_timestamp.is_some()
-            || database_of(&other).as_ref() != Some(&wanted)
-        {
-            continue;
-        }
-        let name = Name::of(&other);
-        let spec = read_spec(&other);
-        let theirs = context.memory.parsed(&other, Some(input.version()), || {
-            Mandate::parse(spec.as_ref().map_err(Clone::clone)?, &input.target)
-        });
-        let Ok(theirs) = theirs.as_ref() else {
-            continue;
-        };
-        let overlapping = overlaps(&mandate.policy, &theirs.policy);
-        // Asked last, since it may cost a call; an answer that did not come is no permission to run.
-        if overlapping.is_empty()
-            || matches!(
-                usable(&input.target, &wanted, &name.namespace, context).await,
-                Err(Database::NotUsable(_))
-            )
-        {
-            continue;
-        }
-        for overlap in overlapping {
-            found.push(overlap.with(&name));
-        }
-    }
-    found.sort();
-    found
 }
 
 /// Starts a job. What it needs from cluster and database is gathered in its own task: a host that

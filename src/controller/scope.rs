@@ -4,6 +4,7 @@
 //! Watch events reach the jobs here, as they come in and before any reconcile: a job must know
 //! before its next batch that its policy is suspended, changed or gone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -340,13 +341,26 @@ fn tell_job(policy: &DynamicObject, context: &Context) {
     // What else a new spec means, the reconcile finds out: it follows at once.
 }
 
-/// Other policies of the same database may conflict with it now, or no longer.
+/// Other policies of the same database, whatever it is called for them, may conflict with it now, or
+/// no longer.
 fn nudge_neighbours(policy: &DynamicObject, context: &Context) {
     let Some(database) = database_of(policy) else {
         return;
     };
+    let place_of = |name: &Name| {
+        let database = context.scopes.database(name)?;
+        Some(parse(&database).ok()?.place())
+    };
+    let place = place_of(&database);
+    let mut same: BTreeMap<Name, bool> = BTreeMap::from([(database, true)]);
     for other in context.scopes.policies() {
-        if other.uid() != policy.uid() && database_of(&other).as_ref() == Some(&database) {
+        let Some(theirs) = database_of(&other).filter(|_| other.uid() != policy.uid()) else {
+            continue;
+        };
+        let one = *same
+            .entry(theirs)
+            .or_insert_with_key(|name| place.is_some() && place_of(name) == place);
+        if one {
             context.scopes.nudge_policy(&Name::of(&other));
         }
     }
@@ -389,6 +403,9 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
             if changed && let Some(uid) = policy.uid() {
                 context.memory.try_again(&uid);
             }
+            context.scopes.nudge_policy(&Name::of(&policy));
+        } else if changed && !matches!(event, watcher::Event::InitApply(_)) {
+            // It may have come to another one's address, or left it: conflicts come and go with that.
             context.scopes.nudge_policy(&Name::of(&policy));
         }
     }

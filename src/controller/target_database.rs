@@ -186,7 +186,8 @@ fn address(target: &Target) -> String {
     )
 }
 
-fn input(object: &DynamicObject, target: &Target) -> DatabaseInput {
+/// What is needed to connect.
+pub(super) fn input(object: &DynamicObject, target: &Target) -> DatabaseInput {
     DatabaseInput {
         namespace: object.namespace().unwrap_or_default(),
         uid: object.uid().unwrap_or_default(),

@@ -64,6 +64,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "policies_of_two_namespaces_conflict",
             conflict_across_namespaces,
         ),
+        (
+            "two_databases_of_one_address_conflict_and_share_no_ledger",
+            two_of_one_address,
+        ),
     ] {
         let name = format!("controller::{name}");
         cases.extend(Case::on_each_with_operator(
@@ -659,6 +663,62 @@ fn conflict_across_namespaces(world: &World, server: Server) -> Result<()> {
         .wait_reason("RetentionPolicy", &stage.policy, "Completed")?;
     ensure!(left(world, &stage)? == 0, "rows are left");
     other.finish()?;
+    stage.namespace.finish()
+}
+
+/// A second TargetDatabase of the same address: with the same ledger it is refused as its second
+/// owner, with a ledger of its own its policies conflict with those of the first.
+fn two_of_one_address(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "one_address")?;
+    hurry(&stage)?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    stage.run_to_end()?;
+    fill(world, &stage)?;
+
+    let mut second = stage.target_database();
+    second["metadata"]["name"] = json!("second");
+    stage.namespace.apply_value(&second)?;
+    stage
+        .namespace
+        .wait_reason("TargetDatabase", "second", "LedgerOwned")?;
+    let mut twin = stage.namespace.get("RetentionPolicy", &stage.policy)?;
+    twin = json!({
+        "apiVersion": API_VERSION, "kind": "RetentionPolicy", "metadata": {"name": "twin"},
+        "spec": twin["spec"],
+    });
+    twin["spec"]["databaseRef"]["name"] = json!("second");
+    stage.namespace.apply_value(&twin)?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", "twin", "Conflict")?;
+    // By a database that cannot be used a policy stands in nobody else's way.
+    stage.run_to_end()?;
+    ensure!(left(world, &stage)? == 0, "rows are left");
+    fill(world, &stage)?;
+    stage
+        .namespace
+        .delete(API_VERSION, "TargetDatabase", "second")?;
+
+    second["spec"]["ledger"] = json!({"schema": "second"});
+    stage.namespace.apply_value(&second)?;
+    for (policy, rival) in [("twin", stage.policy.as_str()), (&stage.policy, "twin")] {
+        let object = stage
+            .namespace
+            .wait_reason("RetentionPolicy", policy, "Conflict")?;
+        let message = crate::cluster::ready(&object).map(|c| c["message"].to_string());
+        ensure!(
+            message.as_ref().is_some_and(|m| m.contains(rival)),
+            "the message does not name {rival}: {message:?}"
+        );
+    }
+    let token = stage.run_now()?;
+    stage
+        .namespace
+        .delete(API_VERSION, "TargetDatabase", "second")?;
+    stage.wait_run_ended(&token, PATIENCE)?;
+    ensure!(left(world, &stage)? == 0, "rows are left");
     stage.namespace.finish()
 }
 

@@ -4,9 +4,11 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail, ensure};
+use oubliette::ledger::Store;
 use oubliette::work::job::{JobKind, JobOutcome};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::grants::{self, Grantee};
+use oubliette_core::ledger::{Ledger, TABLES};
 use oubliette_core::plan::{Intent, Refusal};
 use oubliette_core::report::RunOutcome;
 
@@ -78,6 +80,7 @@ pub(crate) fn cases() -> Vec<Case> {
             many_children,
         ),
         on("random_keys_are_not_taken_for_unindexed", &all, random_keys),
+        on("rows_of_any_ledger_are_out_of_reach", &all, rows_of_ledgers),
         on(
             "two_operators_may_create_the_ledger_at_once",
             &all,
@@ -598,6 +601,40 @@ fn random_keys(world: &World, server: Server) -> Result<()> {
     if server.is_postgres() {
         rig.sql("ANALYZE t")?;
         rig.plan()?;
+    }
+    Ok(())
+}
+
+/// The own ledger's, and that of another TargetDatabase in the same database.
+fn rows_of_ledgers(world: &World, server: Server) -> Result<()> {
+    let mut rig = Rig::new(world, server, "rows_of_ledgers", T, RULE)?;
+    rig.completed("one")?;
+    rig.block_on(async {
+        let database = rig.connect().await?;
+        let ledger = Ledger {
+            engine: database.engine(),
+            place: "other".parse()?,
+        };
+        anyhow::Ok(Store::open(&database, ledger, &rig.owner).await.map(drop)?)
+    })?;
+    for (place, whose) in [("oubliette", "the ledger"), ("other", "another")] {
+        for table in TABLES {
+            let table = if server.is_postgres() {
+                format!("{place}.{table}")
+            } else {
+                format!("${{schema}}.{place}_{table}")
+            };
+            rig = rig.rules(&format!(
+                "- {{table: '{table}', since: {{column: started_at, timeZone: UTC}}}}\n"
+            ));
+            let refusals = rig.refused()?;
+            ensure!(
+                refusals
+                    .iter()
+                    .any(|r| r.reason == Reason::TableUnfit && r.message.contains(whose)),
+                "{table}: {refusals:?}"
+            );
+        }
     }
     Ok(())
 }

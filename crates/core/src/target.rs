@@ -48,6 +48,15 @@ impl Target {
     }
 }
 
+/// Where a database is, as far as its address tells: two of one place are one database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    engine: EngineName,
+    host: String,
+    port: u16,
+    database: String,
+}
+
 /// Where a database is and as whom to connect. Names of Secrets, never their content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -156,6 +165,31 @@ impl UsableFrom {
 }
 
 impl Target {
+    /// Where it is. A name within the cluster is the same in each of its lengths; MySQL servers may
+    /// fold the case of a database's name.
+    pub fn place(&self) -> Place {
+        let Connection {
+            host,
+            port,
+            database,
+            credentials: _,
+            tls: _,
+        } = &self.connection;
+        let host = host.to_ascii_lowercase();
+        let host = host
+            .trim_end_matches('.')
+            .trim_end_matches(".cluster.local");
+        Place {
+            engine: self.engine,
+            host: host.trim_end_matches(".svc").to_owned(),
+            port: *port,
+            database: match self.engine {
+                EngineName::PostgreSQL => database.clone(),
+                EngineName::MySQL => database.to_lowercase(),
+            },
+        }
+    }
+
     /// Whether a detected engine is of the declared family.
     pub fn accepts(&self, engine: Engine) -> bool {
         match self.engine {
@@ -174,6 +208,42 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect()
+    }
+
+    fn place(engine: &str, host: &str, port: u16, database: &str) -> Place {
+        let spec = serde_json::json!({
+            "engine": engine,
+            "connection": {
+                "host": host, "port": port, "database": database,
+                "credentials": {"secretRef": {"name": "crm"}},
+            },
+        });
+        let spec = serde_json::from_value(spec).unwrap();
+        Target::parse(&spec).unwrap().place()
+    }
+
+    #[test]
+    fn one_address_is_one_place_however_it_is_spelt() {
+        let postgres = |host, port, database| place("PostgreSQL", host, port, database);
+        let crm = postgres("crm-rw.crm.svc", 5432, "crm");
+        for host in [
+            "crm-rw.crm",
+            "CRM-rw.crm.svc",
+            "crm-rw.crm.svc.cluster.local",
+            "crm-rw.crm.svc.cluster.local.",
+        ] {
+            assert_eq!(postgres(host, 5432, "crm"), crm, "{host}");
+        }
+        for other in [
+            postgres("crm-ro.crm.svc", 5432, "crm"),
+            postgres("crm-rw.crm.svc", 5433, "crm"),
+            postgres("crm-rw.crm.svc", 5432, "CRM"),
+            place("MySQL", "crm-rw.crm.svc", 5432, "crm"),
+        ] {
+            assert_ne!(other, crm);
+        }
+        let mysql = |database| place("MySQL", "db", 3306, database);
+        assert_eq!(mysql("Crm"), mysql("crm"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod statements;
 pub use evidence::{Evidence, Link};
 pub use owner::{Owner, uuid};
 pub use rewound::{ACCEPT, Rewound};
-pub use schema::{Ledger, VERSION, printed};
+pub use schema::{Ledger, VERSION, looks_like_a_ledgers, printed};
 pub use statements::{CheckpointRow, NewRun, RunRow, Tally};
 
 /// The tables, without schema or prefix.

@@ -137,6 +137,29 @@ impl Ledger {
     }
 }
 
+/// Whether a table is one of a ledger's, by its name and columns: also where another TargetDatabase
+/// keeps its own under another schema or prefix.
+pub fn looks_like_a_ledgers(engine: Engine, table: &str, columns: &[&str]) -> bool {
+    CREATE.iter().any(|(name, definition, _)| {
+        let named = if engine.is_innodb() {
+            table
+                .strip_suffix(name)
+                .is_some_and(|rest| rest.ends_with('_'))
+        } else {
+            table == *name
+        };
+        named && columns_of(definition).all(|column| columns.contains(&column))
+    })
+}
+
+/// The columns that a table's definition begins with.
+fn columns_of(definition: &str) -> impl Iterator<Item = &str> {
+    definition
+        .split(',')
+        .filter_map(|part| part.split_whitespace().next())
+        .take_while(|word| *word != "PRIMARY")
+}
+
 /// The ledger's SQL as a script for an administrator, with the user's grants.
 pub fn printed(ledger: &Ledger, user: &str) -> String {
     let mut script = String::new();
@@ -205,3 +228,25 @@ const CREATE: &[(&str, &str, &str)] = &[
          previous varchar(100) NOT NULL, hash varchar(100) NOT NULL UNIQUE",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_of_a_ledger_is_known_by_its_name_and_columns() {
+        for (name, postgres, _) in CREATE {
+            let columns: Vec<&str> = columns_of(postgres).chain(["more"]).collect();
+            assert!(columns.len() > 3, "{name}: {columns:?}");
+            let looks = |engine, table: &str, columns: &[&str]| {
+                looks_like_a_ledgers(engine, table, columns)
+            };
+            assert!(looks(Engine::Postgres, name, &columns));
+            assert!(looks(Engine::MySql, &format!("other_{name}"), &columns));
+            assert!(!looks(Engine::MySql, name, &columns));
+            // An application's own table of that name.
+            assert!(!looks(Engine::Postgres, name, &columns[1..]));
+            assert!(!looks(Engine::Postgres, "runs", &columns));
+        }
+    }
+}

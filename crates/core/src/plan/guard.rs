@@ -6,6 +6,7 @@ use super::draft::{Intent, RuleDraft, View, walkable};
 use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Table, TableKind};
 use crate::grants;
+use crate::ledger::looks_like_a_ledgers;
 use crate::name::Ident;
 use crate::policy::{Policy, Rule};
 use crate::sql::{KeyColumn, Transform};
@@ -120,8 +121,15 @@ fn ledger(s: &Subject<'_>) -> Vec<Found> {
     } else {
         schema == s.ledger
     };
+    let columns = s.table.columns.iter().map(|column| column.name.as_str());
+    let columns: Vec<&str> = columns.collect();
     if own {
         found(Reason::TableUnfit, "it belongs to the ledger")
+    } else if looks_like_a_ledgers(s.catalog.engine, name, &columns) {
+        found(
+            Reason::TableUnfit,
+            "it belongs to the ledger of another TargetDatabase",
+        )
     } else {
         Vec::new()
     }

@@ -1,0 +1,121 @@
+//! Which policies stand in each other's way: those of one database, whatever TargetDatabases they
+//! reach it by. Whether their rules overlap is core's to say.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::decide::conflict::overlaps;
+use oubliette_core::decide::retention_policy::Database;
+use oubliette_core::policy::Mandate;
+use oubliette_core::target::{Target, UsableFrom};
+
+use super::retention_policy::{read_spec, standing};
+use super::runs::Stage;
+use super::scope::database_of;
+use super::{Context, Name, target_database};
+use crate::inputs::cluster::DatabaseInput;
+
+/// One sentence for each rule of another policy that may reach the same rows. Policies that may not
+/// use the database cannot stand in anybody's way.
+pub(super) async fn conflicts(
+    policy: &DynamicObject,
+    mandate: &Mandate,
+    database: Option<&DatabaseInput>,
+    context: &Context,
+) -> Vec<String> {
+    let (Some(wanted), Some(input)) = (database_of(policy), database) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for other in context.scopes.policies() {
+        if other.uid() == policy.uid() || other.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        let Some(theirs) = database_of(&other) else {
+            continue;
+        };
+        let way = if theirs == wanted {
+            Some(input.clone())
+        } else {
+            other_way(&theirs, input, &other, context)
+        };
+        let Some(way) = way else { continue };
+        let name = Name::of(&other);
+        let spec = read_spec(&other);
+        let parsed = context.memory.parsed(&other, Some(way.version()), || {
+            Mandate::parse(spec.as_ref().map_err(Clone::clone)?, &way.target)
+        });
+        let Ok(parsed) = parsed.as_ref() else {
+            continue;
+        };
+        let overlapping = overlaps(&mandate.policy, &parsed.policy);
+        // Asked last, since it may cost a call; an answer that did not come is no permission to run.
+        if overlapping.is_empty()
+            || matches!(
+                usable(&way.target, &theirs, &name.namespace, context).await,
+                Err(Database::NotUsable(_))
+            )
+        {
+            continue;
+        }
+        for overlap in overlapping {
+            found.push(overlap.with(&name));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Another TargetDatabase of the same address, by which the other policy can reach it or is just
+/// doing so: one that never connected proves nothing, or anybody could stop everybody's policies.
+fn other_way(
+    name: &Name,
+    input: &DatabaseInput,
+    policy: &DynamicObject,
+    context: &Context,
+) -> Option<DatabaseInput> {
+    let database = context.scopes.database(name)?;
+    let target = target_database::parse(&database).ok()?;
+    if target.place() != input.target.place() {
+        return None;
+    }
+    let running = || {
+        let stage = policy.uid().and_then(|uid| context.runs.stage(&uid));
+        matches!(stage, Some((_, Stage::Running(_))))
+    };
+    let reached = matches!(standing(&database, name), Database::Ready(_)) || running();
+    reached.then(|| target_database::input(&database, &target))
+}
+
+/// Whether the owner allows the use of a database from a namespace.
+pub(super) async fn usable(
+    target: &Target,
+    database: &Name,
+    from: &str,
+    context: &Context,
+) -> Result<(), Database> {
+    if database.namespace == from {
+        return Ok(());
+    }
+    let labels = match &target.usable_from {
+        UsableFrom::Same | UsableFrom::All => BTreeMap::new(),
+        // Fails closed: labels that cannot be read allow nothing.
+        UsableFrom::Selector(_) => context
+            .cluster
+            .labels(from)
+            .await
+            .map_err(|fault| Database::NotReady(fault.to_string()))?,
+    };
+    if target
+        .usable_from
+        .allows(&database.namespace, from, &labels)
+    {
+        return Ok(());
+    }
+    Err(Database::NotUsable(format!(
+        "the TargetDatabase {database} may not be used from the namespace {from}. {}",
+        Reason::DatabaseNotUsable.remedy()
+    )))
+}
