@@ -8,17 +8,18 @@ use oubliette_core::catalog::Engine;
 use oubliette_core::hmac::Pads;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::run::{Form, Order, Outcome};
-use oubliette_core::sql::{Bound, KeyRow, Window, pads};
+use oubliette_core::sql::{Bound, KeyRow, Pages, Window, pads};
 use oubliette_core::value::{Key, Value};
 
+use super::pages;
 use crate::database::{Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx};
 use crate::ledger::{Place, Store};
 use crate::metrics::{BatchResult, Metrics};
 
 /// Keys in one statement.
-const KEYS: usize = 1_000;
+pub(super) const KEYS: usize = 1_000;
 /// Rows of the rule's own table that one transaction changes by key at the most.
-const CHOSEN: u32 = 5_000;
+pub(super) const CHOSEN: u32 = 5_000;
 /// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
 const HANGING: i64 = 10_000;
 
@@ -31,10 +32,12 @@ pub(super) struct Step<'a> {
     pub(super) timeouts: Timeouts,
     pub(super) pads: Option<&'a Pads>,
     pub(super) metrics: &'a Metrics,
+    /// The table's pages, where they can be walked.
+    pub(super) pages: Option<&'a Pages>,
 }
 
 /// Why a batch was not brought to its commit.
-enum Stop {
+pub(super) enum Stop {
     Fault(Fault),
     /// The fence hit no row.
     Missed(u64),
@@ -51,11 +54,22 @@ impl From<Fault> for Stop {
 }
 
 /// What a batch did before its fence.
-struct Done {
-    changed: u64,
+pub(super) struct Done {
+    pub(super) changed: u64,
     /// Rows of each related table.
-    related: Vec<u64>,
-    reached: Option<Key>,
+    pub(super) related: Vec<u64>,
+    pub(super) reached: Option<Key>,
+}
+
+impl Done {
+    /// Nothing but a step.
+    pub(super) fn nothing(reached: Option<Key>) -> Self {
+        Self {
+            changed: 0,
+            related: Vec::new(),
+            reached,
+        }
+    }
 }
 
 /// How a batch under way is cancelled in the server, from the moment its transaction stands.
@@ -136,33 +150,16 @@ async fn change(
     order: &Order,
     tx: &mut Tx,
 ) -> Result<(u64, Option<Key>), Stop> {
-    let sql = &step.rule.change;
-    let mut window = order.window.clone();
-    let end = tx.rows(&sql.window.probe(&window, order.width)).await?;
-    let reached = end.first().map(|row| sql.window.key_of(row));
-    if reached.is_some() {
-        window.upto.clone_from(&reached);
-    }
     if let Some(found) = step.pads {
-        for statement in pads(sql.window.engine, found) {
+        for statement in pads(tx.engine(), found) {
             tx.rows(&statement).await?;
         }
     }
-    let done = if order.pass_by {
-        Done {
-            changed: 0,
-            related: Vec::new(),
-            reached,
+    let done = match step.pages {
+        Some(found) if order.window.pages().is_some() => {
+            pages::change(step, found, order, tx).await?
         }
-    } else if order.form == Form::Window && step.rule.nodes.is_empty() {
-        let changed = tx.change(&sql.by_window(&window)).await?;
-        Done {
-            changed,
-            related: Vec::new(),
-            reached,
-        }
-    } else {
-        by_keys(step, &window, reached, order.form != Form::Keys, tx).await?
+        _ => over_window(step, order, tx).await?,
     };
     let ledger = step.store.sql();
     for (target, rows) in (1_i32..).zip(&done.related).filter(|(_, rows)| **rows > 0) {
@@ -184,6 +181,28 @@ async fn change(
         return Err(Stop::Missed(all));
     }
     Ok((all, done.reached))
+}
+
+/// Finds the end of the next window of the key, and changes its eligible rows.
+async fn over_window(step: Step<'_>, order: &Order, tx: &mut Tx) -> Result<Done, Stop> {
+    let sql = &step.rule.change;
+    let mut window = order.window.clone();
+    let end = tx.rows(&sql.window.probe(&window, order.width)).await?;
+    let reached = end.first().map(|row| sql.window.key_of(row));
+    if reached.is_some() {
+        window.upto.clone_from(&reached);
+    }
+    if order.pass_by {
+        Ok(Done::nothing(reached))
+    } else if order.form == Form::Window && step.rule.nodes.is_empty() {
+        let changed = tx.change(&sql.by_window(&window)).await?;
+        Ok(Done {
+            changed,
+            ..Done::nothing(reached)
+        })
+    } else {
+        by_keys(step, &window, reached, order.form != Form::Keys, tx).await
+    }
 }
 
 /// Locks the eligible rows first; then everything that hangs on them goes, from the bottom up; then
@@ -292,6 +311,6 @@ fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-fn unsigned(n: usize) -> u64 {
+pub(super) fn unsigned(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }

@@ -9,6 +9,7 @@ use oubliette_core::sql::{Bound, CountSql, Depth, Window};
 use oubliette_core::value::Key;
 
 use super::batch::count;
+use super::pages;
 use crate::database::{Access, Database, Fault};
 
 /// Rows one counting statement spans at first and at the most.
@@ -115,6 +116,9 @@ async fn measure_rule(
         tx.rollback().await;
         facts.add(&counted, end.clone());
         windows.took(end, started.elapsed()).await;
+    }
+    if !gentle {
+        facts.pages = pages::look(database, rule).await?;
     }
     Ok(facts)
 }

@@ -10,6 +10,7 @@ pub mod job;
 pub mod look;
 mod measure;
 mod meter;
+mod pages;
 mod run;
 mod verify;
 mod walk;

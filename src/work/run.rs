@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::Pads;
 use oubliette_core::ledger::{CheckpointRow, Ledger, NewRun, RunRow};
-use oubliette_core::plan::{ApprovedPlan, Plan};
+use oubliette_core::plan::{ApprovedPlan, Plan, RuleFacts};
 use oubliette_core::report::{Phase, RuleRun, RunOutcome, RunReport};
-use oubliette_core::run::{Halt, Lane, Pace, PaceSettings, Saved, Style};
-use oubliette_core::sql::Window;
+use oubliette_core::run::{Halt, Lane, Pace, PaceSettings, Saved, Style, Unit};
+use oubliette_core::sql::{Page, Pages, Window};
+use oubliette_core::value::Key;
 use secrecy::ExposeSecret;
 
 use super::batch::Step;
@@ -221,6 +222,18 @@ fn checkpoints(job: &Job, plan: &ApprovedPlan) -> Vec<CheckpointRow> {
     let mut rows = Vec::new();
     for (step, _) in (0_i32..).zip(plan.rules()) {
         let index = usize::try_from(step).unwrap_or(usize::MAX);
+        if let Some(pages) = plan.facts(index).and_then(RuleFacts::paying_pages) {
+            // Where the eligible rows are is not known: who has used its share up goes on with what
+            // the others leave.
+            let ranges = pages.split(lanes);
+            let ceiling = plan.ceiling(index);
+            let workers = i64::try_from(ranges.len().max(1)).unwrap_or(1);
+            rows.extend((0_i32..).zip(ranges).map(|(worker, range)| {
+                let rest = if worker == 0 { ceiling % workers } else { 0 };
+                checkpoint(step, worker, range, ceiling / workers + rest)
+            }));
+            continue;
+        }
         let (bounds, planned) = plan
             .facts(index)
             .map(|f| (f.split(lanes), f.planned()))
@@ -236,30 +249,50 @@ fn checkpoints(job: &Job, plan: &ApprovedPlan) -> Vec<CheckpointRow> {
             .chain(std::iter::once((None, ceiling)));
         for (worker, (upto, end)) in (0_i32..).zip(ends) {
             let rest = if worker == 0 { slack % workers } else { 0 };
-            rows.push(CheckpointRow {
-                step,
-                worker,
-                state: "open".to_owned(),
-                range: Window {
-                    after: after.clone(),
-                    upto: upto.clone(),
-                },
-                saved: Saved {
-                    epoch: 0,
-                    seq: 0,
-                    hold_gen: 0,
-                    part: 0,
-                    n: 0,
-                    ceiling: end - before + slack / workers + rest,
-                    cursor: None,
-                    walked: false,
-                },
-            });
+            let range = Window {
+                after: after.clone(),
+                upto: upto.clone(),
+            };
+            let share = end - before + slack / workers + rest;
+            rows.push(checkpoint(step, worker, range, share));
             after = upto;
             before = end;
         }
     }
     rows
+}
+
+/// A worker that has not begun.
+fn checkpoint(step: i32, worker: i32, range: Window, ceiling: i64) -> CheckpointRow {
+    CheckpointRow {
+        step,
+        worker,
+        state: "open".to_owned(),
+        range,
+        saved: Saved {
+            epoch: 0,
+            seq: 0,
+            hold_gen: 0,
+            part: 0,
+            n: 0,
+            ceiling,
+            cursor: None,
+            walked: false,
+        },
+    }
+}
+
+/// A range of pages that can no longer be walked (a privilege was taken away, a leaf has got a trigger)
+/// becomes one of the whole key, which the first worker walks.
+fn by_key_instead(row: &mut CheckpointRow, pages: Option<&Pages>) {
+    let is_page = |key: &Key| Page::of(Some(key)).is_some();
+    let went_by_key = row.saved.cursor.as_ref().is_some_and(|key| !is_page(key));
+    if row.range.pages().is_none() || (pages.is_some() && !went_by_key) {
+        return;
+    }
+    row.range = Window::default();
+    row.saved.cursor = row.saved.cursor.take().filter(|key| !is_page(key));
+    row.saved.walked |= row.worker != 0;
 }
 
 struct Run<'a> {
@@ -346,6 +379,10 @@ impl Run<'_> {
         let Some(rule) = self.plan.rules().get(index) else {
             return Err(LedgerFault::Malformed("checkpoint"));
         };
+        let pages = self.plan.facts(index).and_then(|f| f.pages.as_ref());
+        for row in rows.iter_mut() {
+            by_key_instead(row, pages);
+        }
         let total = self.plan.facts(index).map_or(0, |f| f.counted.total);
         let pacing = &self.job.pacing;
         let common = Step {
@@ -358,14 +395,26 @@ impl Run<'_> {
             },
             pads,
             metrics: &self.job.metrics,
+            pages,
         };
         let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);
         let stated = pacing.max_rows_per_second.map(f64::from);
-        let pace = Pace::new(PaceSettings {
+        let settings = PaceSettings {
+            unit: Unit::Rows,
             target: pacing.batch_duration,
             rate: stated.map(|rate| rate / f64::from(lanes)),
             limited: !pacing.backlog || stated.is_some(),
-        });
+        };
+        let pace = |row: &CheckpointRow| {
+            Pace::new(PaceSettings {
+                unit: if row.range.pages().is_some() {
+                    Unit::Pages
+                } else {
+                    Unit::Rows
+                },
+                ..settings
+            })
+        };
         let style = if !rule.nodes.is_empty()
             || (common.database.engine().is_innodb() && !pacing.backlog)
         {
@@ -377,7 +426,7 @@ impl Run<'_> {
         let count = |rows: u64, waits| meter.add(rows, waits);
         let walks = rows.iter().map(|row| {
             let place = (self.row.id.clone(), row.step, row.worker);
-            let mut lane = Lane::new(row.range.clone(), row.saved.clone(), style, pace.clone());
+            let mut lane = Lane::new(row.range.clone(), row.saved.clone(), style, pace(row));
             let mut stop = stop.clone();
             let count = &count;
             async move {
@@ -389,9 +438,7 @@ impl Run<'_> {
         for (row, (_, lane)) in rows.iter_mut().zip(&walked) {
             row.saved = lane.saved().clone();
         }
-        // Those that go on alone know what the lanes have learnt, and have the whole rate.
-        let learnt = walked.first().map_or(pace, |(_, lane)| lane.pace().clone());
-        let pace = learnt.alone(stated);
+
         let full = Walked::Halted(Halt::Ceiling);
         let shared = rows.len() > 1;
         if let Some((ended, _)) = walked
@@ -401,10 +448,11 @@ impl Run<'_> {
             return Ok(Stepped::Ended(*ended));
         }
         // A worker whose share was too small goes on with what the others have left of theirs.
-        for (row, _) in rows.iter_mut().zip(&walked).filter(|(_, w)| w.0 == full) {
+        for (row, (_, lane)) in rows.iter_mut().zip(&walked).filter(|(_, w)| w.0 == full) {
             let place = (self.row.id.clone(), row.step, row.worker);
             let saved = self.store.pool(&place, self.epoch).await?;
-            let mut lane = Lane::new(row.range.clone(), saved, style, pace.clone());
+            let pace = lane.pace().clone().alone(stated);
+            let mut lane = Lane::new(row.range.clone(), saved, style, pace);
             match walk(common, &place, &mut lane, stop, &count).await {
                 Walked::Done => row.saved = lane.saved().clone(),
                 ended => return Ok(Stepped::Ended(ended)),
@@ -415,6 +463,11 @@ impl Run<'_> {
             return Err(LedgerFault::Malformed("checkpoint"));
         };
         let place = (self.row.id.clone(), step, first.worker);
+        // Sweeps go by key. Whoever goes on alone has the whole rate.
+        let learnt = walked
+            .first()
+            .filter(|_| first.range.pages().is_none())
+            .map_or_else(|| Pace::new(settings), |(_, lane)| lane.pace().clone());
         let saved = &mut first.saved;
         if shared {
             // One worker sweeps everybody's range.
@@ -423,7 +476,7 @@ impl Run<'_> {
         let verification = Verification {
             step: common,
             place: &place,
-            pace,
+            pace: learnt.alone(stated),
             total,
             changed: &count,
         };

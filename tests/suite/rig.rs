@@ -69,6 +69,11 @@ impl Under {
         self.stop.send_replace(Some(why));
     }
 
+    /// Ends it wherever it is, as a kill would: nothing is rolled back or told.
+    pub(crate) fn kill(self) {
+        self.task.abort();
+    }
+
     /// Whether it has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.task.is_finished()

@@ -1,20 +1,37 @@
 //! How a run goes over a table: what it reads on its way.
 
-use anyhow::{Result, ensure};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
-use crate::rig::{Rig, series};
+use crate::rig::{Rig, own, series};
 use crate::world::World;
 
 const POSTGRES: [Server; 2] = [Server::Postgres15, Server::Postgres18];
 
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {
-    [Case::on_each(
-        "walks::a_window_is_found_by_the_keys_index",
-        &POSTGRES,
-        found_by_index,
-    )]
+    let on = |name: &str, body| Case::on_each(&format!("walks::{name}"), &POSTGRES, body);
+    [
+        on("a_window_is_found_by_the_keys_index", found_by_index),
+        on(
+            "rows_that_move_behind_a_walk_of_pages_are_swept",
+            moved_behind,
+        ),
+        on(
+            "a_walk_of_pages_beside_a_writing_application_counts_right",
+            writing_application,
+        ),
+        on("a_killed_walk_of_pages_resumes_at_its_page", killed),
+        on("a_locked_row_stays_alone_in_a_walk_of_pages", locked),
+        on(
+            "partitions_are_walked_by_pages_where_they_may_be",
+            partitions,
+        ),
+    ]
     .into_iter()
     .flatten()
     .collect()
@@ -29,7 +46,8 @@ fn found_by_index(world: &World, server: Server) -> Result<()> {
              WITH (autovacuum_enabled = off)"
         );
         let rule = "- {table: '${schema}.t', since: {column: ended}}\n";
-        let rig = Rig::new(world, server, name, &schema, rule)?;
+        // Steady: in Backlog the pages would be walked.
+        let rig = Rig::new(world, server, name, &schema, rule)?.steady(10_000_000);
         let rows = 100_000;
         rig.sql(&format!(
             "INSERT INTO t SELECT n, date '2020-01-01' FROM {}; ANALYZE t",
@@ -43,5 +61,170 @@ fn found_by_index(world: &World, server: Server) -> Result<()> {
         let read = rig.number(&stat("seq_tup_read"))?;
         ensure!(read <= 10 * rows, "{read} rows were read from end to end");
     }
+    Ok(())
+}
+
+const RULE: &str = "- {table: '${schema}.t', since: {column: ended}}\n";
+const BY_PAGES: &str = "pages (ctid), then id";
+/// Rows of the tables whose pages are walked; a third has expired.
+const ROWS: u32 = 60_000;
+const EXPIRED: i64 = 20_000;
+
+/// A table of more than a thousand pages.
+fn pages<'w>(world: &'w World, server: Server, name: &str) -> Result<Rig<'w>> {
+    let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, note varchar(200)) \
+                  WITH (autovacuum_enabled = off)";
+    let rig = Rig::new(world, server, name, schema, RULE)?;
+    fill(&rig)?;
+    ensure!(rig.plan()?.rules[0].walk == BY_PAGES);
+    Ok(rig)
+}
+
+fn fill(rig: &Rig<'_>) -> Result<()> {
+    rig.sql(&format!(
+        "INSERT INTO t SELECT n, CASE WHEN n % 3 = 0 THEN date '2020-01-01' ELSE current_date END, \
+         repeat('x', 130) FROM {}; ANALYZE t",
+        series(rig.server, ROWS)
+    ))
+    .map(drop)
+}
+
+fn left(rig: &Rig<'_>) -> Result<i64> {
+    rig.number("SELECT count(*) FROM t WHERE ended < '2021-01-01'")
+}
+
+/// Behind the walk there is room again, and an UPDATE puts rows there that it has not come to.
+fn moved_behind(world: &World, server: Server) -> Result<()> {
+    let mut rig = pages(world, server, "moved_behind")?;
+    rig.pacing.max_rows_per_second = Some(4_000);
+    let run = rig.begin_run("one")?;
+    rig.wait_until(
+        "SELECT count(*) FROM t WHERE id < 3000 AND ended < '2021-01-01'",
+        |n| n == 0,
+    )?;
+    rig.sql("VACUUM t")?;
+    rig.sql("UPDATE t SET note = 'moved' WHERE id > 58000 AND ended < '2021-01-01'")?;
+    let behind =
+        rig.number("SELECT count(*) FROM t WHERE note = 'moved' AND ctid < '(50,0)'::tid")?;
+    ensure!(behind > 100, "{behind} rows were moved behind the walk");
+    ensure!(!run.has_ended(), "the walk had ended before the rows moved");
+    let run = rig.block_on(run.ran())?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && own(&run) == EXPIRED,
+        "{run:?}"
+    );
+    ensure!(left(&rig)? == 0);
+    Ok(())
+}
+
+/// Four workers, and an application that moves rows all the time.
+fn writing_application(world: &World, server: Server) -> Result<()> {
+    let rig = pages(world, server, "writing")?.workers(4);
+    let busy = Arc::new(AtomicBool::new(true));
+    let link = rig.block_on(async { rig.link() });
+    let writer = world.handle().spawn({
+        let busy = Arc::clone(&busy);
+        async move {
+            let mut n = 0_u32;
+            while busy.load(Ordering::Relaxed) {
+                n += 1;
+                let sql = format!(
+                    "UPDATE t SET note = 'n{n}' || repeat('y', 120) WHERE id % 97 = {}",
+                    n % 97
+                );
+                link.execute(&sql).await?;
+            }
+            anyhow::Ok(n)
+        }
+    });
+    let run = rig.run("one");
+    busy.store(false, Ordering::Relaxed);
+    let written = rig.block_on(writer)??;
+    let run = run?;
+    ensure!(written > 0, "nothing was written meanwhile");
+    ensure!(
+        run.outcome == RunOutcome::Completed && own(&run) == EXPIRED,
+        "{run:?}"
+    );
+    ensure!(left(&rig)? == 0);
+    ensure!(rig.number("SELECT count(*) FROM t")? == i64::from(ROWS) - EXPIRED);
+    rig.expect_a_whole_chain()?;
+    rig.expect_no_keys_kept()
+}
+
+fn killed(world: &World, server: Server) -> Result<()> {
+    let mut rig = pages(world, server, "killed")?.workers(2);
+    rig.pacing.max_rows_per_second = Some(6_000);
+    for mark in [15_000, 10_000] {
+        let run = rig.begin_run("one")?;
+        rig.wait_until("SELECT count(*) FROM t WHERE ended < '2021-01-01'", |n| {
+            n < mark
+        })?;
+        ensure!(!run.has_ended());
+        run.kill();
+        let paged = format!(
+            "SELECT count(*) FROM {} WHERE low LIKE '[null,%' AND cursor_key LIKE '[null,%'",
+            rig.ledger("checkpoint")
+        );
+        ensure!(rig.number(&paged)? == 2, "the cursors are no pages");
+    }
+    rig.pacing.max_rows_per_second = None;
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && own(&run) == EXPIRED,
+        "{run:?}"
+    );
+    ensure!(left(&rig)? == 0);
+    rig.expect_no_keys_kept()
+}
+
+fn locked(world: &World, server: Server) -> Result<()> {
+    let mut rig = pages(world, server, "locked")?;
+    rig.pacing.lock_timeout = std::time::Duration::from_millis(100);
+    let mut application = rig.holding("UPDATE t SET note = note WHERE id = 30000")?;
+    let run = rig.run("one")?;
+    ensure!(run.outcome != RunOutcome::Completed, "{run:?}");
+    ensure!(
+        own(&run) == EXPIRED - 1 && run.rules[0].residual.locked == 1,
+        "{run:?}"
+    );
+    rig.in_session(&mut application, "COMMIT")?;
+    ensure!(rig.completed("two")? == [[1]]);
+    Ok(())
+}
+
+/// A user who may only name the parent walks by key, and so does everybody where a leaf has a
+/// trigger for statements that name it.
+fn partitions(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (id integer NOT NULL, ended date, note varchar(200), \
+        PRIMARY KEY (id)) PARTITION BY RANGE (id); \
+        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (25000); \
+        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (25000) TO (25001); \
+        CREATE TABLE t3 PARTITION OF t FOR VALUES FROM (25001) TO (1000000)";
+    let mut rig = Rig::new(world, server, "partitions", schema, RULE)?.workers(3);
+    let walk = |rig: &Rig<'_>| -> Result<String> {
+        let plan = rig.plan()?;
+        let rule = plan.rules.into_iter().next().context("there is no rule")?;
+        Ok(rule.walk)
+    };
+    fill(&rig)?;
+    rig.sql("DELETE FROM t WHERE id = 25000")?;
+    rig.sql("VACUUM t2")?;
+    ensure!(walk(&rig)? == BY_PAGES);
+    rig.block_on(rig.database.create_user("walker", "a-pass-word"))?;
+    rig.sql("GRANT SELECT, DELETE, UPDATE ON t TO walker")?;
+    rig.login = Some(("walker".to_owned(), "a-pass-word".to_owned()));
+    ensure!(walk(&rig)? == "id");
+    rig.sql("GRANT SELECT, DELETE, UPDATE ON t1, t2, t3 TO walker")?;
+    ensure!(walk(&rig)? == BY_PAGES);
+    rig.login = None;
+    rig.sql(
+        "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+         CREATE TRIGGER named BEFORE DELETE ON t2 FOR EACH STATEMENT EXECUTE FUNCTION nothing()",
+    )?;
+    ensure!(walk(&rig)? == "id");
+    rig.sql("DROP TRIGGER named ON t2")?;
+    ensure!(rig.completed("one")? == [[EXPIRED]]);
+    ensure!(left(&rig)? == 0);
     Ok(())
 }

@@ -81,7 +81,8 @@ pub struct RulePlan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub related: Vec<TableCount>,
-    /// The index by which the table is walked.
+    /// How the table is walked: the columns of its key; or its pages in the order of the file, and
+    /// then the key once more for rows that were moved meanwhile.
     #[schemars(length(max = 256))]
     pub walk: String,
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use oubliette_core::run::{Pace, PaceSettings};
+use oubliette_core::run::{Pace, PaceSettings, Unit};
 use proptest::prelude::*;
 
 const TARGET: f64 = 50.0;
@@ -13,6 +13,7 @@ const MOST: f64 = 5_000.0;
 
 fn pace(rate: Option<f64>, limited: bool) -> Pace {
     Pace::new(PaceSettings {
+        unit: Unit::Rows,
         target: Duration::from_secs_f64(TARGET / 1_000.0),
         rate,
         limited,

@@ -12,11 +12,14 @@ use std::time::Duration;
 
 use oubliette_core::api::reason::Reason;
 use oubliette_core::run::{
-    Directive, Form, Halt, Lane, Order, Outcome, Pace, PaceSettings, Saved, Style,
+    Directive, Form, Halt, Lane, Order, Outcome, Pace, PaceSettings, Saved, Style, Unit,
 };
-use oubliette_core::sql::Window;
+use oubliette_core::sql::{Pages, Window};
 use oubliette_core::value::{Key, Value};
 use proptest::prelude::*;
+
+/// Rows of a page.
+const ON_A_PAGE: u32 = 10;
 
 /// What the world does to one transaction.
 #[derive(Clone, Copy, Debug)]
@@ -35,19 +38,68 @@ enum Fate {
     /// A hold is placed while the batch is under way.
     HoldPlaced,
     TooMany,
+    /// The application updates some rows, which move to other pages; then it commits.
+    Moves(u64),
 }
 
 /// The database: rows, and the checkpoint.
 struct World {
     /// Key to how often it was changed.
     rows: BTreeMap<i64, u32>,
+    /// The page on which each row lies.
+    lies: BTreeMap<i64, u32>,
     saved: Saved,
     /// A transaction whose answer was lost and whose end is not decided yet.
     in_flight: Option<(Order, Vec<i64>, Option<Key>)>,
 }
 
 impl World {
+    fn over(rows: BTreeMap<i64, u32>, saved: Saved) -> Self {
+        let lies = (0_u32..).zip(rows.keys()).map(|(n, k)| (*k, n / ON_A_PAGE));
+        Self {
+            lies: lies.collect(),
+            rows,
+            saved,
+            in_flight: None,
+        }
+    }
+
+    fn pages(&self) -> Pages {
+        let rows = u32::try_from(self.rows.len()).unwrap();
+        Pages(vec![rows / ON_A_PAGE + 1])
+    }
+
+    /// Every third row or so moves to any page, before, behind or at the walk.
+    fn moves(&mut self, seed: u64) {
+        let pages = u64::try_from(self.lies.len()).unwrap() / u64::from(ON_A_PAGE) + 3;
+        let mut state = seed | 1;
+        for page in self.lies.values_mut() {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            if (state >> 33).is_multiple_of(4) {
+                *page = u32::try_from((state >> 35) % pages).unwrap();
+            }
+        }
+    }
+
+    fn paged(&self, order: &Order) -> Option<(Vec<i64>, Option<Key>)> {
+        order.window.pages()?;
+        let step = self.pages().step(&order.window, order.width);
+        let Some(step) = step else {
+            return Some((Vec::new(), None));
+        };
+        let (from, to) = step.window.pages()?;
+        let within = |k: &i64| (from.block..to.block).contains(&self.lies[k]);
+        let eligible = |k: &i64| within(k) && self.rows[k] == 0 && !order.pass_by;
+        let keys = self.rows.keys().copied().filter(eligible).collect();
+        Some((keys, step.reached))
+    }
+
     fn window(&self, order: &Order) -> (Vec<i64>, Option<Key>) {
+        if let Some(paged) = self.paged(order) {
+            return paged;
+        }
         let after = bound(order.window.after.as_ref()).unwrap_or(i64::MIN);
         let upto = bound(order.window.upto.as_ref()).unwrap_or(i64::MAX);
         let keys: Vec<i64> = self
@@ -105,33 +157,72 @@ fn fresh(ceiling: i64) -> Saved {
     }
 }
 
+const SETTINGS: PaceSettings = PaceSettings {
+    unit: Unit::Rows,
+    target: Duration::from_millis(50),
+    rate: None,
+    limited: false,
+};
+
 fn pace() -> Pace {
-    Pace::new(PaceSettings {
-        target: Duration::from_millis(50),
-        rate: None,
-        limited: false,
-    })
+    Pace::new(SETTINGS)
 }
 
 fn lane(saved: &Saved) -> Lane {
     Lane::new(Window::default(), saved.clone(), Style::WindowFirst, pace())
 }
 
-/// Runs a lane through the fates; behind their end everything commits.
+/// Runs a walk of the key through the fates; behind their end everything commits.
 fn drive(rows: i64, fates: &[Fate]) -> (World, Lane) {
-    let mut world = World {
-        rows: (0..rows).map(|k| (k * 3, 0)).collect(),
-        saved: fresh(rows),
-        in_flight: None,
-    };
+    let mut world = World::over((0..rows).map(|k| (k * 3, 0)).collect(), fresh(rows));
     let mut lane = lane(&world.saved);
     let mut fates = fates.iter().copied();
+    lane = walk(&mut world, lane, lane_again, &mut fates);
+    (world, lane)
+}
+
+fn lane_again(saved: &Saved) -> Lane {
+    lane(saved)
+}
+
+/// The same by pages; then sweeps by key, until one changes nothing.
+fn drive_pages(rows: i64, fates: &[Fate]) -> World {
+    let mut world = World::over((0..rows).map(|k| (k * 3, 0)).collect(), fresh(rows));
+    let range = world.pages().split(1).remove(0);
+    let by_pages = |saved: &Saved| {
+        let pace = Pace::new(PaceSettings {
+            unit: Unit::Pages,
+            ..SETTINGS
+        });
+        Lane::new(range.clone(), saved.clone(), Style::WindowFirst, pace)
+    };
+    let mut fates = fates.iter().copied();
+    let first = by_pages(&world.saved);
+    walk(&mut world, first, by_pages, &mut fates);
+    loop {
+        let before = world.saved.n;
+        let sweep = |saved: &Saved| Lane::sweep(Window::default(), saved, false, pace());
+        let first = sweep(&world.saved);
+        walk(&mut world, first, sweep, &mut fates);
+        if world.saved.n == before {
+            return world;
+        }
+    }
+}
+
+/// Runs a lane to its end; `again`: another process takes over.
+fn walk(
+    world: &mut World,
+    mut lane: Lane,
+    again: impl Fn(&Saved) -> Lane,
+    fates: &mut impl Iterator<Item = Fate>,
+) -> Lane {
     for _ in 0..10_000 {
         let directive = lane.next();
         assert_eq!(directive, lane.next(), "asking twice gives the same answer");
         match directive {
-            Directive::Done => return (world, lane),
-            Directive::Halt(Halt::Fault(_)) => lane = self::lane(&taken_over(&mut world)),
+            Directive::Done => return lane,
+            Directive::Halt(Halt::Fault(_)) => lane = again(&taken_over(world)),
             Directive::Halt(halt) => panic!("{halt:?}"),
             Directive::Settle(_) => {
                 // The locking read waits for the transaction in flight.
@@ -147,8 +238,8 @@ fn drive(rows: i64, fates: &[Fate]) -> (World, Lane) {
             }
             Directive::Batch(_, order) => {
                 let fate = fates.next().unwrap_or(Fate::Commits);
-                if let Some(next) = batch(&mut world, &mut lane, &order, fate) {
-                    lane = next;
+                if let Some(saved) = batch(world, &mut lane, &order, fate) {
+                    lane = again(&saved);
                 }
             }
         }
@@ -161,12 +252,15 @@ fn taken_over(world: &mut World) -> Saved {
     world.saved.clone()
 }
 
-/// One transaction; a new lane where another process takes over.
-fn batch(world: &mut World, lane: &mut Lane, order: &Order, fate: Fate) -> Option<Lane> {
+/// One transaction; the checkpoint as another process finds it that takes over.
+fn batch(world: &mut World, lane: &mut Lane, order: &Order, fate: Fate) -> Option<Saved> {
+    if let Fate::Moves(seed) = fate {
+        world.moves(seed);
+    }
     let (eligible, reached) = world.window(order);
     let changed = u64::try_from(eligible.len()).unwrap();
     match fate {
-        Fate::Commits => {
+        Fate::Commits | Fate::Moves(_) => {
             let outcome = if world.commit(order, &eligible, reached.clone()) {
                 Outcome::Committed {
                     changed,
@@ -190,7 +284,7 @@ fn batch(world: &mut World, lane: &mut Lane, order: &Order, fate: Fate) -> Optio
             lane.take(Outcome::Lost);
         }
         Fate::LostAndGone => lane.take(Outcome::Lost),
-        Fate::Crash => return Some(self::lane(&taken_over(world))),
+        Fate::Crash => return Some(taken_over(world)),
         Fate::StaleFence => {
             let saved = taken_over(world);
             assert!(
@@ -200,7 +294,7 @@ fn batch(world: &mut World, lane: &mut Lane, order: &Order, fate: Fate) -> Optio
             lane.take(Outcome::Missed { changed });
             lane.take(Outcome::Settled(Some(saved.clone())));
             assert_eq!(lane.next(), Directive::Halt(Halt::TakenOver));
-            return Some(self::lane(&saved));
+            return Some(saved);
         }
         Fate::HoldPlaced => {
             world.saved.hold_gen += 1;
@@ -225,6 +319,7 @@ fn fate() -> impl Strategy<Value = Fate> {
         1 => Just(Fate::StaleFence),
         1 => Just(Fate::HoldPlaced),
         1 => Just(Fate::TooMany),
+        2 => any::<u64>().prop_map(Fate::Moves),
     ]
 }
 
@@ -244,13 +339,21 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_walk_of_pages_and_its_sweeps_change_every_row_once_wherever_it_moves(
+        rows in 0_i64..3_000,
+        fates in prop::collection::vec(fate(), 0..60),
+    ) {
+        let world = drive_pages(rows, &fates);
+        prop_assert!(world.rows.values().all(|n| *n == 1), "a row was missed or changed twice");
+        prop_assert_eq!(world.saved.n, rows);
+    }
+}
+
 #[test]
 fn more_rows_than_the_ceiling_stop_the_lane_before_they_change() {
-    let mut world = World {
-        rows: (0..500).map(|k| (k, 0)).collect(),
-        saved: fresh(300),
-        in_flight: None,
-    };
+    let mut world = World::over((0..500).map(|k| (k, 0)).collect(), fresh(300));
     let mut lane = lane(&world.saved);
     loop {
         match lane.next() {
@@ -270,11 +373,7 @@ fn more_rows_than_the_ceiling_stop_the_lane_before_they_change() {
 
 #[test]
 fn a_row_that_stays_locked_is_passed_by_alone() {
-    let mut world = World {
-        rows: (0..1_000).map(|k| (k, 0)).collect(),
-        saved: fresh(1_000),
-        in_flight: None,
-    };
+    let mut world = World::over((0..1_000).map(|k| (k, 0)).collect(), fresh(1_000));
     let mut lane = lane(&world.saved);
     while lane.next() != Directive::Done {
         let Directive::Batch(_, order) = lane.next() else {

@@ -201,7 +201,10 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
             .as_ref()
             .and_then(|o| overdue_since(rule, o)),
         related,
-        walk: rule.walk.clone(),
+        walk: match facts.paying_pages() {
+            Some(_) => format!("pages (ctid), then {}", rule.walk),
+            None => rule.walk.clone(),
+        },
     }
 }
 

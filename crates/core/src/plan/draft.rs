@@ -8,9 +8,9 @@ use super::Refusal;
 use super::graph::{self, Node};
 use super::guard::{self, Touch};
 use crate::api::reason::Reason;
-use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table};
+use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table, TableKind};
 use crate::digest::Digest;
-use crate::name::Ident;
+use crate::name::{Ident, TableName};
 use crate::policy::{Action, Limits, Policy, Rule, Treatment};
 use crate::report;
 use crate::sql::{ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, fits};
@@ -88,6 +88,9 @@ pub struct RuleDraft {
     pub period: crate::period::Period,
     /// The key that is walked, for people.
     pub walk: String,
+    /// The table's leaves, itself where it has none, where their pages may be walked: deletes on
+    /// PostgreSQL without related rows.
+    pub leaves: Vec<TableName>,
     /// Whether a walk without an index is allowed.
     pub allow_unindexed: bool,
     /// The server's estimate of the table's rows.
@@ -203,6 +206,8 @@ fn draft_rule(
         index,
     };
     let referenced = refer(&mut nodes);
+    let by_pages =
+        catalog.engine == Engine::Postgres && matches!(effect, Effect::Delete) && nodes.is_empty();
     Some(RuleDraft {
         name: rule.name.clone(),
         effect: touch.reported(),
@@ -226,6 +231,7 @@ fn draft_rule(
         clock_unit: rule.clock.epoch,
         period: rule.expire_after,
         walk,
+        leaves: if by_pages { leaves(table) } else { Vec::new() },
         allow_unindexed: rule.allow_unindexed,
         estimated_rows: table.estimated_rows,
     })
@@ -257,6 +263,15 @@ impl RuleDraft {
 
 /// Rows that a statement is shown for, where its text has their number.
 const SHOWN_ROWS: u32 = 5_000;
+
+/// The tables whose pages hold the rows.
+fn leaves(table: &Table) -> Vec<TableName> {
+    match &table.kind {
+        TableKind::Ordinary | TableKind::Partition { .. } => vec![table.name.clone()],
+        TableKind::Partitioned { leaves } => leaves.clone(),
+        _ => Vec::new(),
+    }
+}
 
 /// Notes at every table which columns the tables below refer to; the rule's own are returned.
 fn refer(nodes: &mut [Node]) -> Vec<Column> {

@@ -2,7 +2,7 @@
 //! the database would find its way.
 
 use crate::catalog::Engine;
-use crate::sql::Counted;
+use crate::sql::{Counted, Pages};
 use crate::value::{Key, Value};
 
 /// The figures of a draft.
@@ -24,6 +24,8 @@ pub struct RuleFacts {
     pub ends: Vec<(Key, i64)>,
     /// Whether the database would read the whole table to find the end of one window.
     pub unindexed: bool,
+    /// The pages of the table's leaves, where they can be walked.
+    pub pages: Option<Pages>,
 }
 
 impl RuleFacts {
@@ -52,6 +54,14 @@ impl RuleFacts {
     /// Rows that would change, related rows among them.
     pub fn planned(&self) -> i64 {
         self.counted.eligible + self.related.iter().sum::<i64>()
+    }
+
+    /// The pages, where walking them is the better way.
+    pub fn paying_pages(&self) -> Option<&Pages> {
+        let Counted {
+            eligible, total, ..
+        } = self.counted;
+        self.pages.as_ref().filter(|p| p.pay(eligible, total))
     }
 
     /// Inner bounds that split the rows into up to `lanes` parts as equal as the counted windows

@@ -7,4 +7,4 @@ mod pace;
 mod rate;
 
 pub use lane::{Directive, Form, Halt, Lane, Order, Outcome, Saved, Style};
-pub use pace::{Pace, PaceSettings};
+pub use pace::{Pace, PaceSettings, Unit};

@@ -6,14 +6,8 @@ use std::time::Duration;
 use super::fit::Fit;
 use super::rate::Rate;
 
-/// Rows of a window at the start.
-const FIRST: u32 = 200;
-/// Fewest rows of a window that is not being narrowed around a lock or by a low rate.
-const LEAST: f64 = 60.0;
 /// Most rows one transaction may change.
 const MOST_CHANGED: f64 = 5_000.0;
-/// Most rows a window may span where few of them are eligible.
-const MOST: u32 = 50_000;
 /// Part of the target, and of what every transaction pays, that is left to rows at the least: where
 /// the fixed part is long, narrower windows would not make transactions shorter, only more of them.
 const ROWS_SHARE: f64 = 0.5;
@@ -22,9 +16,53 @@ const SLOW: f64 = 0.8;
 /// How far.
 const APART: f64 = 0.15;
 
+/// What the width of a window counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Rows by their key.
+    Rows,
+    /// Pages of the table's file.
+    Pages,
+}
+
+/// Widths of a unit.
+#[derive(Clone, Copy, Debug)]
+struct Widths {
+    /// Of the first window.
+    first: f64,
+    /// The fewest where a window is not narrowed around a lock or by a low rate.
+    least: f64,
+    /// The most, where few rows are eligible.
+    most: f64,
+    /// Rows that one holds, until that is known.
+    rows: f64,
+}
+
+impl Unit {
+    fn widths(self) -> Widths {
+        match self {
+            Self::Rows => Widths {
+                first: 200.0,
+                least: 60.0,
+                most: 50_000.0,
+                rows: 1.0,
+            },
+            // A page has room for 291 rows at the most.
+            Self::Pages => Widths {
+                first: 8.0,
+                least: 8.0,
+                most: 500.0,
+                rows: 100.0,
+            },
+        }
+    }
+}
+
 /// What a pace aims at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PaceSettings {
+    /// What windows are counted in.
+    pub unit: Unit,
     /// How long one transaction should take.
     pub target: Duration,
     /// Most rows a second for this lane; `None` in Steady mode: measured, see [`Pace::took`].
@@ -41,7 +79,8 @@ pub struct Pace {
     /// Which way the next width is put apart.
     wider: bool,
     fit: Fit,
-    /// Changed rows per spanned row: rises at once, falls slowly.
+    widths: Widths,
+    /// Changed rows per spanned row or page: rises at once, falls slowly.
     share: f64,
     rate: Rate,
 }
@@ -50,16 +89,19 @@ impl Pace {
     /// A pace that has seen nothing yet.
     pub fn new(settings: PaceSettings) -> Self {
         let PaceSettings {
+            unit,
             target,
             rate,
             limited,
         } = settings;
+        let widths = unit.widths();
         Self {
             target: target.as_secs_f64() * 1_000.0,
-            width: f64::from(FIRST),
+            width: widths.first,
             wider: false,
             fit: Fit::default(),
-            share: 1.0,
+            widths,
+            share: widths.rows,
             rate: Rate::new(limited, rate),
         }
     }
@@ -76,7 +118,7 @@ impl Pace {
         self.rate.limited
     }
 
-    /// Rows the next window spans.
+    /// Rows or pages the next window spans.
     pub fn width(&self) -> u32 {
         let apart = if self.fit.mean() <= SLOW * self.target {
             1.0
@@ -85,10 +127,10 @@ impl Pace {
         } else {
             1.0 - APART
         };
-        whole((self.width * apart).min(self.by_rows()).min(self.by_rate())).clamp(1, MOST)
+        whole((self.width * apart).min(self.by_rows()).min(self.by_rate())).max(1)
     }
 
-    /// A window of `width` rows took `elapsed` and changed `changed` rows; `whole`: it was not cut
+    /// A window of `width` rows or pages took `elapsed` and changed `changed` rows; `whole`: it was not cut
     /// short by the end of the range. Returns how long to wait before the next one: in Steady mode
     /// without a stated rate nothing for the first 5,000 changed rows or the first second of work,
     /// then what makes it a share of the rows a second that the engine does while it works: a fifth,
@@ -120,7 +162,7 @@ impl Pace {
         }
         self.width = (self.width * factor)
             .min(self.by_rows())
-            .clamp(LEAST, f64::from(MOST));
+            .clamp(self.widths.least, self.widths.most);
         self.wider = !self.wider;
     }
 
@@ -136,17 +178,20 @@ impl Pace {
         self.rate.locked();
     }
 
-    /// Rows a window may span so that it changes no more than one transaction may.
+    /// The widest window that changes no more rows than one transaction may.
     fn by_rows(&self) -> f64 {
-        MOST_CHANGED / self.share.max(MOST_CHANGED / f64::from(MOST))
+        self.widest(MOST_CHANGED)
     }
 
-    /// Rows a window may span so that a stated rate is kept every second, not on the average.
+    /// The widest window by which a stated rate is kept every second, not on the average.
     fn by_rate(&self) -> f64 {
         let rate = self.rate.stated.filter(|_| self.rate.limited);
-        rate.map_or(f64::from(MOST), |rate| {
-            (rate / self.share.max(MOST_CHANGED / f64::from(MOST))).max(1.0)
-        })
+        rate.map_or(self.widths.most, |rate| self.widest(rate))
+    }
+
+    /// The widest window that changes about so many rows.
+    fn widest(&self, rows: f64) -> f64 {
+        (rows / self.share.max(f64::MIN_POSITIVE)).clamp(1.0, self.widths.most)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Windows of a table's key: how a walk moves on, and the bounds every change carries.
 
+use super::pages::write_pages;
 use super::{Bound, Writer, dialect};
 use crate::catalog::{Column, Engine};
 use crate::name::{Ident, TableName};
@@ -35,6 +36,10 @@ pub struct WindowSql {
 impl WindowSql {
     /// The bounds, each with a trailing ` AND `.
     pub(super) fn write_bounds(&self, w: &mut Writer<'_>, window: &Window) {
+        if let Some((from, to)) = window.pages() {
+            write_pages(w, from, to);
+            return;
+        }
         if let Some(key) = &window.after {
             w.dialect().key_above(w, &self.key, key);
             w.sql(" AND ");
