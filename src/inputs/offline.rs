@@ -311,7 +311,8 @@ fn hinder(promises: &mut [Promise], supplies: &Supplies) {
     for promise in promises.iter_mut().filter(|p| p.hindrances.is_empty()) {
         let others = all.iter().filter(|other| {
             other.name != promise.name
-                && other.database == promise.database
+                && (other.database == promise.database
+                    || other.target.place() == promise.target.place())
                 && other.hindrances.is_empty()
         });
         let overlapping = others.flat_map(|other| {

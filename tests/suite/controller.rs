@@ -4,15 +4,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::case::{Case, Needs, Server};
 use crate::chart;
 use crate::cluster::{API_VERSION, is_current, resource};
 use crate::expect::Grants;
+use crate::given_up;
 use crate::operator::{Operator, Settings};
 use crate::scenario::{Stage, TARGET};
 use crate::servers;
@@ -32,14 +30,6 @@ pub(crate) fn cases() -> Vec<Case> {
             suspension as fn(&World, Server) -> Result<()>,
         ),
         ("a_deleted_policy_abandons_its_run", deleted_policy),
-        (
-            "an_open_run_is_given_up_when_its_suspended_policy_is_edited",
-            edited_while_suspended,
-        ),
-        (
-            "an_open_run_is_given_up_when_its_suspended_policy_is_deleted",
-            deleted_while_suspended,
-        ),
     ] {
         let name = format!("controller::{name}");
         cases.extend(Case::on_each_with_operator(&name, &Server::ENGINES, body));
@@ -51,15 +41,6 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         ("a_deleted_namespace_abandons_its_run", deleted_namespace),
         ("another_spec_abandons_a_run", another_spec),
-        ("a_misspelt_guard_by_raw_post_is_refused", misspelt_guard),
-        (
-            "a_misspelt_guard_of_the_database_stops_its_runs",
-            misspelt_in_the_middle_of_the_database,
-        ),
-        (
-            "a_misspelt_field_stops_the_policys_run",
-            misspelt_in_the_middle_of_the_policy,
-        ),
         (
             "policies_of_two_namespaces_conflict",
             conflict_across_namespaces,
@@ -82,21 +63,14 @@ pub(crate) fn cases() -> Vec<Case> {
 /// The cases that run an operator of their own.
 pub(crate) fn own_operator_cases() -> Vec<Case> {
     let needs = || Needs::cluster().with(Server::Postgres15);
-    vec![
-        Case::new(
-            "controller::sigterm_ends_the_operator_in_seconds_and_the_next_one_goes_on",
-            needs(),
-            sigterm,
-        ),
-        Case::new(
-            "controller::what_was_revoked_while_no_operator_ran_is_given_up_by_the_next_one",
-            needs(),
-            revoked_while_away,
-        ),
-    ]
+    vec![Case::new(
+        "controller::sigterm_ends_the_operator_in_seconds_and_the_next_one_goes_on",
+        needs(),
+        sigterm,
+    )]
 }
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 apiVersion: oubliette.dev/v1alpha1
 kind: RetentionPolicy
 metadata: {name: events}
@@ -113,13 +87,13 @@ spec:
     action: {type: Delete}
 "#;
 
-const SCHEMA: &str = "
+pub(crate) const SCHEMA: &str = "
 CREATE TABLE digit (d integer PRIMARY KEY);
 INSERT INTO digit VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
 CREATE TABLE events (id integer PRIMARY KEY, happened_at ${instant} NULL);
 ";
 
-const EXPIRED: &str = "
+pub(crate) const EXPIRED: &str = "
 INSERT INTO events
   SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d, current_timestamp - INTERVAL '2' YEAR
   FROM digit a, digit b, digit c, digit e";
@@ -155,7 +129,7 @@ pub(crate) fn left(world: &World, stage: &Stage<'_>) -> Result<i64> {
 }
 
 /// What the ledger says of the policy's only run.
-fn ledger_state(world: &World, stage: &Stage<'_>) -> Result<Option<String>> {
+pub(crate) fn ledger_state(world: &World, stage: &Stage<'_>) -> Result<Option<String>> {
     let table = if stage.database.server.is_postgres() {
         "oubliette.run"
     } else {
@@ -169,7 +143,7 @@ fn ledger_state(world: &World, stage: &Stage<'_>) -> Result<Option<String>> {
     )
 }
 
-fn wait_for_ledger_state(world: &World, stage: &Stage<'_>, wanted: &str) -> Result<()> {
+pub(crate) fn wait_for_ledger_state(world: &World, stage: &Stage<'_>, wanted: &str) -> Result<()> {
     wait_for(
         &format!("the ledger calls the run {wanted}"),
         PATIENCE,
@@ -180,56 +154,8 @@ fn wait_for_ledger_state(world: &World, stage: &Stage<'_>, wanted: &str) -> Resu
     )
 }
 
-/// The policy's only run was given up in the ledger: every row that it changed is in its report and
-/// in the evidence, and no checkpoint holds a key.
-fn given_up_in_ledger(world: &World, stage: &Stage<'_>) -> Result<i64> {
-    wait_for_ledger_state(world, stage, "abandoned")?;
-    let table = |name: &str| {
-        let dot = if stage.database.server.is_postgres() {
-            '.'
-        } else {
-            '_'
-        };
-        format!("oubliette{dot}{name}")
-    };
-    let admin = &stage.database.admin;
-    let gone = ROWS - left(world, stage)?;
-    ensure!(0 < gone && gone < ROWS, "{gone} rows of {ROWS} are gone");
-    for query in [
-        format!("SELECT report FROM {}", table("run")),
-        format!("SELECT body FROM {}", table("evidence")),
-    ] {
-        let text = world.block_on(admin.value(&query))?.unwrap_or_default();
-        ensure!(
-            text.contains(&format!("\"rows\":{gone}")),
-            "{gone} rows are gone: {query}: {text}"
-        );
-    }
-    let keys = world.block_on(admin.number(&format!(
-        "SELECT count(*) FROM {} WHERE low IS NOT NULL OR high IS NOT NULL \
-         OR cursor_key IS NOT NULL",
-        table("checkpoint")
-    )))?;
-    ensure!(keys == 0, "{keys} checkpoints hold keys");
-    Ok(gone)
-}
-
-/// The status tells the run as the ledger has it.
-fn given_up_in_status(object: &Value, gone: i64) -> Result<()> {
-    let past = object.pointer("/status/history/0").context("no history")?;
-    ensure!(
-        past["outcome"] == "Stopped"
-            && past["reason"] == "Abandoned"
-            && past["rowsChanged"] == json!(gone),
-        "{gone} rows are gone, the history says {past}"
-    );
-    let open = object.pointer("/status/openRun");
-    ensure!(open.is_none(), "a run is open: {open:?}");
-    Ok(())
-}
-
 /// Starts a run and waits until it is in its middle.
-fn begin(world: &World, stage: &Stage<'_>) -> Result<String> {
+pub(crate) fn begin(world: &World, stage: &Stage<'_>) -> Result<String> {
     stage
         .namespace
         .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
@@ -250,7 +176,7 @@ fn begin(world: &World, stage: &Stage<'_>) -> Result<String> {
 }
 
 /// Waits until a policy has this reason and no job any more.
-fn at_rest(stage: &Stage<'_>, reason: &str) -> Result<Value> {
+pub(crate) fn at_rest(stage: &Stage<'_>, reason: &str) -> Result<Value> {
     let what = format!("is at rest with the reason {reason}");
     stage.namespace.wait_until(
         "RetentionPolicy",
@@ -277,7 +203,7 @@ pub(crate) fn hurry(stage: &Stage<'_>) -> Result<()> {
 }
 
 /// The run that was interrupted is one run in status and ledger, and counts every row once.
-fn ends_as_one_run(world: &World, stage: &Stage<'_>, token: &str) -> Result<()> {
+pub(crate) fn ends_as_one_run(world: &World, stage: &Stage<'_>, token: &str) -> Result<()> {
     let object = stage.wait_run_ended(token, PATIENCE)?;
     let counted = object.pointer("/status/lastRun/rules/0/changed/0/rows");
     ensure!(
@@ -361,54 +287,7 @@ fn deleted_policy(world: &World, server: Server) -> Result<()> {
     stage.namespace.finish()
 }
 
-/// A policy whose run was stopped in its middle by suspending it.
-fn suspended_in_the_middle<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
-    let stage = stage(world, server, case)?;
-    begin(world, &stage)?;
-    let patch = json!({"spec": {"suspend": true}});
-    stage
-        .namespace
-        .patch("RetentionPolicy", &stage.policy, &patch)?;
-    at_rest(&stage, "Suspended")?;
-    ensure!(
-        ledger_state(world, &stage)?.as_deref() == Some("open"),
-        "the ledger ended the run"
-    );
-    Ok(stage)
-}
-
-fn edited_while_suspended(world: &World, server: Server) -> Result<()> {
-    let stage = suspended_in_the_middle(world, server, "edited_suspended")?;
-    promise_five_years(&stage)?;
-    let gone = given_up_in_ledger(world, &stage)?;
-    wait_for_no_open_run(&stage)?;
-    given_up_in_status(&at_rest(&stage, "Suspended")?, gone)?;
-    stage.namespace.finish()
-}
-
-fn deleted_while_suspended(world: &World, server: Server) -> Result<()> {
-    let stage = suspended_in_the_middle(world, server, "deleted_suspended")?;
-    stage
-        .namespace
-        .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
-    given_up_in_ledger(world, &stage)?;
-    stage.namespace.finish()
-}
-
-fn wait_for_no_open_run(stage: &Stage<'_>) -> Result<Value> {
-    stage.namespace.wait_until(
-        "RetentionPolicy",
-        &stage.policy,
-        "has no open run",
-        PATIENCE,
-        |object| match object.pointer("/status/openRun") {
-            None => Ok(()),
-            Some(open) => Err(open.to_string()),
-        },
-    )
-}
-
-fn promise_five_years(stage: &Stage<'_>) -> Result<()> {
+pub(crate) fn promise_five_years(stage: &Stage<'_>) -> Result<()> {
     let mut policy = stage.namespace.get("RetentionPolicy", &stage.policy)?;
     let mut rules = policy["spec"]["rules"].take();
     rules[0]["expireAfter"] = json!("P5Y");
@@ -416,25 +295,6 @@ fn promise_five_years(stage: &Stage<'_>) -> Result<()> {
     stage
         .namespace
         .patch("RetentionPolicy", &stage.policy, &patch)
-}
-
-fn revoked_while_away(world: &World) -> Result<()> {
-    let stage = stage(world, Server::Postgres15, "revoked")?;
-    let lease = format!("revoked-{}", next_number());
-    let mut first = own_operator(world, &stage, &lease)?;
-    first.wait_ready()?;
-    begin(world, &stage)?;
-    first.kill()?;
-    let patch = json!({"spec": {"mode": "DryRun"}});
-    stage
-        .namespace
-        .patch("RetentionPolicy", &stage.policy, &patch)?;
-    let second = own_operator(world, &stage, &lease)?;
-    let gone = given_up_in_ledger(world, &stage)?;
-    wait_for_no_open_run(&stage)?;
-    given_up_in_status(&at_rest(&stage, "DryRun")?, gone)?;
-    drop(second);
-    stage.namespace.finish()
 }
 
 fn deleted_namespace(world: &World, server: Server) -> Result<()> {
@@ -466,7 +326,7 @@ fn another_spec(world: &World, server: Server) -> Result<()> {
     let object = at_rest(&stage, "Scheduled")?;
     let left = left(world, &stage)?;
     ensure!(left > 0, "the run was over before the spec was changed");
-    given_up_in_status(&object, ROWS - left)?;
+    given_up::in_status(&object, ROWS - left)?;
     let overdue = object.pointer("/status/overdueRows");
     ensure!(
         overdue == Some(&json!(0)),
@@ -474,147 +334,6 @@ fn another_spec(world: &World, server: Server) -> Result<()> {
     );
     wait_for_ledger_state(world, &stage, "abandoned")?;
     stage.namespace.finish()
-}
-
-/// The chart's admission policy refuses it already; a cluster without that policy, or with an older
-/// CRD, does not, and then the operator must.
-fn misspelt_guard(world: &World, server: Server) -> Result<()> {
-    let database = world.database(server, "misspelt_guard")?;
-    world.block_on(database.admin.execute(&database.fill(SCHEMA)))?;
-    world.block_on(database.admin.execute(EXPIRED))?;
-    let stage = Stage::set(world, "misspelt_guard", database, POLICY, Grants::Printed)?;
-    let client = world.client()?;
-    exempt(world, &stage.namespace.name)?;
-    stage
-        .namespace
-        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
-
-    let mut policy = stage
-        .objects(POLICY)?
-        .into_iter()
-        .find(|object| object["kind"] == "RetentionPolicy")
-        .context("no policy")?;
-    policy["metadata"]["name"] = json!("misspelt");
-    policy["spec"]["schedule"] = json!("* * * * *");
-    policy["spec"]["rules"][0]["wher"] = json!([{"column": "id", "operator": "IsNull"}]);
-    let api: Api<DynamicObject> = Api::namespaced_with(
-        client,
-        &stage.namespace.name,
-        &resource(API_VERSION, "RetentionPolicy"),
-    );
-    let object: DynamicObject = serde_json::from_value(policy)?;
-    // The exemption is in force when the API server's own watch has seen it.
-    wait_for("the API server takes the misspelt policy", PATIENCE, || {
-        let posted = world.block_on(api.create(&PostParams::default(), &object));
-        Ok(posted.map(|_| ()).map_err(|error| error.to_string()))
-    })?;
-    let seen = stage
-        .namespace
-        .wait_reason("RetentionPolicy", "misspelt", "UnknownField")?;
-    let message = crate::cluster::ready(&seen)
-        .and_then(|c| c["message"].as_str())
-        .unwrap_or_default();
-    ensure!(
-        message.contains("spec.rules[0].wher") && message.contains("`where`"),
-        "the message is {message}"
-    );
-    ensure!(left(world, &stage)? == ROWS, "rows went without the guard");
-    // It stands in nobody's way either.
-    stage
-        .namespace
-        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
-    stage.namespace.finish()
-}
-
-/// What was misspelt in the middle of a run stops it; corrected, the run goes on.
-fn misspelt_in_the_middle(
-    world: &World,
-    server: Server,
-    kind: &str,
-    reason: &str,
-    misspelt: impl Fn(Value) -> Value,
-) -> Result<()> {
-    let stage = stage(world, server, "misspelt_in_the_middle")?;
-    exempt(world, &stage.namespace.name)?;
-    let token = begin(world, &stage)?;
-    let name = if kind == "TargetDatabase" {
-        TARGET
-    } else {
-        &stage.policy
-    };
-    let patch = misspelt(json!(5));
-    wait_for("the API server takes the misspelt field", PATIENCE, || {
-        let patched = stage.namespace.patch(kind, name, &patch);
-        Ok(patched.map_err(|error| error.to_string()))
-    })?;
-    at_rest(&stage, reason)?;
-    ensure!(
-        left(world, &stage)? > 0,
-        "the run was over before the field was misspelt"
-    );
-    ensure!(
-        ledger_state(world, &stage)?.as_deref() == Some("open"),
-        "the ledger ended the run"
-    );
-    stage.namespace.patch(kind, name, &misspelt(Value::Null))?;
-    hurry(&stage)?;
-    ends_as_one_run(world, &stage, &token)
-}
-
-fn misspelt_in_the_middle_of_the_database(world: &World, server: Server) -> Result<()> {
-    misspelt_in_the_middle(
-        world,
-        server,
-        "TargetDatabase",
-        "DatabaseNotReady",
-        |value| json!({"spec": {"guards": {"maxPercnt": value}}}),
-    )
-}
-
-fn misspelt_in_the_middle_of_the_policy(world: &World, server: Server) -> Result<()> {
-    misspelt_in_the_middle(
-        world,
-        server,
-        "RetentionPolicy",
-        "UnknownField",
-        |value| json!({"spec": {"limts": value}}),
-    )
-}
-
-/// Takes one namespace out of the reach of the known-fields policies.
-fn exempt(world: &World, namespace: &str) -> Result<()> {
-    // One label for all cases: whoever comes second writes the same.
-    const LABEL: &str = "oubliette.dev/no-known-fields";
-    let client = world.client()?;
-    let bindings: Api<DynamicObject> = Api::all_with(
-        client.clone(),
-        &resource(
-            "admissionregistration.k8s.io/v1",
-            "ValidatingAdmissionPolicyBinding",
-        ),
-    );
-    let selector = json!({"spec": {"matchResources": {"namespaceSelector": {
-        "matchExpressions": [{"key": LABEL, "operator": "DoesNotExist"}],
-    }}}});
-    let namespaces: Api<DynamicObject> = Api::all_with(client, &resource("v1", "Namespace"));
-    let labelled = json!({"metadata": {"labels": {LABEL: "true"}}});
-    world.block_on(async {
-        let all = bindings.list(&kube::api::ListParams::default()).await?;
-        for binding in all {
-            let name = binding.metadata.name.unwrap_or_default();
-            if name.contains("known-fields-") {
-                let parameters = PatchParams::default();
-                bindings
-                    .patch(&name, &parameters, &Patch::Merge(&selector))
-                    .await?;
-            }
-        }
-        let parameters = PatchParams::default();
-        namespaces
-            .patch(namespace, &parameters, &Patch::Merge(&labelled))
-            .await?;
-        Ok(())
-    })
 }
 
 fn conflict_across_namespaces(world: &World, server: Server) -> Result<()> {
@@ -723,7 +442,7 @@ fn two_of_one_address(world: &World, server: Server) -> Result<()> {
 }
 
 /// An operator for one stage's namespace.
-fn own_operator(world: &World, stage: &Stage<'_>, lease: &str) -> Result<Operator> {
+pub(crate) fn own_operator(world: &World, stage: &Stage<'_>, lease: &str) -> Result<Operator> {
     chart::allow_lease(world, lease)?;
     let identity = format!("{lease}-{}", next_number());
     Operator::start(&Settings {

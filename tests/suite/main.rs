@@ -12,12 +12,15 @@ mod cluster;
 mod commits;
 mod controller;
 mod database;
+mod endings;
 mod engine;
 mod expect;
+mod given_up;
 mod health;
 mod interruption;
 mod lease;
 mod memory;
+mod misspelt;
 mod operator;
 mod planned;
 mod printed;
@@ -65,6 +68,9 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(render::cases());
     cases.extend(engine::cases());
     cases.extend(races::cases());
+    cases.extend(endings::cases());
+    cases.extend(given_up::cases());
+    cases.extend(misspelt::cases());
     cases.extend(commits::cases());
     cases.extend(traps::cases());
     cases.extend(walks::cases());
@@ -78,6 +84,7 @@ fn own_operator_cases() -> Vec<Case> {
     let mut cases = interruption::cases();
     cases.extend(memory::cases());
     cases.extend(controller::own_operator_cases());
+    cases.extend(given_up::own_operator_cases());
     cases
 }
 

@@ -50,14 +50,6 @@ pub(crate) fn cases() -> Vec<Case> {
             stopped_run,
         ),
         all(
-            "an_abandoned_run_keeps_no_key_and_says_what_it_did",
-            abandoned_run,
-        ),
-        all(
-            "a_resumed_run_that_a_guard_refuses_is_given_up_as_drifted",
-            refused_on_resume,
-        ),
-        all(
             "pseudonyms_are_not_hashed_twice_by_four_workers",
             pseudonyms_once,
         ),
@@ -71,18 +63,18 @@ pub(crate) fn cases() -> Vec<Case> {
     .collect()
 }
 
-const TABLE: &str =
+pub(crate) const TABLE: &str =
     "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended ${civil} NULL, note varchar(80))";
-const RULE: &str = "- {table: '${schema}.t', since: {column: ended, timeZone: UTC}}\n";
-const OLD: &str = "timestamp '2020-01-01 00:00:00'";
+pub(crate) const RULE: &str = "- {table: '${schema}.t', since: {column: ended, timeZone: UTC}}\n";
+pub(crate) const OLD: &str = "timestamp '2020-01-01 00:00:00'";
 
-fn rig<'w>(world: &'w World, server: Server, name: &str, rows: u32) -> Result<Rig<'w>> {
+pub(crate) fn rig<'w>(world: &'w World, server: Server, name: &str, rows: u32) -> Result<Rig<'w>> {
     let rig = Rig::new(world, server, name, TABLE, RULE)?;
     fill(&rig, rows)?;
     Ok(rig)
 }
 
-fn fill(rig: &Rig<'_>, rows: u32) -> Result<()> {
+pub(crate) fn fill(rig: &Rig<'_>, rows: u32) -> Result<()> {
     rig.sql(&format!(
         "INSERT INTO t SELECT n, {OLD}, 'old' FROM {}",
         series(rig.server, rows)
@@ -91,7 +83,7 @@ fn fill(rig: &Rig<'_>, rows: u32) -> Result<()> {
 }
 
 /// A patient batch, so that the case decides when its lock is granted.
-fn patient(mut rig: Rig<'_>) -> Rig<'_> {
+pub(crate) fn patient(mut rig: Rig<'_>) -> Rig<'_> {
     rig.pacing.lock_timeout = Duration::from_secs(50);
     rig
 }
@@ -475,82 +467,6 @@ fn stopped_run(world: &World, server: Server) -> Result<()> {
     let run = rig.run("other")?;
     ensure!(run.run == "one" && own(&run) == 300, "{run:?}");
     rig.expect_a_whole_chain()
-}
-
-fn abandoned_run(world: &World, server: Server) -> Result<()> {
-    let schema = "CREATE TABLE t (id varchar(40) NOT NULL PRIMARY KEY, ended ${civil} NULL, note varchar(80))";
-    let mut rig = patient(Rig::new(world, server, "abandoned_run", schema, RULE)?);
-    rig.pacing.workers = 2;
-    let text = if server.is_postgres() {
-        "lpad(n::text, 8, '0')"
-    } else {
-        "LPAD(n, 8, '0')"
-    };
-    rig.sql(&format!(
-        "INSERT INTO t SELECT {text}, {OLD}, 'old' FROM {}",
-        series(server, 1000)
-    ))?;
-    let application = rig.holding("UPDATE t SET note = 'mine' WHERE id = '00000900'")?;
-    let run = rig.begin_run("one")?;
-    rig.wait_for_a_waiter()?;
-    ensure!(
-        rig.expect_no_keys_kept().is_err(),
-        "the case means to see a cursor"
-    );
-    run.stop(StopWhy::Shutdown);
-    rig.block_on(run.outcome())?;
-    // Resumed only to be abandoned: what it did is told from the ledger.
-    let run = rig.begin_run("one")?;
-    run.stop(StopWhy::Deleted);
-    let outcome = rig.block_on(run.outcome())?;
-    rig.expect_no_keys_kept()?;
-    drop(application);
-    let gone = 1000 - rig.number("SELECT count(*) FROM t")?;
-    match rig.outcome("one")? {
-        JobOutcome::Ran { run, .. } => {
-            ensure!(
-                run.outcome == RunOutcome::Stopped(Reason::Abandoned),
-                "{run:?} {outcome:?}"
-            );
-            ensure!(
-                own(&run) == gone && gone > 0,
-                "{gone} rows are gone: {run:?}"
-            );
-        }
-        other => bail!("{other:?}"),
-    }
-    rig.expect_a_whole_chain()
-}
-
-/// The plan of the rest is refused, not another one: the run stayed open with its cursor for ever.
-fn refused_on_resume(world: &World, server: Server) -> Result<()> {
-    let rig = patient(rig(world, server, "refused_on_resume", 1000)?);
-    let application = rig.holding("UPDATE t SET note = 'mine' WHERE id = 900")?;
-    let run = rig.begin_run("one")?;
-    rig.wait_for_a_waiter()?;
-    run.stop(StopWhy::Shutdown);
-    rig.block_on(run.outcome())?;
-    drop(application);
-    let gone = 1000 - rig.number("SELECT count(*) FROM t")?;
-    rig.sql(
-        "CREATE TABLE child (t_id integer NOT NULL, FOREIGN KEY (t_id) REFERENCES t (id)); \
-         CREATE INDEX child_t ON child (t_id)",
-    )?;
-    let run = rig.run("two")?;
-    ensure!(
-        run.run == "one" && run.outcome == RunOutcome::Stopped(Reason::Drifted),
-        "{run:?}"
-    );
-    ensure!(own(&run) == gone && gone > 0, "{gone} are gone: {run:?}");
-    rig.expect_no_keys_kept()?;
-    rig.expect_a_whole_chain()?;
-    let refused = rig.outcome("two")?;
-    ensure!(
-        matches!(&refused, JobOutcome::Refused { refusals, .. }
-            if refusals[0].reason == Reason::ReferenceUndecided),
-        "{refused:?}"
-    );
-    Ok(())
 }
 
 fn pseudonyms_once(world: &World, server: Server) -> Result<()> {

@@ -1,0 +1,265 @@
+//! How runs end that do not come to their end: given up, cut short, taken by another owner. What they
+//! did is counted and evidenced once, and no key of theirs is kept.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use oubliette::ledger::Store;
+use oubliette::work::job::{JobKind, JobOutcome, StopWhy};
+use oubliette_core::api::reason::Reason;
+use oubliette_core::ledger::Ledger;
+use oubliette_core::report::RunOutcome;
+
+use crate::case::{Case, Server};
+use crate::races::{OLD, RULE, TABLE, fill, patient, rig};
+use crate::rig::{Rig, own, series};
+use crate::world::World;
+
+/// The cases.
+pub(crate) fn cases() -> Vec<Case> {
+    let all = |name: &str, body| Case::on_each(&format!("endings::{name}"), &Server::ALL, body);
+    [
+        all(
+            "an_abandoned_run_keeps_no_key_and_says_what_it_did",
+            abandoned_run,
+        ),
+        all(
+            "a_run_cut_short_has_its_evidence_and_its_end_or_neither",
+            cut_in_the_middle,
+        ),
+        all(
+            "an_adopted_ledger_leaves_its_former_workers_nothing",
+            adopted,
+        ),
+        all(
+            "a_resumed_run_that_a_guard_refuses_is_given_up_as_drifted",
+            refused_on_resume,
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn abandoned_run(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (id varchar(40) NOT NULL PRIMARY KEY, ended ${civil} NULL, note varchar(80))";
+    let mut rig = patient(Rig::new(world, server, "abandoned_run", schema, RULE)?);
+    rig.pacing.workers = 2;
+    let text = if server.is_postgres() {
+        "lpad(n::text, 8, '0')"
+    } else {
+        "LPAD(n, 8, '0')"
+    };
+    rig.sql(&format!(
+        "INSERT INTO t SELECT {text}, {OLD}, 'old' FROM {}",
+        series(server, 1000)
+    ))?;
+    let application = rig.holding("UPDATE t SET note = 'mine' WHERE id = '00000900'")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    ensure!(
+        rig.expect_no_keys_kept().is_err(),
+        "the case means to see a cursor"
+    );
+    run.stop(StopWhy::Shutdown);
+    rig.block_on(run.outcome())?;
+    // Resumed only to be abandoned: what it did is told from the ledger.
+    let run = rig.begin_run("one")?;
+    run.stop(StopWhy::Deleted);
+    let outcome = rig.block_on(run.outcome())?;
+    rig.expect_no_keys_kept()?;
+    drop(application);
+    let gone = 1000 - rig.number("SELECT count(*) FROM t")?;
+    match rig.outcome("one")? {
+        JobOutcome::Ran { run, .. } => {
+            ensure!(
+                run.outcome == RunOutcome::Stopped(Reason::Abandoned),
+                "{run:?} {outcome:?}"
+            );
+            ensure!(
+                own(&run) == gone && gone > 0,
+                "{gone} rows are gone: {run:?}"
+            );
+        }
+        other => bail!("{other:?}"),
+    }
+    rig.expect_a_whole_chain()
+}
+
+/// Evidence and end in two transactions: evidence of half a step stood in an open run, and a resume
+/// took the step for whole.
+fn cut_in_the_middle(world: &World, server: Server) -> Result<()> {
+    let rules =
+        format!("{RULE}- {{table: '${{schema}}.u', since: {{column: ended, timeZone: UTC}}}}\n");
+    let schema =
+        format!("{TABLE}; CREATE TABLE u (id integer NOT NULL PRIMARY KEY, ended ${{civil}} NULL)");
+    let mut rig = patient(Rig::new(
+        world,
+        server,
+        "cut_in_the_middle",
+        &schema,
+        &rules,
+    )?);
+    fill(&rig, 1000)?;
+    rig.sql(&format!("INSERT INTO u VALUES (1, {OLD})"))?;
+    let application = rig.holding("UPDATE t SET note = 'mine' WHERE id = 900")?;
+    rig.pacing.batch_duration = Duration::from_millis(5);
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    // The end of the run clears the keys of the other step, too: it waits there, its evidence written.
+    let checkpoint = rig.ledger("checkpoint");
+    let reader = rig.holding(&format!(
+        "UPDATE {checkpoint} SET n = n WHERE run = 'one' AND step = 1"
+    ))?;
+    run.stop(StopWhy::Deleted);
+    wait_for_the_end_to_wait(&rig)?;
+    kill_who_waits_for_the_ledger(&rig)?;
+    let outcome = rig.block_on(run.outcome())?;
+    ensure!(matches!(outcome, JobOutcome::Failed { .. }), "{outcome:?}");
+    drop(reader);
+    drop(application);
+
+    let gone = 1000 - rig.number("SELECT count(*) FROM t")?;
+    ensure!(0 < gone && gone < 1000, "{gone} rows are gone");
+    let evidence = rig.ledger("evidence");
+    let evidenced = || rig.number(&format!("SELECT count(*) FROM {evidence}"));
+    ensure!(evidenced()? == 0, "half a step is evidenced in an open run");
+    let open = format!(
+        "SELECT count(*) FROM {} WHERE state = 'open'",
+        rig.ledger("run")
+    );
+    ensure!(
+        rig.number(&open)? == 1,
+        "the run has ended without evidence"
+    );
+
+    let ended = rig.begin(JobKind::GiveUp {
+        id: "one".to_owned(),
+    })?;
+    let run = rig.block_on(ended.ran())?;
+    ensure!(
+        run.outcome == RunOutcome::Stopped(Reason::Abandoned) && own(&run) == gone,
+        "{gone} rows are gone: {run:?}"
+    );
+    ensure!(evidenced()? == 1, "its step has no evidence");
+    rig.expect_no_keys_kept()?;
+    rig.expect_a_whole_chain()
+}
+
+/// Until the transaction that ends the run waits for a row of the ledger.
+fn wait_for_the_end_to_wait(rig: &Rig<'_>) -> Result<()> {
+    rig.wait_until(&waiting_for_the_ledger(rig, "count(*)"), |n| n == 1)
+}
+
+fn kill_who_waits_for_the_ledger(rig: &Rig<'_>) -> Result<()> {
+    if rig.server.is_postgres() {
+        let kill = waiting_for_the_ledger(rig, "count(pg_terminate_backend(pid))");
+        return rig.number(&kill).map(drop);
+    }
+    let id = rig.number(&waiting_for_the_ledger(rig, "t.trx_mysql_thread_id"))?;
+    rig.sql(&format!("KILL {id}")).map(drop)
+}
+
+fn waiting_for_the_ledger(rig: &Rig<'_>, what: &str) -> String {
+    if rig.server.is_postgres() {
+        format!(
+            "SELECT {what} FROM pg_stat_activity WHERE datname = current_database() \
+             AND wait_event_type = 'Lock' AND query LIKE 'UPDATE%checkpoint%low = NULL%'"
+        )
+    } else {
+        format!(
+            "SELECT {what} FROM information_schema.innodb_trx t \
+             JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
+             WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT' \
+             AND t.trx_query LIKE 'UPDATE%checkpoint%low = NULL%'"
+        )
+    }
+}
+
+/// Without raising the epochs, the former owner's worker went on to the end of its run.
+fn adopted(world: &World, server: Server) -> Result<()> {
+    let mut rig = patient(rig(world, server, "adopted", 1000)?);
+    rig.pacing.batch_duration = Duration::from_millis(5);
+    let mut application = rig.holding("UPDATE t SET note = 'mine' WHERE id = 900")?;
+    let stale = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    let left = rig.number("SELECT count(*) FROM t")?;
+    let former = rig.owner.clone();
+    "another TargetDatabase".clone_into(&mut rig.owner.database);
+    rig.block_on(async {
+        let database = rig.connect().await?;
+        let ledger = Ledger {
+            engine: database.engine(),
+            place: "oubliette".parse()?,
+        };
+        let store = Store::unchecked(&database, ledger);
+        store.adopt(&rig.owner).await?;
+        anyhow::Ok(())
+    })?;
+    rig.in_session(&mut application, "COMMIT")?;
+    let outcome = rig.block_on(stale.outcome())?;
+    ensure!(
+        matches!(
+            outcome,
+            JobOutcome::Failed {
+                reason: Reason::TakenOver,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    ensure!(
+        rig.number("SELECT count(*) FROM t")? == left && left > 0,
+        "the former owner's worker changed rows"
+    );
+    let new = std::mem::replace(&mut rig.owner, former);
+    let outcome = rig.outcome("one")?;
+    ensure!(
+        matches!(
+            outcome,
+            JobOutcome::Failed {
+                reason: Reason::LedgerOwned,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    rig.owner = new;
+    let run = rig.run("two")?;
+    ensure!(
+        run.run == "one" && run.outcome == RunOutcome::Completed && own(&run) == 1000,
+        "{run:?}"
+    );
+    rig.expect_a_whole_chain()
+}
+
+/// The plan of the rest is refused, not another one: the run stayed open with its cursor for ever.
+fn refused_on_resume(world: &World, server: Server) -> Result<()> {
+    let rig = patient(rig(world, server, "refused_on_resume", 1000)?);
+    let application = rig.holding("UPDATE t SET note = 'mine' WHERE id = 900")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    run.stop(StopWhy::Shutdown);
+    rig.block_on(run.outcome())?;
+    drop(application);
+    let gone = 1000 - rig.number("SELECT count(*) FROM t")?;
+    rig.sql(
+        "CREATE TABLE child (t_id integer NOT NULL, FOREIGN KEY (t_id) REFERENCES t (id)); \
+         CREATE INDEX child_t ON child (t_id)",
+    )?;
+    let run = rig.run("two")?;
+    ensure!(
+        run.run == "one" && run.outcome == RunOutcome::Stopped(Reason::Drifted),
+        "{run:?}"
+    );
+    ensure!(own(&run) == gone && gone > 0, "{gone} are gone: {run:?}");
+    rig.expect_no_keys_kept()?;
+    rig.expect_a_whole_chain()?;
+    let refused = rig.outcome("two")?;
+    ensure!(
+        matches!(&refused, JobOutcome::Refused { refusals, .. }
+            if refusals[0].reason == Reason::ReferenceUndecided),
+        "{refused:?}"
+    );
+    Ok(())
+}
