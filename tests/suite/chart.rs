@@ -25,7 +25,7 @@ pub(crate) fn template(arguments: &[&str]) -> Result<Vec<Value>> {
     let output = Command::new(helm()?)
         .args(["template", RELEASE, "charts/oubliette"])
         .args(["--namespace", SYSTEM_NAMESPACE])
-        // A helm built from source believes in Kubernetes 1.20: the least that the chart accepts.
+        // The least that the chart accepts.
         .args(["--kube-version", "1.30.0"])
         .args(arguments)
         .current_dir(repository())

@@ -21,6 +21,8 @@ pub(crate) struct Module {
     pub(crate) go_sum: &'static str,
     /// The programs that it builds.
     pub(crate) programs: &'static [&'static str],
+    /// What their makers' own builds tell the linker: versions that the programs go by.
+    pub(crate) linker_flags: fn() -> String,
 }
 
 /// The control plane.
@@ -34,6 +36,10 @@ pub(crate) const CONTROL_PLANE: Module = Module {
         "kube-controller-manager",
         "kubectl",
     ],
+    linker_flags: || {
+        let version = kubernetes_version();
+        format!("-X k8s.io/component-base/version.gitVersion=v{version}")
+    },
 };
 
 /// What tests of the chart need. A module of its own: together they would not agree on versions.
@@ -42,12 +48,22 @@ pub(crate) const TOOLS: Module = Module {
     go_mod: include_str!("../../../tests/tools/go.mod"),
     go_sum: include_str!("../../../tests/tools/go.sum"),
     programs: &["helm"],
+    // Without them helm believes in Kubernetes 1.20, and the chart refuses that.
+    linker_flags: || {
+        let version = kubernetes_version();
+        let mut numbers = version.split('.');
+        let mut flag = |name| {
+            let number = numbers.next().unwrap_or_default();
+            format!("-X helm.sh/helm/v3/pkg/chartutil.k8sVersion{name}={number}")
+        };
+        [flag("Major"), flag("Minor")].join(" ")
+    },
 };
 
 impl Module {
     /// The folder of its programs, keyed by what they are built from.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
-        let key = digest(&[self.go_mod, self.go_sum])?;
+        let key = digest(&[self.go_mod, self.go_sum, &(self.linker_flags)()])?;
         Ok(folder()?.join(format!("{}-{key}", self.name)))
     }
 

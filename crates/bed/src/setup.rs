@@ -86,20 +86,12 @@ fn install(missing: &Missing, cache: &Path) -> Result<()> {
     thread::scope(|scope| {
         let tree = tree.map(|step| scope.spawn(|| finish_unstable_tree(cache, step)));
         if missing.control_plane {
-            let version = cache::kubernetes_version();
-            let flags = format!("-X k8s.io/component-base/version.gitVersion=v{version}");
             // The package of etcd's program is called `server`.
             let names = [("server", "etcd")];
-            build(
-                "Kubernetes control plane",
-                &CONTROL_PLANE,
-                &flags,
-                &names,
-                cache,
-            )?;
+            build("Kubernetes control plane", &CONTROL_PLANE, &names, cache)?;
         }
         if missing.tools {
-            build("helm", &TOOLS, "", &[], cache)?;
+            build("helm", &TOOLS, &[], cache)?;
         }
         match tree.map(thread::ScopedJoinHandle::join) {
             Some(Ok(done)) => done,
@@ -199,13 +191,7 @@ fn finish_unstable_tree(cache: &Path, step: Step) -> Result<()> {
 }
 
 /// Builds programs from their published modules, with Go caches of its own that go afterwards.
-fn build(
-    what: &str,
-    module: &Module,
-    linker_flags: &str,
-    new_names: &[(&str, &str)],
-    cache: &Path,
-) -> Result<()> {
+fn build(what: &str, module: &Module, new_names: &[(&str, &str)], cache: &Path) -> Result<()> {
     let folder = module.folder()?;
     let work = cache.join(format!("{}.partial", module.name));
     remove_folder(&work)?;
@@ -217,7 +203,7 @@ fn build(
     command
         .current_dir(&work)
         .args(["build", "-v", "-trimpath", "-ldflags"])
-        .arg(format!("-s -w {linker_flags}"))
+        .arg(format!("-s -w {}", (module.linker_flags)()))
         .arg("-o")
         .arg(&programs)
         .arg("tool")
