@@ -8,7 +8,7 @@ use oubliette_core::catalog::Engine;
 use oubliette_core::hmac::Pads;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::run::{Form, Order, Outcome};
-use oubliette_core::sql::{Bound, KeyRow, Pages, Window, pads};
+use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, pads};
 use oubliette_core::value::{Key, Value};
 
 use super::pages;
@@ -45,6 +45,11 @@ pub(super) enum Stop {
     TooMany,
     /// Fewer rows went than were locked, or a count's row was not there.
     Raced,
+    /// The engine has changed other rows than those that were counted.
+    Unaccounted {
+        counted: Witness,
+        witnessed: Witness,
+    },
 }
 
 impl From<Fault> for Stop {
@@ -69,6 +74,20 @@ impl Done {
             related: Vec::new(),
             reached,
         }
+    }
+
+    /// What the engine must have changed, and nothing else.
+    fn counted(&self, rule: &RuleDraft) -> Witness {
+        let nodes = rule.nodes.iter().map(|node| &node.depth.effect);
+        let related = nodes.zip(self.related.iter().copied());
+        let mut counted = Witness::default();
+        for (effect, rows) in std::iter::once((&rule.change.effect, self.changed)).chain(related) {
+            match effect {
+                Effect::Delete => counted.deleted += signed(rows),
+                Effect::Update(..) => counted.updated += signed(rows),
+            }
+        }
+        counted
     }
 }
 
@@ -125,6 +144,15 @@ async fn try_once(
                 Stop::Missed(changed) => Outcome::Missed { changed },
                 Stop::TooMany => Outcome::TooMany,
                 Stop::Raced => Outcome::Again(Reason::RowsLocked),
+                Stop::Unaccounted { counted, witnessed } => {
+                    tracing::error!(
+                        rule = step.rule.name,
+                        ?counted,
+                        ?witnessed,
+                        "batch rolled back: the engine changed other rows than those that were counted"
+                    );
+                    Outcome::Failed(Reason::RowsUnaccounted)
+                }
             }
         }
     }
@@ -155,12 +183,19 @@ async fn change(
             tx.rows(&statement).await?;
         }
     }
+    let before = witness(tx).await?;
     let done = match step.pages {
         Some(found) if order.window.pages().is_some() => {
             pages::change(step, found, order, tx).await?
         }
         _ => over_window(step, order, tx).await?,
     };
+    if let (Some(before), Some(after)) = (before, witness(tx).await?) {
+        let (counted, witnessed) = (done.counted(step.rule), after.since(before));
+        if counted != witnessed {
+            return Err(Stop::Unaccounted { counted, witnessed });
+        }
+    }
     let ledger = step.store.sql();
     for (target, rows) in (1_i32..).zip(&done.related).filter(|(_, rows)| **rows > 0) {
         let raised = tx
@@ -181,6 +216,12 @@ async fn change(
         return Err(Stop::Missed(all));
     }
     Ok((all, done.reached))
+}
+
+/// What the engine says it has changed so far; `None`: it does not count.
+async fn witness(tx: &mut Tx) -> Result<Option<Witness>, Fault> {
+    let statement = Witness::ask(tx.engine());
+    Ok(Witness::read(&tx.rows(&statement).await?))
 }
 
 /// Finds the end of the next window of the key, and changes its eligible rows.

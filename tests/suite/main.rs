@@ -39,6 +39,7 @@ mod sql;
 mod traps;
 mod wait;
 mod walks;
+mod witness;
 mod world;
 
 use std::process::ExitCode;
@@ -74,6 +75,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(commits::cases());
     cases.extend(traps::cases());
     cases.extend(walks::cases());
+    cases.extend(witness::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());
     Ok(cases)

@@ -169,6 +169,8 @@ reasons! {
         "Nothing: it goes on there.";
     RunFailed Retrying "A database error ended the run; what it had committed is counted."
         "See the SQLSTATE in the message; the run resumes by itself.";
+    RowsUnaccounted Stalled "The database changed other rows than those that a batch counted: a cascade or a trigger that is younger than the plan. The batch was rolled back and the run ended."
+        "Look for foreign keys and triggers that were added to the tables of the rule; the next plan refuses or counts them.";
     RowsLocked Retrying "Rows stayed locked by the application for the whole run and were left."
         "Look for long transactions; the next run takes them.";
     VerificationFailed Stalled "Rows remain that nothing explains: the run is not what it claims to be."
