@@ -19,6 +19,8 @@ mod given_up;
 mod health;
 mod interruption;
 mod lease;
+mod leaves;
+mod limits;
 mod memory;
 mod misspelt;
 mod operator;
@@ -76,6 +78,8 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(traps::cases());
     cases.extend(walks::cases());
     cases.extend(witness::cases());
+    cases.extend(limits::cases());
+    cases.extend(leaves::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());
     Ok(cases)
