@@ -5,6 +5,7 @@
 //! told of what. It must not judge: every decision is in core.
 
 mod conflicts;
+mod jobs;
 mod memory;
 mod record;
 mod retention_policy;

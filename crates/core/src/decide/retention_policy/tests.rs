@@ -4,9 +4,16 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::api::condition::{RECONCILING, STALLED};
+use crate::api::parse::FieldError;
+use crate::catalog::Engine;
+use crate::decide::Meta;
+use crate::decide::job::JobOutcome;
 use crate::digest::Digest;
 use crate::plan::Refusal;
-use crate::report::{Effect, PlanReport, Residual, RulePlan, RuleRun, RunReport, TableCount};
+use crate::report::{
+    Effect, PlanReport, Residual, RulePlan, RuleRun, RunOutcome, RunReport, TableCount,
+};
+use crate::schedule::Schedule;
 
 const UID: &str = "u-1";
 
