@@ -156,7 +156,7 @@ pub(super) fn after_the_end(seen: &Seen, context: &Context) {
                 }
             }
         }
-        JobOutcome::Planned(_) | JobOutcome::Stopped(_) => {}
+        JobOutcome::Planned(_) | JobOutcome::NeverBegun | JobOutcome::Stopped(_) => {}
     }
 }
 

@@ -268,8 +268,11 @@ impl Runs {
 }
 
 impl Entry {
-    /// The first word stands, except that "for good" beats "for now".
+    /// The first word stands, except that "for good" beats "for now". Some jobs do not heed it.
     fn stop(&self, why: StopWhy) {
+        if !self.ticket.kind.heeds(why) {
+            return;
+        }
         self.stop.send_if_modified(|current| {
             let weaker = match current {
                 None => true,
@@ -369,6 +372,29 @@ mod tests {
         free.send(()).unwrap();
         nudged.recv().await;
         assert_eq!(stopped(&runs, "slot"), Some(StopWhy::Deleted));
+    }
+
+    /// It would be told as stopped, with nothing known of the run.
+    #[tokio::test]
+    async fn what_gives_a_run_up_is_stopped_by_the_end_of_the_process_only() {
+        let (runs, mut nudged) = Runs::new(1);
+        let give_up = Ticket {
+            kind: JobKind::GiveUp { id: "a/1".into() },
+            ..ticket("a")
+        };
+        runs.start(give_up, |_, stop| until_stopped(stop));
+        for why in [
+            StopWhy::Suspended,
+            StopWhy::SpecInvalid,
+            StopWhy::SpecChanged,
+            StopWhy::Deleted,
+        ] {
+            runs.stop("a", why);
+            runs.stop_where(|_| Some(why));
+        }
+        runs.stop("a", StopWhy::Shutdown);
+        nudged.recv().await;
+        assert_eq!(stopped(&runs, "a"), Some(StopWhy::Shutdown));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use oubliette_core::name::Ident;
 use oubliette_core::report::{RunOutcome, RunReport};
 
 use super::close::Ending;
-use super::job::{Job, JobOutcome, StopSignal, StopWhy};
+use super::job::{Job, JobOutcome, StopSignal};
 use super::run::{not_rewound, recorded, refused};
 use crate::database::Database;
 use crate::ledger::{LedgerFault, Store};
@@ -25,10 +25,10 @@ pub(super) async fn give_up(
     ending.cut_short(steps, state, outcome).await
 }
 
-/// Ends a policy's oldest open run. `Stopped`: the ledger does not know of any.
+/// Ends a policy's oldest open run.
 pub(super) async fn perform(job: &Job, id: &str, stop: &StopSignal) -> JobOutcome {
     let told = *stop.borrow();
-    if let Some(why @ (StopWhy::Shutdown | StopWhy::LeaseLost)) = told {
+    if let Some(why) = told.filter(|why| job.kind.heeds(*why)) {
         return JobOutcome::Stopped(why);
     }
     Box::pin(attempt(job, id))
@@ -42,12 +42,11 @@ async fn attempt(job: &Job, id: &str) -> Result<JobOutcome, JobOutcome> {
         place: job.ledger.clone(),
     };
     not_rewound(job, &ledger).await.map_err(|f| refused(&f))?;
-    let unknown = Ok(JobOutcome::Stopped(StopWhy::SpecChanged));
     let Some(store) = opened(&job.database, ledger, &job.owner)
         .await
         .map_err(|f| refused(&f))?
     else {
-        return unknown;
+        return Ok(JobOutcome::NeverBegun);
     };
     let open = store
         .open_run(&job.policy.uid)
@@ -61,7 +60,7 @@ async fn attempt(job: &Job, id: &str) -> Result<JobOutcome, JobOutcome> {
     }
     match store.run(id).await.map_err(|f| refused(&f))? {
         Some(ended) => recorded(&ended),
-        None => unknown,
+        None => Ok(JobOutcome::NeverBegun),
     }
 }
 

@@ -19,9 +19,11 @@ use crate::world::World;
 pub(crate) fn cases() -> Vec<Case> {
     let edited = "given_up::an_open_run_is_given_up_when_its_suspended_policy_is_edited";
     let deleted = "given_up::an_open_run_is_given_up_when_its_suspended_policy_is_deleted";
+    let held = "given_up::a_deleted_policy_that_a_finalizer_holds_tells_what_its_run_did";
     let on = |name, body| Case::on_each_with_operator(name, &Server::ENGINES, body);
     let mut cases = on(edited, edited_while_suspended);
     cases.extend(on(deleted, deleted_while_suspended));
+    cases.extend(on(held, held_by_a_finalizer));
     cases
 }
 
@@ -113,6 +115,28 @@ fn deleted_while_suspended(world: &World, server: Server) -> Result<()> {
         .namespace
         .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
     in_ledger(world, &stage)?;
+    stage.namespace.finish()
+}
+
+/// The status that tells of the job's start is itself an event of a policy that is being deleted.
+fn held_by_a_finalizer(world: &World, server: Server) -> Result<()> {
+    let stage = suspended_in_the_middle(world, server, "held")?;
+    let hold = |finalizers: Value| {
+        let patch = json!({"metadata": {"finalizers": finalizers}});
+        stage
+            .namespace
+            .patch("RetentionPolicy", &stage.policy, &patch)
+    };
+    hold(json!(["suite.oubliette.dev/hold"]))?;
+    stage
+        .namespace
+        .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
+    let told = in_ledger(world, &stage).and_then(|gone| {
+        let object = wait_for_no_open_run(&stage)?;
+        in_status(&object, gone)
+    });
+    hold(json!([]))?;
+    told?;
     stage.namespace.finish()
 }
 

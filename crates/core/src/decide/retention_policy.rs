@@ -178,9 +178,8 @@ impl Deciding<'_, '_> {
     }
 
     fn stop(&mut self, why: StopWhy) {
-        // What gives a run up is over soon, and right whatever the spec says.
         if let Job::Running { kind, .. } = self.o.job
-            && !matches!(kind, JobKind::GiveUp { .. })
+            && kind.heeds(why)
         {
             self.action = Action::Stop(why);
         }

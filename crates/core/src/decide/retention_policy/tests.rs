@@ -542,12 +542,41 @@ fn a_run_that_stopped_before_the_ledger_was_asked_is_given_up_there() {
     let give_up = JobKind::GiveUp { id: id.clone() };
     assert_eq!(world.look().action, Action::Start(give_up));
     // The ledger has never seen it.
-    world.end(JobOutcome::Stopped(StopWhy::SpecChanged));
+    world.end(JobOutcome::NeverBegun);
     let decision = world.look();
     world.expect_abandoned(&id, 0);
     assert!(decision.events[0].note.contains("before it had changed"));
     assert_eq!(world.status.overdue_rows, Some(12));
     assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+}
+
+/// It changed rows, of which only the ledger knows.
+#[test]
+fn a_run_whose_giving_up_was_stopped_stays_open_until_the_ledger_was_asked() {
+    for why in [
+        StopWhy::Shutdown,
+        StopWhy::LeaseLost,
+        StopWhy::Suspended,
+        StopWhy::SpecInvalid,
+        StopWhy::SpecChanged,
+        StopWhy::Deleted,
+    ] {
+        let mut world = World::enforcing();
+        world.now = at("2026-01-11T02:30:00Z");
+        world.look();
+        let id = world.run_id();
+        world.crash();
+        world.deleting = true;
+        let give_up = Action::Start(JobKind::GiveUp { id: id.clone() });
+        assert_eq!(world.look().action, give_up);
+        world.end(JobOutcome::Stopped(why));
+        world.look();
+        assert_eq!(world.status.history, [], "{why:?}");
+        assert_eq!(world.look().action, give_up, "{why:?}");
+        world.end(abandoned(&id, world.now, 5));
+        world.look();
+        world.expect_abandoned(&id, 5);
+    }
 }
 
 #[test]
