@@ -118,6 +118,14 @@ struct Context {
     stop: CancellationToken,
 }
 
+impl Context {
+    /// Has a database looked at as soon as possible, whatever is known of it.
+    fn look_again_at(&self, uid: &str, database: &Name) {
+        self.memory.set_checked(uid, None);
+        self.scopes.nudge_database(database);
+    }
+}
+
 /// Why a reconcile came to no end. It is tried again.
 #[derive(Debug, thiserror::Error)]
 enum Error {

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
-use oubliette_core::decide::whole_second;
+use oubliette_core::decide::target_database::ended;
+use oubliette_core::decide::{Event, whole_second};
 use oubliette_core::ledger::Owner;
 use oubliette_core::report::{Progress, RunOutcome, RunReport};
 use tokio::sync::watch;
 
 use super::retention_policy::Seen;
-use super::runs::{Stage, Ticket};
-use super::{Context, Name};
+use super::runs::Ticket;
+use super::{Context, Name, record};
 use crate::inputs::cluster::{Cluster, DatabaseInput};
 use crate::inputs::secrets::GatherFault;
 use crate::metrics::Kind;
@@ -55,11 +57,23 @@ pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
         kind,
     };
     let cluster = context.cluster.clone();
-    context
-        .runs
-        .start(ticket, move |progress, stop| async move {
+    let policy = seen.name.clone();
+    let database = Name::new(input.namespace.clone(), mandate.database.clone());
+    let heir = {
+        let (context, uid) = (context.clone(), input.uid.clone());
+        async move |outcome| after_its_policy(&policy, &database, &uid, outcome, &context).await
+    };
+    context.runs.start(
+        ticket,
+        move |progress, stop| async move {
             Box::pin(carry_out(order, &input, &cluster, &progress, stop)).await
-        });
+        },
+        heir,
+    );
+    // It may have gone since it was looked at, and nobody would take the outcome.
+    if !context.scopes.has_policy(&seen.name, &seen.uid) {
+        context.runs.orphan(&seen.uid);
+    }
 }
 
 async fn carry_out(
@@ -119,11 +133,8 @@ async fn gather(order: Order, input: &DatabaseInput, cluster: &Cluster) -> Resul
 }
 
 /// What follows from the end of a job beside the status.
-pub(super) fn after_the_end(seen: &Seen, context: &Context) {
-    let Some((_, Stage::Finished(outcome))) = &seen.job else {
-        return;
-    };
-    match &**outcome {
+pub(super) fn after_the_end(seen: &Seen, outcome: &JobOutcome, context: &Context) {
+    match outcome {
         JobOutcome::Ran { run, .. } => count_run(&seen.name, run, context),
         JobOutcome::Refused { refusals, .. } => {
             for refusal in refusals {
@@ -147,17 +158,46 @@ pub(super) fn after_the_end(seen: &Seen, context: &Context) {
                     | Reason::LedgerOwned
                     | Reason::LedgerNewer
                     | Reason::LedgerRewound
-            ) && let Some(input) = &database.input
+            ) && let (Some(input), Ok(mandate)) = (&database.input, seen.mandate.as_ref())
             {
-                context.memory.set_checked(&database.uid, None);
-                if let Ok(mandate) = seen.mandate.as_ref() {
-                    let name = Name::new(input.namespace.clone(), mandate.database.clone());
-                    context.scopes.nudge_database(&name);
-                }
+                let name = Name::new(input.namespace.clone(), mandate.database.clone());
+                context.look_again_at(&database.uid, &name);
             }
         }
         JobOutcome::Planned(_) | JobOutcome::NeverBegun | JobOutcome::Stopped(_) => {}
     }
+}
+
+/// What follows from the end of a job whose policy is gone. Its database tells it, if that is still
+/// there.
+async fn after_its_policy(
+    policy: &Name,
+    database: &Name,
+    uid: &str,
+    outcome: JobOutcome,
+    context: &Context,
+) {
+    let object = context.scopes.database(database);
+    let object = object.filter(|object| object.uid().as_deref() == Some(uid));
+    match (outcome, object) {
+        (JobOutcome::Ran { run, .. }, object) => {
+            let event = ended_without_policy(policy, &run, context);
+            if let Some(object) = object {
+                record::events(context, &context.kinds.database, &object, vec![event]).await;
+            }
+        }
+        // A run of it may be open: whoever looked meanwhile has left it to this job.
+        (_, Some(_)) => context.look_again_at(uid, database),
+        (_, None) => {}
+    }
+}
+
+/// Counts and logs the end of a run whose policy is gone. Returns what its database is to tell.
+pub(super) fn ended_without_policy(policy: &Name, run: &RunReport, context: &Context) -> Event {
+    count_run(policy, run, context);
+    let event = ended(&policy.to_string(), run);
+    tracing::info!(%policy, reason = %event.reason, note = event.note, "a run of a deleted policy has ended");
+    event
 }
 
 fn count_run(name: &Name, run: &RunReport, context: &Context) {
@@ -173,7 +213,8 @@ fn count_run(name: &Name, run: &RunReport, context: &Context) {
         metrics.rows_changed(namespace, name, count.effect, rows);
     }
     match run.outcome {
-        RunOutcome::Completed => metrics.last_success(namespace, name, run.finished_at),
+        // The status tells when that was; of a policy that is gone nobody waits for the next one.
+        RunOutcome::Completed => {}
         RunOutcome::Stopped(reason) | RunOutcome::Failed(reason) => {
             metrics.failed(Kind::RetentionPolicy, reason);
         }

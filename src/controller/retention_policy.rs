@@ -125,8 +125,9 @@ async fn act(
         Action::Nothing => {}
         Action::Stop(why) => context.runs.stop(&seen.uid, why),
         Action::Forget => {
-            after_the_end(&seen, context);
-            context.runs.forget(&seen.uid);
+            if let Some(outcome) = context.runs.take(&seen.uid) {
+                after_the_end(&seen, &outcome, context);
+            }
         }
         Action::Start(kind) => start(&seen, kind, context),
     }

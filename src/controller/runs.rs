@@ -2,13 +2,15 @@
 //! for a database would hold up all others, and a panic in it would end them.
 //!
 //! Owns who is told to stop and why, what became of a finished job until its outcome stands in the
-//! status, and the nudges that bring the controller to look. It must not decide what to start.
+//! status or is told elsewhere, and the nudges that bring the controller to look. It must not decide
+//! what to start.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
@@ -50,14 +52,18 @@ pub(crate) enum Stage {
     Finished(Box<JobOutcome>),
 }
 
+/// Tells an outcome that no status will.
+type Heir = Box<dyn FnOnce(JobOutcome) -> BoxFuture<'static, ()> + Send>;
+
 struct Entry {
     ticket: Ticket,
     stop: watch::Sender<Option<StopWhy>>,
     progress: watch::Receiver<Progress>,
     outcome: Option<JobOutcome>,
     told_at: Option<Timestamp>,
-    /// The policy is gone: nobody will take the outcome.
+    /// The policy is gone: no status will tell the outcome.
     orphan: bool,
+    heir: Heir,
 }
 
 /// The register. Cheap to clone; all clones are one.
@@ -86,11 +92,13 @@ impl Runs {
     }
 
     /// Starts a job unless its policy has one. The work gets where to tell its progress, and where
-    /// it hears that it must stop.
-    pub(crate) fn start<W, F>(&self, ticket: Ticket, work: W) -> bool
+    /// it hears that it must stop. The heir gets the outcome if the policy is gone by then.
+    pub(crate) fn start<W, F, H, T>(&self, ticket: Ticket, work: W, heir: H) -> bool
     where
         W: FnOnce(watch::Sender<Progress>, watch::Receiver<Option<StopWhy>>) -> F + Send + 'static,
         F: Future<Output = JobOutcome> + Send + 'static,
+        H: FnOnce(JobOutcome) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
     {
         let mut entries = self.lock();
         if self.closing.is_cancelled() || entries.contains_key(&ticket.uid) {
@@ -113,6 +121,7 @@ impl Runs {
             outcome: None,
             told_at: None,
             orphan: false,
+            heir: Box::new(move |outcome| Box::pin(heir(outcome))),
         };
         entries.insert(uid.clone(), entry);
         drop(entries);
@@ -211,32 +220,47 @@ impl Runs {
         }
     }
 
-    /// Forgets a finished job: its outcome stands in the status, or there is no status any more.
-    pub(crate) fn forget(&self, uid: &str) {
+    /// Takes a finished job's outcome, which stands in the status now. Whoever takes it counts it:
+    /// nobody else will have it.
+    pub(crate) fn take(&self, uid: &str) -> Option<JobOutcome> {
         let mut entries = self.lock();
-        if entries
-            .get(uid)
-            .is_some_and(|entry| entry.outcome.is_some())
-        {
-            entries.remove(uid);
+        let finished = entries.get(uid)?.outcome.is_some();
+        if finished {
+            entries.remove(uid)?.outcome
+        } else {
+            None
         }
     }
 
     fn ended(&self, uid: &str, outcome: JobOutcome) {
         let mut entries = self.lock();
-        if entries.get(uid).is_some_and(|entry| entry.orphan) {
-            entries.remove(uid);
-        } else if let Some(entry) = entries.get_mut(uid) {
+        if let Some(entry) = entries.get_mut(uid) {
             entry.outcome = Some(outcome);
+            if entry.orphan {
+                self.bequeath(&mut entries, uid);
+            }
         }
     }
 
-    /// The policy is gone: its job is stopped, and forgotten at its end.
+    /// The policy is gone: its job is stopped, and its outcome told by its heir.
     pub(crate) fn orphan(&self, uid: &str) {
-        self.forget(uid);
-        if let Some(entry) = self.lock().get_mut(uid) {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get_mut(uid) {
             entry.orphan = true;
             entry.stop(StopWhy::Deleted);
+            if entry.outcome.is_some() {
+                self.bequeath(&mut entries, uid);
+            }
+        }
+    }
+
+    fn bequeath(&self, entries: &mut BTreeMap<String, Entry>, uid: &str) {
+        let Some(Entry { outcome, heir, .. }) = entries.remove(uid) else {
+            return;
+        };
+        if let Some(outcome) = outcome {
+            // Whoever waits until all jobs have ended waits until this is told.
+            self.tasks.spawn(heir(outcome));
         }
     }
 
@@ -320,6 +344,15 @@ mod tests {
         JobOutcome::Stopped(told_to_stop(&mut stop).await)
     }
 
+    async fn unheard(_: JobOutcome) {
+        unreachable!("its policy is there");
+    }
+
+    /// Starts a plan that goes on until it is stopped.
+    fn start(runs: &Runs, uid: &str) -> bool {
+        runs.start(ticket(uid), |_, stop| until_stopped(stop), unheard)
+    }
+
     fn stopped(runs: &Runs, uid: &str) -> Option<StopWhy> {
         match runs.stage(uid)?.1 {
             Stage::Finished(outcome) => match *outcome {
@@ -333,20 +366,81 @@ mod tests {
     #[tokio::test]
     async fn a_policy_has_one_job_until_its_outcome_was_told() {
         let (runs, mut nudged) = Runs::new(2);
-        assert!(runs.start(ticket("a"), |_, stop| until_stopped(stop)));
-        assert!(!runs.start(ticket("a"), |_, stop| until_stopped(stop)));
+        assert!(start(&runs, "a"));
+        assert!(!start(&runs, "a"));
         runs.stop("a", StopWhy::Suspended);
         assert_eq!(nudged.recv().await, Some(Name::new("crm", "a")));
         assert_eq!(stopped(&runs, "a"), Some(StopWhy::Suspended));
-        assert!(!runs.start(ticket("a"), |_, stop| until_stopped(stop)));
-        runs.forget("a");
-        assert!(runs.start(ticket("a"), |_, stop| until_stopped(stop)));
+        assert!(!start(&runs, "a"));
+        assert!(runs.take("a").is_some());
+        assert!(start(&runs, "a"));
+    }
+
+    /// Both orders: it ends after its policy has gone, or before, with nobody having told it.
+    #[tokio::test]
+    async fn the_outcome_of_a_job_whose_policy_is_gone_is_told_once_and_leaves_nothing() {
+        for ended_before in [false, true] {
+            let (runs, mut nudged) = Runs::new(1);
+            let (tell, mut told) = mpsc::unbounded_channel();
+            let (free, freed) = tokio::sync::oneshot::channel::<()>();
+            runs.start(
+                ticket("a"),
+                |_, stop| async move {
+                    let _ = freed.await;
+                    until_stopped(stop).await
+                },
+                async move |outcome| tell.send(outcome).unwrap(),
+            );
+            if ended_before {
+                runs.stop("a", StopWhy::Suspended);
+                free.send(()).unwrap();
+                nudged.recv().await;
+                runs.orphan("a");
+            } else {
+                runs.orphan("a");
+                assert!(runs.stage("a").is_some(), "it lives until its end");
+                free.send(()).unwrap();
+            }
+            let wanted = if ended_before {
+                StopWhy::Suspended
+            } else {
+                StopWhy::Deleted
+            };
+            let outcome = told.recv().await;
+            assert!(
+                matches!(outcome, Some(JobOutcome::Stopped(why)) if why == wanted),
+                "{outcome:?}"
+            );
+            assert!(runs.stage("a").is_none() && runs.take("a").is_none());
+            assert!(told.recv().await.is_none(), "told twice");
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_waits_until_the_outcome_of_an_orphan_is_told() {
+        let (runs, _nudged) = Runs::new(1);
+        let (tell, mut told) = mpsc::unbounded_channel();
+        runs.start(
+            ticket("a"),
+            |_, stop| until_stopped(stop),
+            async move |_| {
+                tokio::task::yield_now().await;
+                tell.send(()).unwrap();
+            },
+        );
+        runs.orphan("a");
+        runs.close(StopWhy::Shutdown).await;
+        assert_eq!(told.try_recv(), Ok(()));
     }
 
     #[tokio::test]
     async fn a_panic_ends_one_job_and_says_nothing_of_its_message() {
         let (runs, mut nudged) = Runs::new(2);
-        runs.start(ticket("a"), |_, _| async { panic!("ada@example.org") });
+        runs.start(
+            ticket("a"),
+            |_, _| async { panic!("ada@example.org") },
+            unheard,
+        );
         nudged.recv().await;
         let (_, stage) = runs.stage("a").unwrap();
         let shown = format!("{stage:?}");
@@ -361,11 +455,15 @@ mod tests {
         let (runs, mut nudged) = Runs::new(1);
         // Holds the only slot, so that the other one stays where it is.
         let (free, freed) = tokio::sync::oneshot::channel::<()>();
-        runs.start(ticket("slot"), |_, stop| async move {
-            let _ = freed.await;
-            let why = *stop.borrow();
-            JobOutcome::Stopped(why.unwrap())
-        });
+        runs.start(
+            ticket("slot"),
+            |_, stop| async move {
+                let _ = freed.await;
+                let why = *stop.borrow();
+                JobOutcome::Stopped(why.unwrap())
+            },
+            unheard,
+        );
         runs.stop("slot", StopWhy::Suspended);
         runs.stop("slot", StopWhy::Deleted);
         runs.stop("slot", StopWhy::Shutdown);
@@ -382,7 +480,7 @@ mod tests {
             kind: JobKind::GiveUp { id: "a/1".into() },
             ..ticket("a")
         };
-        runs.start(give_up, |_, stop| until_stopped(stop));
+        runs.start(give_up, |_, stop| until_stopped(stop), unheard);
         for why in [
             StopWhy::Suspended,
             StopWhy::SpecInvalid,
@@ -400,11 +498,13 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_waits_for_a_slot_can_be_stopped() {
         let (runs, mut nudged) = Runs::new(1);
-        runs.start(ticket("a"), |_, stop| until_stopped(stop));
+        start(&runs, "a");
         tokio::task::yield_now().await;
-        runs.start(ticket("b"), |_, _| async {
-            unreachable!("no slot is free")
-        });
+        runs.start(
+            ticket("b"),
+            |_, _| async { unreachable!("no slot is free") },
+            unheard,
+        );
         runs.stop("b", StopWhy::Deleted);
         assert_eq!(nudged.recv().await, Some(Name::new("crm", "b")));
         assert_eq!(stopped(&runs, "b"), Some(StopWhy::Deleted));
@@ -414,11 +514,11 @@ mod tests {
     async fn closing_stops_all_waits_for_them_and_starts_none() {
         let (runs, _nudged) = Runs::new(8);
         for uid in ["a", "b"] {
-            runs.start(ticket(uid), |_, stop| until_stopped(stop));
+            start(&runs, uid);
         }
         runs.close(StopWhy::LeaseLost).await;
         assert_eq!(stopped(&runs, "a"), Some(StopWhy::LeaseLost));
         assert_eq!(stopped(&runs, "b"), Some(StopWhy::LeaseLost));
-        assert!(!runs.start(ticket("c"), |_, stop| until_stopped(stop)));
+        assert!(!start(&runs, "c"));
     }
 }

@@ -116,6 +116,14 @@ impl Scopes {
         self.scopes.iter().flat_map(|scope| scope.policies.state())
     }
 
+    /// Whether there is a policy of that name and UID.
+    pub(super) fn has_policy(&self, name: &Name, uid: &str) -> bool {
+        let reference = object_ref(name, &self.kinds.policy);
+        self.scope(&name.namespace)
+            .and_then(|scope| scope.policies.get(&reference))
+            .is_some_and(|policy| policy.uid().as_deref() == Some(uid))
+    }
+
     /// The database of that name.
     pub(super) fn database(&self, name: &Name) -> Option<Arc<DynamicObject>> {
         let reference = object_ref(name, &self.kinds.database);
@@ -308,10 +316,10 @@ fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
             nudge_neighbours(policy, context);
             // Its database's ledger may have an open run, which nobody goes on with.
             if let Some(database) = database_of(policy) {
-                if let Some(uid) = context.scopes.database(&database).and_then(|d| d.uid()) {
-                    context.memory.set_checked(&uid, None);
+                let known = context.scopes.database(&database);
+                if let Some(uid) = known.and_then(|database| database.uid()) {
+                    context.look_again_at(&uid, &database);
                 }
-                context.scopes.nudge_database(&database);
             }
         }
         watcher::Event::Init => {}

@@ -11,12 +11,14 @@ use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
 use oubliette_core::decide::target_database::{
-    Decision, Found, Ledger, Observed, Wanted, accepted, decide, ended, orphaned,
+    Decision, Found, Ledger, Observed, Wanted, accepted, decide, orphaned,
 };
 use oubliette_core::decide::{Event, Meta, Verdict};
-use oubliette_core::ledger::{ACCEPT, Owner};
+use oubliette_core::ledger::{ACCEPT, Owner, RunRow};
+use oubliette_core::report::RunReport;
 use oubliette_core::target::Target;
 
+use super::jobs::ended_without_policy;
 use super::record::{self, RecordFault};
 use super::{Context, Error, Name};
 use crate::database::Database;
@@ -272,26 +274,29 @@ async fn end_orphans(
     if orphans.is_empty() || target.suspend {
         return Vec::new();
     }
+    let mut told = Vec::new();
     let ending = async {
         let (database, owner) = connect(&input(object, target), context)
             .await
             .map_err(|fault| fault.to_string())?;
-        end_runs(&database, &target.ledger, &owner, &orphans)
+        let tell = |row: &RunRow, run: &RunReport| {
+            let (namespace, name) = row.policy.split_once('/').unwrap_or_default();
+            let policy = Name::new(namespace, name);
+            told.push(ended_without_policy(&policy, run, context));
+        };
+        end_runs(&database, &target.ledger, &owner, &orphans, tell)
             .await
             .map_err(|fault| fault.to_string())
     };
     let outcome = tokio::time::timeout(LOOK, ending)
         .await
         .unwrap_or_else(|_| Err("no answer in time".to_owned()));
-    match outcome {
-        Ok(runs) => runs.iter().map(ended).collect(),
-        Err(error) => {
-            let name = Name::of(object);
-            tracing::warn!(%name, error, runs = orphans.len(),
-                "open runs whose policies are gone could not be ended; it is tried again");
-            Vec::new()
-        }
+    if let Err(error) = outcome {
+        let name = Name::of(object);
+        tracing::warn!(%name, error, runs = orphans.len(),
+            "open runs whose policies are gone could not be ended; it is tried again");
     }
+    told
 }
 
 /// Connects and finds out what answers.

@@ -66,28 +66,29 @@ async fn attempt(job: &Job, id: &str) -> Result<JobOutcome, JobOutcome> {
 
 const ABANDONED: RunOutcome = RunOutcome::Stopped(Reason::Abandoned);
 
-/// Ends these runs, whose policies are gone. One that another worker has ended meanwhile is left out.
+/// Ends these runs, whose policies are gone, and tells each as it is ended: what stops this in its
+/// middle does not undo it. One that another worker has ended meanwhile is left out.
 pub async fn end_runs(
     database: &Database,
     place: &Ident,
     owner: &Owner,
     runs: &[RunRow],
-) -> Result<Vec<RunReport>, LedgerFault> {
+    mut told: impl FnMut(&RunRow, &RunReport),
+) -> Result<(), LedgerFault> {
     let ledger = Ledger {
         engine: database.engine(),
         place: place.clone(),
     };
-    let mut ended = Vec::new();
     if let Some(store) = opened(database, ledger, owner).await? {
         for row in runs {
             match give_up(&store, row, "abandoned", ABANDONED).await {
-                Ok(run) => ended.push(run),
+                Ok(run) => told(row, &run),
                 Err(LedgerFault::TakenOver) => {}
                 Err(fault) => return Err(fault),
             }
         }
     }
-    Ok(ended)
+    Ok(())
 }
 
 /// The ledger, unless there is none: who gives up must not create one.

@@ -283,9 +283,10 @@ pub fn orphaned(
 }
 
 /// Tells that a run was ended whose policy is gone.
-pub fn ended(run: &RunReport) -> Event {
+pub fn ended(policy: &str, run: &RunReport) -> Event {
     let verdict = say::ended(run);
-    Event::new(true, verdict.reason, "Check", &verdict.message)
+    let note = format!("the policy {policy} is gone: {}", verdict.message);
+    Event::new(verdict.reason.is_failure(), verdict.reason, "Check", &note)
 }
 
 /// Tells that a person accepted a ledger that is behind.
