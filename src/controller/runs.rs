@@ -26,6 +26,10 @@ use crate::telemetry::contained;
 /// How often progress brings the controller to look.
 const PROGRESS_EVERY: Duration = Duration::from_secs(3);
 
+/// How long a job may take to end by itself once the process is to end. A batch has its own limit
+/// before that, but the ledger waits longer for its locks than the process is given.
+const LAST: Duration = Duration::from_secs(8);
+
 /// What the register knows of a policy's job.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
@@ -74,6 +78,8 @@ pub(crate) struct Runs {
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
     closing: CancellationToken,
+    /// Cuts off what has not ended in time.
+    cut: CancellationToken,
 }
 
 impl Runs {
@@ -87,6 +93,7 @@ impl Runs {
             slots: Arc::new(Semaphore::new(at_once.max(1))),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            cut: CancellationToken::new(),
         };
         (runs, incoming)
     }
@@ -128,7 +135,7 @@ impl Runs {
 
         let runs = self.clone();
         let telling = self.tell(policy.clone(), progress);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let slots = runs.slots.clone();
             let job = async move {
                 let mut waiting = stopped.clone();
@@ -260,7 +267,7 @@ impl Runs {
         };
         if let Some(outcome) = outcome {
             // Whoever waits until all jobs have ended waits until this is told.
-            self.tasks.spawn(heir(outcome));
+            self.spawn(heir(outcome));
         }
     }
 
@@ -277,12 +284,28 @@ impl Runs {
         }
     }
 
-    /// Stops every job and waits until all have ended. None is started any more.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move {
+            cut.run_until_cancelled_owned(work).await;
+        });
+    }
+
+    /// Stops every job and waits until all have ended. None is started any more. One that does not
+    /// end is cut off, as a kill would do it: what it has not committed is rolled back, and its run
+    /// is resumed.
     pub(crate) async fn close(&self, why: StopWhy) {
         self.closing.cancel();
         self.stop_where(|_| Some(why));
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(LAST, self.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                jobs = self.tasks.len(),
+                "some jobs do not end by themselves"
+            );
+            self.cut.cancel();
+            self.tasks.wait().await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -508,6 +531,29 @@ mod tests {
         runs.stop("b", StopWhy::Deleted);
         assert_eq!(nudged.recv().await, Some(Name::new("crm", "b")));
         assert_eq!(stopped(&runs, "b"), Some(StopWhy::Deleted));
+    }
+
+    /// Whatever it was told before: it may wait long for a lock of the ledger to end its run.
+    #[tokio::test(start_paused = true)]
+    async fn closing_cuts_off_what_does_not_end_by_itself() {
+        for before in [None, Some(StopWhy::Suspended), Some(StopWhy::Deleted)] {
+            let (runs, _nudged) = Runs::new(1);
+            let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+            runs.start(
+                ticket("a"),
+                |_, _| async move {
+                    let _held = held;
+                    std::future::pending().await
+                },
+                unheard,
+            );
+            tokio::task::yield_now().await;
+            if let Some(why) = before {
+                runs.stop("a", why);
+            }
+            runs.close(StopWhy::Shutdown).await;
+            assert!(dropped.await.is_err(), "it is still there");
+        }
     }
 
     #[tokio::test]

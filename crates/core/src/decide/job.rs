@@ -29,7 +29,7 @@ impl JobKind {
     pub fn heeds(&self, why: StopWhy) -> bool {
         match self {
             Self::Plan | Self::Run { .. } => true,
-            Self::GiveUp { .. } => matches!(why, StopWhy::Shutdown | StopWhy::LeaseLost),
+            Self::GiveUp { .. } => why.ends_the_process(),
         }
     }
 }
@@ -53,6 +53,14 @@ pub enum StopWhy {
 }
 
 impl StopWhy {
+    /// Whether nothing may go on in this process.
+    pub fn ends_the_process(self) -> bool {
+        match self {
+            Self::Shutdown | Self::LeaseLost => true,
+            Self::Suspended | Self::SpecInvalid | Self::SpecChanged | Self::Deleted => false,
+        }
+    }
+
     /// Whether the run is ended in the ledger rather than left open.
     pub fn abandons(self) -> bool {
         match self {
