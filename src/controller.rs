@@ -121,7 +121,7 @@ struct Context {
 impl Context {
     /// Has a database looked at as soon as possible, whatever is known of it.
     fn look_again_at(&self, uid: &str, database: &Name) {
-        self.memory.set_checked(uid, None);
+        self.memory.look_again(uid);
         self.scopes.nudge_database(database);
     }
 }

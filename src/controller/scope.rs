@@ -402,7 +402,7 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
         context.memory.forget(&uid);
     }
     if context.memory.saw_acceptance(database) {
-        context.memory.set_checked(&uid, None);
+        context.memory.look_again(&uid);
     }
     let changed = context.memory.saw_standing(database);
     let name = Name::of(database);

@@ -30,8 +30,8 @@ pub struct Observed<'a> {
     pub spec: Result<Wanted<'a>, &'a [FieldError]>,
     /// The status as stored.
     pub status: &'a TargetDatabaseStatus,
-    /// What a look at the database found just now.
-    pub check: Option<&'a Result<Found, Verdict>>,
+    /// What a look at the database found just now. One for another generation vouches for nothing.
+    pub check: Option<&'a Check>,
     /// When this process last looked, for which generation.
     pub checked: Option<(Timestamp, i64)>,
     /// What is remembered of failures.
@@ -49,6 +49,15 @@ pub struct Wanted<'a> {
     pub suspended: bool,
     /// Where it is, for people (`crm-rw.crm.svc:5432/crm`).
     pub address: &'a str,
+}
+
+/// A look at the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The generation of the spec by which it was looked at.
+    pub generation: i64,
+    /// What it found, or why it found nothing.
+    pub found: Result<Found, Verdict>,
 }
 
 /// What a look at the database found.
@@ -106,10 +115,11 @@ pub fn decide(o: &Observed<'_>) -> Decision {
     let mut status = o.status.clone();
     let mut failures = o.failures;
     let mut check = false;
-    let verdict = match (&o.spec, o.check) {
+    let looked = o.check.filter(|c| c.generation == o.meta.generation);
+    let verdict = match (&o.spec, looked) {
         (Err(faults), _) => of_faults(faults),
-        (Ok(wanted), Some(check)) => {
-            let verdict = told(&mut status, *wanted, check, o.now);
+        (Ok(wanted), Some(looked)) => {
+            let verdict = told(&mut status, *wanted, &looked.found, o.now);
             failures = if verdict.reason.is_failure() {
                 failures.and_one(verdict.reason, o.jitter, o.now)
             } else {
@@ -375,7 +385,16 @@ mod tests {
             }
         }
 
-        fn decide(&self, check: Option<&Result<Found, Verdict>>) -> Decision {
+        fn decide(&self, found: Option<&Result<Found, Verdict>>) -> Decision {
+            self.decide_with(found, self.generation)
+        }
+
+        /// With a look at the database by the spec of that generation.
+        fn decide_with(&self, found: Option<&Result<Found, Verdict>>, generation: i64) -> Decision {
+            let check = found.map(|found| Check {
+                generation,
+                found: found.clone(),
+            });
             decide(&Observed {
                 meta: Meta {
                     uid: "u",
@@ -389,7 +408,7 @@ mod tests {
                     address: "crm-rw:5432/crm",
                 }),
                 status: &self.status,
-                check,
+                check: check.as_ref(),
                 checked: self.checked,
                 failures: self.failures,
                 jitter: 0.0,
@@ -464,6 +483,26 @@ mod tests {
             (ready.status.as_str(), ready.reason.as_str()),
             ("Unknown", "Pending")
         );
+    }
+
+    #[test]
+    fn a_look_by_an_older_spec_vouches_for_nothing() {
+        for old in [
+            Ok(found()),
+            Err(Verdict::new(Reason::Unreachable, "no answer")),
+        ] {
+            let mut world = World::new();
+            world.check(&Ok(found()));
+            world.generation = 2;
+            let decision = world.decide_with(Some(&old), 1);
+            assert!(decision.check);
+            assert_eq!(decision.events, []);
+            assert_eq!(decision.failures, Failures::default());
+            world.status = decision.status;
+            assert_eq!(world.ready(), ("Unknown", "Pending"));
+            world.check(&Ok(found()));
+            assert_eq!(world.ready(), ("True", "Connected"));
+        }
     }
 
     #[test]
