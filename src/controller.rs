@@ -124,6 +124,19 @@ impl Context {
         self.memory.look_again(uid);
         self.scopes.nudge_database(database);
     }
+
+    /// Lets go of what is held of a database that is gone, its credentials first of all.
+    fn forget_database(&self, uid: &str) {
+        self.cluster.forget(uid);
+        self.memory.forget(uid);
+    }
+
+    /// The same, after work that may have connected again while the database went.
+    fn forget_database_if_gone(&self, database: &Name, uid: &str) {
+        if !self.scopes.has_database(database, uid) {
+            self.forget_database(uid);
+        }
+    }
 }
 
 /// Why a reconcile came to no end. It is tried again.

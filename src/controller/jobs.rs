@@ -56,20 +56,22 @@ pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
         database: seen.database.uid.clone(),
         kind,
     };
-    let cluster = context.cluster.clone();
     let policy = seen.name.clone();
     let database = Name::new(input.namespace.clone(), mandate.database.clone());
+    let work = {
+        let (context, database) = (context.clone(), database.clone());
+        move |progress, stop| async move {
+            let cluster = &context.cluster;
+            let outcome = Box::pin(carry_out(order, &input, cluster, &progress, stop)).await;
+            context.forget_database_if_gone(&database, &input.uid);
+            outcome
+        }
+    };
     let heir = {
-        let (context, uid) = (context.clone(), input.uid.clone());
+        let (context, uid) = (context.clone(), seen.database.uid.clone());
         async move |outcome| after_its_policy(&policy, &database, &uid, outcome, &context).await
     };
-    context.runs.start(
-        ticket,
-        move |progress, stop| async move {
-            Box::pin(carry_out(order, &input, &cluster, &progress, stop)).await
-        },
-        heir,
-    );
+    context.runs.start(ticket, work, heir);
     // It may have gone since it was looked at, and nobody would take the outcome.
     if !context.scopes.has_policy(&seen.name, &seen.uid) {
         context.runs.orphan(&seen.uid);

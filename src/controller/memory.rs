@@ -185,6 +185,12 @@ impl Memory {
     pub(super) fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }
+
+    /// Forgets the databases that do not exist any more.
+    pub(super) fn forget_databases_unless(&self, exists: impl Fn(&str) -> bool) {
+        let mut entries = self.lock();
+        entries.retain(|uid, entry| entry.standing.is_none() || exists(uid));
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +220,18 @@ mod tests {
         assert_eq!(memory.checked("a"), None);
         memory.looked("a", memory.asked("a"), at);
         assert_eq!(memory.checked("a"), Some(at));
+    }
+
+    #[test]
+    fn databases_that_nobody_has_seen_go_are_forgotten_and_policies_stay() {
+        let memory = seen("policy");
+        for uid in ["here", "gone"] {
+            let object = json!({"metadata": {"uid": uid, "generation": 1}});
+            memory.saw_standing(&serde_json::from_value(object).unwrap());
+        }
+        memory.forget_databases_unless(|uid| uid == "here");
+        let known: Vec<String> = memory.lock().keys().cloned().collect();
+        assert_eq!(known, ["here", "policy"]);
     }
 
     #[test]

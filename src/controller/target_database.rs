@@ -53,6 +53,19 @@ pub(super) async fn reconcile(
         () = context.scopes.wait_until_known() => {}
         () = context.stop.cancelled() => return Ok(Requeue::await_change()),
     }
+    let done = look_and_tell(object, &api, context).await;
+    context.forget_database_if_gone(&name, &uid);
+    done
+}
+
+async fn look_and_tell(
+    object: Arc<DynamicObject>,
+    api: &Api<DynamicObject>,
+    context: &Context,
+) -> Result<Requeue, Error> {
+    let name = Name::of(&object);
+    let uid = object.uid().unwrap_or_default();
+    let kind = &context.kinds.database;
     let mut object = object;
     let mut check = None;
     let mut looked = None;
@@ -66,7 +79,7 @@ pub(super) async fn reconcile(
         {
             // Who waits for the first look should read that it is under way.
             if decision.status != status {
-                match record::status(&api, kind, &object, &decision.status).await {
+                match record::status(api, kind, &object, &decision.status).await {
                     Ok(()) | Err(RecordFault::Stale) => {}
                     Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
                     Err(fault) => return Err(fault.into()),
@@ -80,7 +93,7 @@ pub(super) async fn reconcile(
             let generation = object.metadata.generation.unwrap_or_default();
             looked = Some((asked, (Timestamp::now(), generation)));
             check = Some(Check { generation, found });
-            object = match record::read_again(&api, &name.name).await {
+            object = match record::read_again(api, &name.name).await {
                 Ok(current) => Arc::new(current),
                 Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
                 Err(fault) => return Err(fault.into()),
@@ -88,10 +101,10 @@ pub(super) async fn reconcile(
             continue;
         }
         if decision.status != status {
-            match record::status(&api, kind, &object, &decision.status).await {
+            match record::status(api, kind, &object, &decision.status).await {
                 Ok(()) => {}
                 Err(RecordFault::Stale) => {
-                    object = match record::read_again(&api, &name.name).await {
+                    object = match record::read_again(api, &name.name).await {
                         Ok(current) => Arc::new(current),
                         Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
                         Err(fault) => return Err(fault.into()),

@@ -41,6 +41,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         ("a_deleted_namespace_abandons_its_run", deleted_namespace),
         ("another_spec_abandons_a_run", another_spec),
+        ("a_deleted_database_leaves_no_connection", deleted_database),
         (
             "policies_of_two_namespaces_conflict",
             conflict_across_namespaces,
@@ -294,6 +295,33 @@ fn deleted_policy(world: &World, server: Server) -> Result<()> {
         left(world, &stage)? > 0,
         "the run was over before the policy was deleted"
     );
+    stage.namespace.finish()
+}
+
+fn deleted_database(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "deleted_database")?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    let connected = || {
+        world.block_on(stage.database.admin.number(
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'oubliette'",
+        ))
+    };
+    ensure!(connected()? > 0, "the case means to see connections kept");
+    stage
+        .namespace
+        .delete(API_VERSION, "TargetDatabase", TARGET)?;
+    wait_for("no connection is left", PATIENCE, || {
+        Ok(match connected()? {
+            0 => Ok(()),
+            left => Err(left.to_string()),
+        })
+    })?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "DatabaseNotFound")?;
     stage.namespace.finish()
 }
 
