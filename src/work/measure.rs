@@ -197,7 +197,7 @@ mod tests {
             for (gentle, rest) in [(true, read), (false, Duration::ZERO)] {
                 let mut windows = Windows::new(gentle);
                 let began = tokio::time::Instant::now();
-                windows.took(Some(Key(Vec::new())), read).await;
+                windows.took(Some(Vec::new()), read).await;
                 // Nothing comes after the last window.
                 windows.took(None, read).await;
                 let rested = began.elapsed();
