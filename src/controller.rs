@@ -230,8 +230,19 @@ async fn reconcile(
     contained(work).await?
 }
 
-fn after_error(kind: Kind, object: &DynamicObject, error: &Error) -> Action {
+impl Error {
+    /// The reason under which it is counted.
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Record(record::RecordFault::Silent) => Reason::Unreachable,
+            Self::Record(_) | Self::Panicked(_) => Reason::InternalError,
+        }
+    }
+}
+
+fn after_error(kind: Kind, object: &DynamicObject, error: &Error, context: &Context) -> Action {
     let name = Name::of(object);
+    context.metrics.failed(kind, error.reason());
     tracing::warn!(%name, ?kind, %error, "failed to reconcile; it is tried again");
     let jitter: f64 = rand::random();
     Action::requeue(AFTER_ERROR.mul_f64(1.0 + jitter))

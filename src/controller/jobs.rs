@@ -9,7 +9,7 @@ use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::target_database::ended;
 use oubliette_core::decide::{Event, whole_second};
 use oubliette_core::ledger::Owner;
-use oubliette_core::report::{Progress, RunOutcome, RunReport};
+use oubliette_core::report::{Progress, RunReport};
 use tokio::sync::watch;
 
 use super::retention_policy::Seen;
@@ -17,7 +17,6 @@ use super::runs::Ticket;
 use super::{Context, Name, record};
 use crate::inputs::cluster::{Cluster, DatabaseInput};
 use crate::inputs::secrets::GatherFault;
-use crate::metrics::Kind;
 use crate::work;
 use crate::work::job::{Job, Order, PolicyRef};
 
@@ -138,15 +137,7 @@ async fn gather(order: Order, input: &DatabaseInput, cluster: &Cluster) -> Resul
 pub(super) fn after_the_end(seen: &Seen, outcome: &JobOutcome, context: &Context) {
     match outcome {
         JobOutcome::Ran { run, .. } => count_run(&seen.name, run, context),
-        JobOutcome::Refused { refusals, .. } => {
-            for refusal in refusals {
-                context
-                    .metrics
-                    .failed(Kind::RetentionPolicy, refusal.reason);
-            }
-        }
         JobOutcome::Failed { reason, .. } => {
-            context.metrics.failed(Kind::RetentionPolicy, *reason);
             // The database's own condition should say it too, and soon.
             let database = &seen.database;
             if matches!(
@@ -166,7 +157,10 @@ pub(super) fn after_the_end(seen: &Seen, outcome: &JobOutcome, context: &Context
                 context.look_again_at(&database.uid, &name);
             }
         }
-        JobOutcome::Planned(_) | JobOutcome::NeverBegun | JobOutcome::Stopped(_) => {}
+        JobOutcome::Planned(_)
+        | JobOutcome::Refused { .. }
+        | JobOutcome::NeverBegun
+        | JobOutcome::Stopped(_) => {}
     }
 }
 
@@ -213,12 +207,5 @@ fn count_run(name: &Name, run: &RunReport, context: &Context) {
     for count in run.rules.iter().flat_map(|rule| &rule.changed) {
         let rows = u64::try_from(count.rows).unwrap_or_default();
         metrics.rows_changed(namespace, name, count.effect, rows);
-    }
-    match run.outcome {
-        // The status tells when that was; of a policy that is gone nobody waits for the next one.
-        RunOutcome::Completed => {}
-        RunOutcome::Stopped(reason) | RunOutcome::Failed(reason) => {
-            metrics.failed(Kind::RetentionPolicy, reason);
-        }
     }
 }

@@ -28,6 +28,7 @@ use super::runs::{Stage, Ticket};
 use super::scope::database_of;
 use super::{Context, Error, Name};
 use crate::inputs::cluster::DatabaseInput;
+use crate::metrics::Kind;
 
 /// How often a write is tried whose object has changed meanwhile.
 const ATTEMPTS: usize = 4;
@@ -114,9 +115,13 @@ async fn act(
         status,
         events,
         failures,
+        failed,
         requeue_after,
     } = decision;
     context.memory.set_failures(&seen.uid, failures);
+    for reason in failed {
+        context.metrics.failed(Kind::RetentionPolicy, reason);
+    }
     if status.progress.is_some() && status.progress != seen.status.progress {
         context.runs.told(&seen.uid, Timestamp::now());
     }

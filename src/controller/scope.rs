@@ -287,7 +287,7 @@ async fn part(
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(
             move |object, context| reconcile(kind, object, context),
-            move |object, error, _| after_error(kind, &object, error),
+            move |object, error, context| after_error(kind, &object, error, &context),
             context,
         )
         .for_each(async |_| {})

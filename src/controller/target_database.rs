@@ -120,6 +120,9 @@ async fn look_and_tell(
             context.memory.looked(&uid, asked, checked);
         }
         context.memory.set_failures(&uid, decision.failures);
+        if let Some(reason) = decision.failed {
+            context.metrics.failed(Kind::TargetDatabase, reason);
+        }
         let mut events = decision.events;
         events.append(&mut context.memory.take_told(&uid));
         record::events(context, kind, &object, events).await;
@@ -141,9 +144,8 @@ async fn look_and_act(
     {
         found = look_at(object, target, context).await;
     }
-    match &found {
-        Ok(found) => end_orphans(object, target, found, context).await,
-        Err(verdict) => context.metrics.failed(Kind::TargetDatabase, verdict.reason),
+    if let Ok(found) = &found {
+        end_orphans(object, target, found, context).await;
     }
     found
 }

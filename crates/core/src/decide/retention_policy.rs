@@ -38,6 +38,9 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// What to remember of failures.
     pub failures: Failures,
+    /// What failed, each time once: an attempt that has just ended, and what the conditions say now
+    /// and did not say before.
+    pub failed: Vec<Reason>,
     /// When to look again at the latest.
     pub requeue_after: Duration,
 }
@@ -62,6 +65,7 @@ pub fn decide(observed: &Observed<'_>) -> Decision {
         status: observed.status.clone(),
         events: Vec::new(),
         failures: observed.failures,
+        failed: Vec::new(),
         action: Action::Nothing,
     };
     let verdict = deciding.decide();
@@ -73,6 +77,7 @@ struct Deciding<'a, 'b> {
     status: RetentionPolicyStatus,
     events: Vec<Event>,
     failures: Failures,
+    failed: Vec<Reason>,
     action: Action,
 }
 
@@ -85,6 +90,8 @@ impl Deciding<'_, '_> {
             self.failures = end.failures;
             self.events = end.events;
             told = end.verdict;
+            let attempt = told.iter().map(|told| told.reason);
+            self.failed.extend(attempt.filter(|r| r.is_failure()));
         }
         if self.o.meta.deleting {
             self.stop(StopWhy::Deleted);
@@ -381,6 +388,10 @@ impl Deciding<'_, '_> {
             Ok(_) | Err(_) => None,
         };
         self.tell(verdict);
+        let news = self.before().is_none_or(|b| b.reason != verdict.reason);
+        if news && verdict.reason.is_failure() && !self.failed.contains(&verdict.reason) {
+            self.failed.push(verdict.reason);
+        }
         let generation = Some(o.meta.generation);
         self.status.observed_generation = generation;
         // What is already said stays as it stands, so that a repeated look writes nothing.
@@ -397,6 +408,7 @@ impl Deciding<'_, '_> {
             status: self.status,
             events: self.events,
             failures: self.failures,
+            failed: self.failed,
             requeue_after,
         }
     }

@@ -106,6 +106,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// What to remember of failures.
     pub failures: Failures,
+    /// What failed, each time once: a look, or what the conditions say now and did not say before.
+    pub failed: Option<Reason>,
     /// When to look again at the latest.
     pub requeue_after: Duration,
 }
@@ -133,6 +135,10 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         }
     };
     let events = news(&o.status.conditions, &verdict);
+    let ready = o.status.conditions.iter().find(|c| c.type_ == READY);
+    let said = ready.is_some_and(|c| c.reason == verdict.reason.as_str());
+    let counts = verdict.reason.is_failure() && (looked.is_some() || !said);
+    let failed = counts.then_some(verdict.reason);
     let generation = Some(o.meta.generation);
     status.observed_generation = generation;
     condition::summarise(
@@ -152,6 +158,7 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         status,
         events,
         failures,
+        failed,
         requeue_after: requeue_after.min(CHECK_EVERY * 2),
     }
 }
@@ -514,11 +521,13 @@ mod tests {
         assert!(!world.decide(None).check);
         world.now = at(2);
         assert!(world.decide(None).check);
+        assert_eq!(world.decide(None).failed, None);
         let decision = world.check(&down());
         assert_eq!(decision.events, []);
+        assert_eq!(decision.failed, Some(Reason::Unreachable));
         assert_eq!(decision.requeue_after, Duration::from_secs(4));
         world.now = at(6);
-        world.check(&Ok(found()));
+        assert_eq!(world.check(&Ok(found())).failed, None);
         assert_eq!(world.ready(), ("True", "Connected"));
         assert_eq!(world.failures, Failures::default());
     }

@@ -397,6 +397,35 @@ fn deciding_the_same_end_twice_gives_the_same_status() {
 }
 
 #[test]
+fn a_failure_counts_when_it_appears_and_each_time_an_attempt_ends_in_it() {
+    let mut world = World::enforcing();
+    world.conflicts = vec!["overlap".into()];
+    assert_eq!(world.look().failed, [Reason::Conflict]);
+    assert_eq!(world.look().failed, []);
+    world.conflicts.clear();
+    world.faults = vec![fault(Reason::UnknownField)];
+    assert_eq!(world.look().failed, [Reason::UnknownField]);
+    world.faults.clear();
+    world.database = Database::NotFound("there is none".to_owned());
+    assert_eq!(world.look().failed, [Reason::DatabaseNotFound]);
+    world.database = Database::Ready(Engine::Postgres);
+    world.now = at("2026-01-11T02:30:00Z");
+    assert_eq!(world.look().failed, []);
+    world.end(failed(Reason::Unreachable));
+    assert_eq!(world.look().failed, [Reason::Unreachable]);
+    world.now = at("2026-01-11T02:31:00Z");
+    assert_eq!(world.look().failed, []);
+    // Its database has noticed, too: one of them may hide the other.
+    world.database = Database::NotReady("no answer".to_owned());
+    world.end(failed(Reason::Unreachable));
+    assert_eq!(
+        world.look().failed,
+        [Reason::Unreachable, Reason::DatabaseNotReady]
+    );
+    assert_eq!(world.look().failed, []);
+}
+
+#[test]
 fn several_missed_ticks_are_made_up_for_by_one_run() {
     let mut world = World::enforcing();
     world.now = at("2026-01-20T08:00:00Z");
