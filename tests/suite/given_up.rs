@@ -10,7 +10,7 @@ use crate::controller::{
     ROWS, at_rest, begin, ledger_state, left, own_operator, promise_five_years, stage,
     wait_for_ledger_state,
 };
-use crate::scenario::Stage;
+use crate::scenario::{Stage, TARGET};
 use crate::sql::next_number;
 use crate::wait::PATIENCE;
 use crate::world::World;
@@ -84,6 +84,12 @@ pub(crate) fn in_status(object: &Value, gone: i64) -> Result<()> {
     Ok(())
 }
 
+/// An event tells the run as the ledger has it.
+pub(crate) fn told(stage: &Stage<'_>, of: (&str, &str), gone: i64) -> Result<()> {
+    let rows = format!("deleted {gone} rows of ");
+    stage.namespace.wait_event(of, "Abandoned", &[&rows])
+}
+
 /// A policy whose run was stopped in its middle by suspending it.
 fn suspended_in_the_middle<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
     let stage = stage(world, server, case)?;
@@ -106,6 +112,7 @@ fn edited_while_suspended(world: &World, server: Server) -> Result<()> {
     let gone = in_ledger(world, &stage)?;
     wait_for_no_open_run(&stage)?;
     in_status(&at_rest(&stage, "Suspended")?, gone)?;
+    told(&stage, ("RetentionPolicy", &stage.policy), gone)?;
     stage.namespace.finish()
 }
 
@@ -114,7 +121,8 @@ fn deleted_while_suspended(world: &World, server: Server) -> Result<()> {
     stage
         .namespace
         .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
-    in_ledger(world, &stage)?;
+    let gone = in_ledger(world, &stage)?;
+    told(&stage, ("TargetDatabase", TARGET), gone)?;
     stage.namespace.finish()
 }
 
@@ -131,12 +139,13 @@ fn held_by_a_finalizer(world: &World, server: Server) -> Result<()> {
     stage
         .namespace
         .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
-    let told = in_ledger(world, &stage).and_then(|gone| {
+    let ended = in_ledger(world, &stage).and_then(|gone| {
         let object = wait_for_no_open_run(&stage)?;
-        in_status(&object, gone)
+        in_status(&object, gone)?;
+        told(&stage, ("RetentionPolicy", &stage.policy), gone)
     });
     hold(json!([]))?;
-    told?;
+    ended?;
     stage.namespace.finish()
 }
 
