@@ -16,7 +16,7 @@ use crate::world::World;
 pub(crate) fn own_operator_cases() -> Vec<Case> {
     let case = |name: &str, body: fn(&World) -> Result<()>| {
         let needs = Needs::cluster().with(Server::Postgres15);
-        Case::new(&format!("held_up::{name}"), needs, body)
+        Case::new(format!("held_up::{name}"), needs, body)
     };
     vec![
         case(
