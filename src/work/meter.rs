@@ -141,8 +141,8 @@ mod tests {
     fn however_many_batches_there_are_few_counts_are_remembered() {
         let mut added = Added::default();
         for millis in 0..100_000 {
-            added.rows += 1;
             added.rate(Duration::from_millis(millis));
+            added.rows += 1;
         }
         assert!(added.marks.len() < 40, "{}", added.marks.len());
         assert_eq!(added.rate(at(100)), 1_000);
