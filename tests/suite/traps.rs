@@ -86,6 +86,11 @@ pub(crate) fn cases() -> Vec<Case> {
             &all,
             ledger_twice,
         ),
+        on(
+            "a_view_in_the_ledgers_place_is_named",
+            &all,
+            view_in_the_ledgers_place,
+        ),
         on("a_reader_may_plan", &all, reader),
         on(
             "the_printed_grants_are_enough_for_every_form",
@@ -636,6 +641,29 @@ fn rows_of_ledgers(world: &World, server: Server) -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// `CREATE TABLE IF NOT EXISTS` is content with a view, and the ledger was created again for ever.
+fn view_in_the_ledgers_place(world: &World, server: Server) -> Result<()> {
+    let rig = Rig::new(world, server, "ledger_view", T, RULE)?;
+    rig.sql("INSERT INTO t VALUES (1, '2020-01-01')")?;
+    if server.is_postgres() {
+        rig.sql("CREATE SCHEMA oubliette")?;
+    }
+    let view = rig.ledger("run");
+    rig.sql(&format!("CREATE VIEW {view} AS SELECT id FROM t"))?;
+    match rig.outcome("one")? {
+        JobOutcome::Failed {
+            reason: Reason::LedgerUnfit,
+            message,
+            passing: false,
+        } => ensure!(message.contains(&view), "{message}"),
+        other => bail!("{other:?}"),
+    }
+    ensure!(rig.number("SELECT count(*) FROM t")? == 1);
+    rig.sql(&format!("DROP VIEW {view}"))?;
+    ensure!(rig.completed("one")? == [[1]]);
     Ok(())
 }
 
