@@ -46,6 +46,8 @@ pub(super) enum Stop {
     TooMany,
     /// Fewer rows went than were locked, or a count's row was not there.
     Raced,
+    /// The partition is no part of the table any more.
+    Detached,
     /// The engine has changed other rows than those that were counted.
     Unaccounted {
         counted: Witness,
@@ -79,13 +81,17 @@ impl Done {
 
     /// What the engine must have changed, and nothing else.
     fn counted(&self, rule: &RuleDraft) -> Witness {
-        let nodes = rule.nodes.iter().map(|node| &node.depth.effect);
+        let nodes = rule
+            .nodes
+            .iter()
+            .map(|node| (&node.depth.effect, node.counted));
         let related = nodes.zip(self.related.iter().copied());
+        let own = ((&rule.change.effect, rule.counted), self.changed);
         let mut counted = Witness::default();
-        for (effect, rows) in std::iter::once((&rule.change.effect, self.changed)).chain(related) {
+        for ((effect, times), rows) in std::iter::once(own).chain(related) {
             match effect {
-                Effect::Delete => counted.deleted += signed(rows),
-                Effect::Update(..) => counted.updated += signed(rows),
+                Effect::Delete => counted.deleted += times * signed(rows),
+                Effect::Update(..) => counted.updated += times * signed(rows),
             }
         }
         counted
@@ -145,6 +151,7 @@ async fn try_once(
                 Stop::Missed(changed) => Outcome::Missed { changed },
                 Stop::TooMany => Outcome::TooMany,
                 Stop::Raced => Outcome::Again(Reason::RowsLocked),
+                Stop::Detached => Outcome::Failed(Reason::Drifted),
                 Stop::Unaccounted { counted, witnessed } => {
                     tracing::error!(
                         rule = step.rule.name,
@@ -192,6 +199,12 @@ async fn change(
         }
         _ => over_window(step, order, tx).await?,
     };
+    if tx.engine() == Engine::Postgres {
+        // A deferred constraint would fail at COMMIT, behind the fence, and a deferred trigger act there,
+        // behind the witness.
+        tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
+            .await?;
+    }
     if let (Some(before), Some(after)) = (before, witness(tx).await?) {
         let (counted, witnessed) = (done.counted(step.rule), after.since(before));
         if counted != witnessed {
@@ -206,11 +219,6 @@ async fn change(
         if raised != 1 {
             return Err(Stop::Raced);
         }
-    }
-    if step.rule.nodes.iter().any(|n| n.deferrable) && tx.engine() == Engine::Postgres {
-        // A deferred constraint would fail at COMMIT, behind the fence.
-        tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
-            .await?;
     }
     let changed = Rows::changed(done.changed, done.related.iter().sum());
     let fence = ledger.fence(place, order, changed, done.reached.as_ref());

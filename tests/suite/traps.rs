@@ -36,6 +36,11 @@ pub(crate) fn cases() -> Vec<Case> {
             &POSTGRES,
             unenforced,
         ),
+        on(
+            "a_reference_to_a_column_that_is_not_unique_is_refused",
+            &INNODB,
+            reference_to_many,
+        ),
         on("a_deferred_constraint_orphans_nobody", &POSTGRES, deferred),
         on("dates_that_nobody_can_mean_stay", &all, implausible_dates),
         on(
@@ -211,6 +216,31 @@ fn unenforced(world: &World, server: Server) -> Result<()> {
              ALTER TABLE child ADD CONSTRAINT c FOREIGN KEY (t_id) REFERENCES t (id)",
     )?;
     rig.plan().map(drop)
+}
+
+/// InnoDB lets a row belong to several parents: with the old one it went from the new one, too.
+fn reference_to_many(world: &World, server: Server) -> Result<()> {
+    let restricted = if server == Server::MySql {
+        "SET SESSION restrict_fk_on_non_standard_key = OFF; "
+    } else {
+        ""
+    };
+    let rules = "
+- table: ${schema}.t
+  since: {column: ended}
+  related: [{table: '${schema}.child', of: '${schema}.t', match: [{column: code, equals: code}], action: {type: Delete}}]
+";
+    let schema = format!(
+        "{restricted}CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, code varchar(9), KEY (code)); \
+         CREATE TABLE child (id integer NOT NULL PRIMARY KEY, code varchar(9), \
+         FOREIGN KEY (code) REFERENCES t (code))"
+    );
+    let rig = Rig::new(world, server, "reference_to_many", &schema, rules)?;
+    rig.sql("INSERT INTO t VALUES (1, '2020-01-01', 'A'), (2, NULL, 'A'); INSERT INTO child VALUES (10, 'A')")?;
+    expect_refusal(&rig, Reason::ReferenceUnsupported)?;
+    rig.sql("DELETE FROM t WHERE id = 2; ALTER TABLE t ADD UNIQUE KEY (code)")?;
+    ensure!(rig.completed("one")? == [[1, 1]]);
+    Ok(())
 }
 
 /// A deferred check locks no parent while its child is inserted: the child's commit has to fail.

@@ -158,6 +158,19 @@ pub enum RunOutcome {
     Failed(Reason),
 }
 
+impl RunOutcome {
+    /// Whether the run came to look at what is left of every rule. Otherwise nothing is known of it.
+    pub fn counts_the_rest(self) -> bool {
+        match self {
+            Self::Completed => true,
+            Self::Stopped(reason) | Self::Failed(reason) => matches!(
+                reason,
+                Reason::RowsLocked | Reason::RowsTooLarge | Reason::VerificationFailed
+            ),
+        }
+    }
+}
+
 impl JsonSchema for RunOutcome {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "RunOutcome".into()

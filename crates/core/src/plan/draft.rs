@@ -13,7 +13,9 @@ use crate::digest::Digest;
 use crate::name::{Ident, TableName};
 use crate::policy::{Action, Limits, Policy, Rule, Treatment};
 use crate::report;
-use crate::sql::{ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, fits};
+use crate::sql::{
+    ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, counted, fits,
+};
 use crate::strategy::Strategy;
 use crate::value::Value;
 
@@ -80,6 +82,8 @@ pub struct RuleDraft {
     pub change: ChangeSql,
     /// What is counted.
     pub count: CountSql,
+    /// How often the engine counts a change of one row of the table (see [`crate::sql::counted`]).
+    pub counted: i64,
     /// The related tables; parents stand before their children.
     pub nodes: Vec<Node>,
     /// The zone of a zone-less clock, for reports.
@@ -226,6 +230,7 @@ fn draft_rule(
             effect,
             referenced,
         },
+        counted: counted(catalog.engine, table),
         nodes,
         clock_zone: rule
             .clock

@@ -18,11 +18,11 @@ pub use change::{ChangeSql, Depth, Effect, KeyRow};
 pub use count::{CountSql, Counted};
 pub use dialect::{Dialect, dialect};
 pub use eligible::{Eligible, TypedCondition, TypedTest};
-pub use pages::{Page, PageStep, Pages, leaf_pages, look_at_leaf, reads_pages_only};
+pub use pages::{Page, PageStep, Pages, leaf_of, leaf_pages, look_at_leaf, reads_pages_only};
 pub(crate) use transform::fits;
 pub use transform::{Transform, pads};
 pub use window::{KeyColumn, Window, WindowSql};
-pub use witness::Witness;
+pub use witness::{Witness, counted};
 
 use crate::name::{Ident, TableName};
 use crate::value::Value;
