@@ -451,6 +451,8 @@ fn after_the_end(seen: &Seen, context: &Context) {
             if matches!(
                 reason,
                 Reason::Unreachable
+                    | Reason::NoSuchDatabase
+                    | Reason::TooManyConnections
                     | Reason::AuthenticationFailed
                     | Reason::CertificateInvalid
                     | Reason::SecretMissing

@@ -519,7 +519,11 @@ impl Run<'_> {
 fn reason_passes(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::Unreachable | Reason::RowsLocked | Reason::RunFailed
+        Reason::Unreachable
+            | Reason::TooManyConnections
+            | Reason::ServerExhausted
+            | Reason::RowsLocked
+            | Reason::RunFailed
     )
 }
 

@@ -9,7 +9,7 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use secrecy::SecretString;
 
-use super::{USERS_PASSWORD, expect, fault, fault_class, login, named, user_login, with_rows};
+use super::{USERS_PASSWORD, expect, fault, login, named, user_login, with_rows};
 use crate::case::{Case, Server};
 use crate::proxy::Proxy;
 use crate::world::World;
@@ -187,7 +187,11 @@ fn wrong_logins_and_addresses_are_told_apart(world: &World, server: Server) -> R
             database: "no_such_database".to_owned(),
             ..good.clone()
         };
-        ensure!(fault_class(Database::connect(&absent).await)? == FaultClass::Missing);
+        expect(
+            Database::connect(&absent).await,
+            FaultClass::NoDatabase,
+            Reason::NoSuchDatabase,
+        )?;
         Ok(())
     })
 }
