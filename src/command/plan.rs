@@ -130,7 +130,12 @@ pub(super) async fn planned(
             None
         }
         // A plan has no other end.
-        Err(JobOutcome::Planned(_) | JobOutcome::Ran { .. } | JobOutcome::Stopped(_)) => None,
+        Err(
+            JobOutcome::Planned(_)
+            | JobOutcome::Ran { .. }
+            | JobOutcome::NeverBegun
+            | JobOutcome::Stopped(_),
+        ) => None,
     }
 }
 

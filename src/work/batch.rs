@@ -7,6 +7,7 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use oubliette_core::hmac::Pads;
 use oubliette_core::plan::RuleDraft;
+use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, Order, Outcome};
 use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, pads};
 use oubliette_core::value::{Key, Value};
@@ -40,7 +41,7 @@ pub(super) struct Step<'a> {
 pub(super) enum Stop {
     Fault(Fault),
     /// The fence hit no row.
-    Missed(u64),
+    Missed(Rows),
     /// Too many rows hang on the window.
     TooMany,
     /// Fewer rows went than were locked, or a count's row was not there.
@@ -155,7 +156,8 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
 
 fn outcome(fault: &Fault) -> Outcome {
     match fault.class {
-        FaultClass::Lock | FaultClass::Cancelled => Outcome::Locked,
+        FaultClass::Lock => Outcome::Locked,
+        FaultClass::Cancelled => Outcome::TooLong,
         _ if fault.is_retryable() => {
             tracing::warn!(fault = %fault, "batch rolled back, trying again");
             Outcome::Again(fault.reason())
@@ -172,7 +174,7 @@ async fn change(
     place: &Place,
     order: &Order,
     tx: &mut Tx,
-) -> Result<(u64, Option<Key>), Stop> {
+) -> Result<(Rows, Option<Key>), Stop> {
     if let Some(found) = step.pads {
         for statement in pads(tx.engine(), found) {
             tx.rows(&statement).await?;
@@ -205,12 +207,12 @@ async fn change(
         tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
             .await?;
     }
-    let all = done.changed + done.related.iter().sum::<u64>();
-    let fence = ledger.fence(place, order, signed(all), done.reached.as_ref());
+    let changed = Rows::changed(done.changed, done.related.iter().sum());
+    let fence = ledger.fence(place, order, changed, done.reached.as_ref());
     if tx.change(&fence).await? != 1 {
-        return Err(Stop::Missed(all));
+        return Err(Stop::Missed(changed));
     }
-    Ok((all, done.reached))
+    Ok((changed, done.reached))
 }
 
 /// What the engine says it has changed so far; `None`: it does not count.

@@ -17,8 +17,11 @@ mod engine;
 mod expect;
 mod given_up;
 mod health;
+mod held_up;
 mod interruption;
 mod lease;
+mod leaves;
+mod limits;
 mod memory;
 mod misspelt;
 mod operator;
@@ -76,6 +79,8 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(traps::cases());
     cases.extend(walks::cases());
     cases.extend(witness::cases());
+    cases.extend(limits::cases());
+    cases.extend(leaves::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());
     Ok(cases)
@@ -87,6 +92,7 @@ fn own_operator_cases() -> Vec<Case> {
     cases.extend(memory::cases());
     cases.extend(controller::own_operator_cases());
     cases.extend(given_up::own_operator_cases());
+    cases.extend(held_up::own_operator_cases());
     cases
 }
 

@@ -49,6 +49,9 @@ pub struct PlanReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub warnings: Vec<String>,
+    /// Those of the warnings that name where rows live on; status has them in a list of its own.
+    #[serde(skip)]
+    pub survivors: Vec<String>,
 }
 
 /// One rule's figures.
@@ -206,10 +209,47 @@ pub struct RuleRun {
 pub struct Residual {
     /// Locked by the application while the run looked.
     pub locked: i64,
+    /// Left because the rows that hang on one of them do not go in one transaction.
+    #[serde(default)]
+    pub too_large: i64,
     /// Became eligible after the run had passed them.
     pub newly_eligible: i64,
     /// Neither: the run is not what it claims to be.
     pub unexplained: i64,
+}
+
+impl Residual {
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            locked: self.locked + other.locked,
+            too_large: self.too_large + other.too_large,
+            newly_eligible: self.newly_eligible + other.newly_eligible,
+            unexplained: self.unexplained + other.unexplained,
+        }
+    }
+
+    /// All rows that are left.
+    pub fn rows(self) -> i64 {
+        self.classes().iter().map(|(rows, _)| rows).sum()
+    }
+
+    /// How many rows are in each class, and what is said of them.
+    pub fn classes(self) -> [(i64, &'static str); 4] {
+        let Self {
+            locked,
+            too_large,
+            newly_eligible,
+            unexplained,
+        } = self;
+        [
+            (locked, "stayed locked by the application"),
+            (too_large, "with too much hanging on them"),
+            (newly_eligible, "became due while it ran"),
+            (unexplained, "nothing explains"),
+        ]
+    }
 }
 
 /// A run or plan under way.

@@ -11,6 +11,7 @@ use crate::api::reason::Reason;
 use crate::digest::Digest;
 use crate::policy::EpochUnit;
 use crate::report::{PlanReport, RulePlan, TableCount};
+use crate::rows::Rows;
 use crate::value::Value;
 
 /// Tables below this size may be read whole: a walk by index would not be faster.
@@ -44,7 +45,8 @@ impl Plan {
                 .clone()
                 .map(|(rule, facts)| report(rule, facts))
                 .collect(),
-            warnings: draft.warnings.clone(),
+            warnings: [draft.survivors.as_slice(), &draft.warnings].concat(),
+            survivors: draft.survivors.clone(),
         };
         let mut refusals = limits(&draft, &report);
         refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
@@ -59,6 +61,12 @@ impl Plan {
     /// The figures.
     pub fn report(&self) -> &PlanReport {
         &self.report
+    }
+
+    /// Whether counting ended early, because no index leads over a rule's table.
+    pub fn is_partial(&self) -> bool {
+        let mut rules = self.draft.rules.iter().zip(&self.facts.rules);
+        rules.any(|(rule, facts)| is_unindexed(rule, facts))
     }
 
     /// The statements of each rule, in order: how a window is bounded, what is counted in it, and what
@@ -139,9 +147,9 @@ impl ApprovedPlan {
         self.draft.keyed
     }
 
-    /// The figures of one rule.
-    pub fn facts(&self, rule: usize) -> Option<&RuleFacts> {
-        self.facts.rules.get(rule)
+    /// The figures of each rule.
+    pub fn facts(&self) -> &[RuleFacts] {
+        &self.facts.rules
     }
 
     /// The figures.
@@ -149,30 +157,31 @@ impl ApprovedPlan {
         &self.report
     }
 
-    /// Most rows one rule may change, related rows among them: what the limits allow, and never
-    /// much more than was planned, whatever becomes eligible meanwhile.
-    pub fn ceiling(&self, rule: usize) -> i64 {
-        let Some(plan) = self.report.rules.get(rule) else {
-            return 0;
-        };
-        let planned = plan.rows();
-        let mut ceiling = planned + (planned / SLACK_PART).max(SLACK_ROWS);
+    /// Most rows that each rule may change, whatever becomes eligible meanwhile: never much more than
+    /// was planned, and all of them together no more than the limits allow.
+    pub fn ceilings(&self) -> Vec<Rows> {
         let limits = &self.draft.limits;
-        if let Some(max) = limits.max_rows {
-            let others: i64 = self.report.rows() - planned;
-            ceiling = ceiling.min(i64::try_from(max).unwrap_or(i64::MAX) - others);
-        }
-        if let Some(percent) = limits.max_percent {
-            let own = plan.total * i64::from(percent) / 100;
-            // Related rows are no part of the table's share.
-            ceiling = ceiling.min(own + related_rows(plan) + related_rows(plan) / SLACK_PART);
-        }
-        ceiling
+        let most = limits
+            .max_rows
+            .map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
+        // What one rule uses up beyond its plan, the next ones have no more.
+        let mut left = (most - self.report.rows()).max(0);
+        let mut ceiling = |rule: &RulePlan| {
+            let planned = Rows {
+                own: rule.eligible,
+                all: rule.rows(),
+            };
+            let slack = (planned.all / SLACK_PART).max(SLACK_ROWS).min(left);
+            left -= slack;
+            let mut ceiling = planned + Rows::own(slack);
+            if let Some(percent) = limits.max_percent {
+                // Related rows are no part of the table's share.
+                ceiling.own = ceiling.own.min(rule.total * i64::from(percent) / 100);
+            }
+            ceiling
+        };
+        self.report.rules.iter().map(&mut ceiling).collect()
     }
-}
-
-fn related_rows(plan: &RulePlan) -> i64 {
-    plan.related.iter().map(|t| t.rows).sum()
 }
 
 fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
@@ -270,8 +279,14 @@ fn limits(draft: &Draft, report: &PlanReport) -> Vec<Refusal> {
     refusals
 }
 
+/// Whether the walk is refused: no index leads to the next window of a table that is not small. The
+/// counts so far are enough to say so.
+pub fn is_unindexed(rule: &RuleDraft, facts: &RuleFacts) -> bool {
+    facts.unindexed && !rule.allow_unindexed && facts.counted.total >= SMALL_TABLE
+}
+
 fn unindexed(rule: &RuleDraft, facts: &RuleFacts) -> Option<Refusal> {
-    if !facts.unindexed || rule.allow_unindexed || facts.counted.total < SMALL_TABLE {
+    if !is_unindexed(rule, facts) {
         return None;
     }
     Some(
