@@ -267,7 +267,8 @@ impl Tx {
         };
         self.state = State::Busy;
         let answer = {
-            let mut running = std::pin::pin!(statement(link));
+            // On the heap: the driver's part is large, and a batch is many calls deep.
+            let mut running = Box::pin(statement(link));
             let answer = tokio::time::timeout(self.limit + GRACE, &mut running).await;
             if let Ok(answer) = answer {
                 answer
