@@ -143,6 +143,8 @@ pub(super) fn after_the_end(seen: &Seen, outcome: &JobOutcome, context: &Context
             if matches!(
                 reason,
                 Reason::Unreachable
+                    | Reason::NoSuchDatabase
+                    | Reason::TooManyConnections
                     | Reason::AuthenticationFailed
                     | Reason::CertificateInvalid
                     | Reason::SecretMissing

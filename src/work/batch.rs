@@ -109,7 +109,7 @@ pub(super) async fn attempt(
     handle: &Handle,
 ) -> Outcome {
     let started = Instant::now();
-    let outcome = try_once(step, place, order, handle, started).await;
+    let outcome = try_once(step, place, order, handle).await;
     let result = match &outcome {
         Outcome::Committed { .. } => BatchResult::Committed,
         Outcome::Locked => BatchResult::Locked,
@@ -120,17 +120,12 @@ pub(super) async fn attempt(
     outcome
 }
 
-async fn try_once(
-    step: Step<'_>,
-    place: &Place,
-    order: &Order,
-    handle: &Handle,
-    started: Instant,
-) -> Outcome {
+async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle) -> Outcome {
     let mut tx = match step.database.begin(Access::Change(step.timeouts)).await {
         Ok(tx) => tx,
         Err(fault) => return outcome(&fault),
     };
+    let started = tx.started();
     if let Ok(mut handle) = handle.lock() {
         *handle = Some(tx.canceller());
     }

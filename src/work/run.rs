@@ -498,7 +498,10 @@ impl Run<'_> {
 fn goes_on_after(reason: Reason) -> bool {
     !matches!(
         reason,
-        Reason::ConstraintConflict | Reason::InternalError | Reason::RowsUnaccounted
+        Reason::ConstraintConflict
+            | Reason::ColumnUnfit
+            | Reason::InternalError
+            | Reason::RowsUnaccounted
     )
 }
 

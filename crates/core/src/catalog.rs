@@ -168,6 +168,8 @@ pub struct Column {
     pub nullable: bool,
     /// Greatest number of characters, where the type has one.
     pub max_length: Option<u64>,
+    /// What its values are limited to beside their kind.
+    pub bounds: Bounds,
     /// Computed by the database (GENERATED ALWAYS AS): cannot be assigned.
     pub generated: bool,
     /// PostgreSQL identity column `GENERATED ALWAYS`: cannot be assigned either.
@@ -183,6 +185,42 @@ pub struct Column {
     pub nondeterministic: bool,
     /// PostgreSQL: citext, which the application compares in lower case.
     pub folded: bool,
+}
+
+/// What a column's values are limited to beside their kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Bounds {
+    /// Nothing that is known.
+    None,
+    /// An integer's width.
+    Integer {
+        /// The least.
+        least: i64,
+        /// The greatest.
+        greatest: i64,
+    },
+    /// Digits of a number that is rounded to them.
+    Digits {
+        /// How many there are.
+        precision: u32,
+        /// How many of them stand behind the point; where negative, so many before it are zeros.
+        scale: i32,
+    },
+    /// The labels of an ENUM.
+    OneOf(Vec<String>),
+    /// The labels of a SET, any number of which make a value.
+    SomeOf(Vec<String>),
+}
+
+impl Bounds {
+    /// A signed integer of so many bytes.
+    pub fn signed(bytes: u32) -> Self {
+        let greatest = i64::MAX >> (64 - 8 * bytes.clamp(1, 8));
+        Self::Integer {
+            least: -greatest - 1,
+            greatest,
+        }
+    }
 }
 
 /// What a column's values can be used for.

@@ -79,6 +79,21 @@ pub fn account(engine: Engine, name: &str) -> String {
     quoted
 }
 
+/// What lets a user connect to a database that does not admit it.
+pub fn admission(engine: Engine, database: &str, user: &str) -> String {
+    let user = account(engine, user);
+    let mut quoted = String::new();
+    dialect(engine).quote(&mut quoted, database);
+    if engine == Engine::Postgres {
+        return format!("GRANT CONNECT ON DATABASE {quoted} TO {user};");
+    }
+    // Any privilege in it admits; of a database that does not exist, the server says the same.
+    format!(
+        "there is no database {quoted}, or {user} has no privilege in it: correct \
+         connection.database, or grant what `oubliette grants -f FILE` prints"
+    )
+}
+
 /// The statements that give a user everything the policies need: to look, and with
 /// `Intent::Enforce` to change rows and to keep the ledger.
 pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<String> {
@@ -235,6 +250,19 @@ mod tests {
         assert_eq!(account(Engine::MySql, "retention"), "`retention`@`%`");
         assert_eq!(account(Engine::MariaDb, "a@b@10.0.0.%"), "`a@b`@`10.0.0.%`");
         assert_eq!(account(Engine::Postgres, "o\"x"), "\"o\"\"x\"");
+    }
+
+    #[test]
+    fn what_admits_a_user_is_a_statement_where_there_is_one() {
+        assert_eq!(
+            admission(Engine::Postgres, "crm", "u"),
+            "GRANT CONNECT ON DATABASE \"crm\" TO \"u\";"
+        );
+        let told = admission(Engine::MySql, "crm", "u");
+        assert!(
+            told.starts_with("there is no database `crm`, or `u`@`%`"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oubliette_core::catalog::{
-    Catalog, Check, Column, ColumnKind, Engine, Index, Table, TableKind, Trigger,
+    Bounds, Catalog, Check, Column, ColumnKind, Engine, Index, Table, TableKind, Trigger,
 };
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::{Bound, Writer, dialect};
@@ -232,12 +232,14 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
         let extra = a.text()?.to_ascii_uppercase();
         let kind = column_kind(&data_type, &type_name);
         let text = kind == ColumnKind::Text;
+        let bounds = bounds(&data_type, &type_name);
         columns.push(Column {
             name,
             kind,
             type_name,
             nullable,
             max_length: max_length.filter(|_| text || kind == ColumnKind::Bytes),
+            bounds,
             generated: [
                 "VIRTUAL GENERATED",
                 "STORED GENERATED",
@@ -254,6 +256,71 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
         });
     }
     Ok(columns)
+}
+
+/// What a type's own spelling says: `tinyint unsigned`, `decimal(5,2)`, `enum('a','it''s')`.
+fn bounds(data_type: &str, type_name: &str) -> Bounds {
+    let inner = type_name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.rsplit_once(')'))
+        .map_or("", |(inner, _)| inner);
+    let integer = |bytes: u32| match Bounds::signed(bytes) {
+        Bounds::Integer { greatest, .. } if type_name.contains("unsigned") => Bounds::Integer {
+            least: 0,
+            greatest: 2 * greatest + 1,
+        },
+        signed => signed,
+    };
+    match data_type {
+        "tinyint" => integer(1),
+        "smallint" => integer(2),
+        "mediumint" => integer(3),
+        "int" => integer(4),
+        // An unsigned one is a kind of its own.
+        "bigint" if !type_name.contains("unsigned") => Bounds::signed(8),
+        "decimal" | "float" | "double" => match inner.split_once(',') {
+            Some((precision, scale)) => match (precision.trim().parse(), scale.trim().parse()) {
+                (Ok(precision), Ok(scale)) => Bounds::Digits { precision, scale },
+                _ => Bounds::None,
+            },
+            None => Bounds::None,
+        },
+        "enum" => labels(inner).map_or(Bounds::None, Bounds::OneOf),
+        "set" => labels(inner).map_or(Bounds::None, Bounds::SomeOf),
+        _ => Bounds::None,
+    }
+}
+
+/// `'a','it''s'`. `None` where it is spelt in another way: then nothing is known of them.
+fn labels(mut list: &str) -> Option<Vec<String>> {
+    let mut labels = Vec::new();
+    loop {
+        list = list.strip_prefix('\'')?;
+        let mut label = String::new();
+        loop {
+            let end = list.find(['\'', '\\'])?;
+            label.push_str(&list[..end]);
+            let (mark, after) = list[end..].split_at(1);
+            let doubled = after.strip_prefix(mark);
+            match (mark, doubled) {
+                (_, Some(rest)) => {
+                    label.push_str(mark);
+                    list = rest;
+                }
+                ("'", None) => {
+                    list = after;
+                    break;
+                }
+                // A control character: nobody writes one into a policy.
+                _ => return None,
+            }
+        }
+        labels.push(label);
+        if list.is_empty() {
+            return Some(labels);
+        }
+        list = list.strip_prefix(',')?;
+    }
 }
 
 fn column_kind(data_type: &str, type_name: &str) -> ColumnKind {
@@ -405,4 +472,31 @@ async fn copies(tx: &mut Tx, tables: &mut BTreeMap<TableName, Table>) -> Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_types_spelling_says_what_it_holds() {
+        let integer = |least, greatest| Bounds::Integer { least, greatest };
+        let digits = |precision, scale| Bounds::Digits { precision, scale };
+        for (data_type, type_name, bounds) in [
+            ("tinyint", "tinyint(1)", integer(-128, 127)),
+            ("tinyint", "tinyint unsigned", integer(0, 255)),
+            ("mediumint", "mediumint(9)", integer(-8_388_608, 8_388_607)),
+            ("int", "int(10) unsigned", integer(0, 4_294_967_295)),
+            ("bigint", "bigint", integer(i64::MIN, i64::MAX)),
+            ("bigint", "bigint unsigned", Bounds::None),
+            ("decimal", "decimal(5,2) unsigned", digits(5, 2)),
+            ("double", "double", Bounds::None),
+        ] {
+            assert_eq!(super::bounds(data_type, type_name), bounds, "{type_name}");
+        }
+        let spelt = r"enum('open','it''s, (closed)','a\\b','')";
+        let labels = ["open", "it's, (closed)", r"a\b", ""].map(str::to_owned);
+        assert_eq!(bounds("enum", spelt), Bounds::OneOf(labels.to_vec()));
+        assert_eq!(bounds("enum", r"enum('a\n')"), Bounds::None);
+    }
 }

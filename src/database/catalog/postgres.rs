@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oubliette_core::catalog::{
-    Catalog, Check, Column, ColumnKind, Engine, Index, OnDelete, Privileges, Reference, Table,
-    TableKind, Trigger,
+    Bounds, Catalog, Check, Column, ColumnKind, Engine, Index, OnDelete, Privileges, Reference,
+    Table, TableKind, Trigger,
 };
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
@@ -237,6 +237,7 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         let (base, namespace, typtype) = (a.text()?, a.text()?, a.text()?);
         let not_null = a.yes()?;
         let max_length = a.maybe_int()?.and_then(|n| u64::try_from(n).ok());
+        let bounds = bounds(&base, a.maybe_int()?, a.json()?);
         let generated = a.yes()?;
         let identity_always = a.yes()?;
         let collation = a.maybe_text()?;
@@ -250,6 +251,7 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
             type_name,
             nullable: !not_null,
             max_length,
+            bounds,
             generated,
             identity_always,
             on_update_now: false,
@@ -260,6 +262,22 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         });
     }
     Ok(())
+}
+
+/// `digits`: the modifier of a numeric, without its offset.
+fn bounds(base: &str, digits: Option<i64>, labels: Vec<String>) -> Bounds {
+    match (base, digits) {
+        _ if !labels.is_empty() => Bounds::OneOf(labels),
+        ("int2", _) => Bounds::signed(2),
+        ("int4", _) => Bounds::signed(4),
+        ("int8", _) => Bounds::signed(8),
+        // Sixteen bits of precision, then eleven of scale, signed.
+        ("numeric", Some(digits)) => Bounds::Digits {
+            precision: u32::try_from(digits >> 16).unwrap_or(u32::MAX),
+            scale: i32::try_from(((digits & 0x7ff) ^ 0x400) - 0x400).unwrap_or(0),
+        },
+        _ => Bounds::None,
+    }
 }
 
 fn column_kind(base: &str, namespace: &str, typtype: &str) -> ColumnKind {

@@ -65,14 +65,20 @@ SELECT pg_catalog.current_database()::pg_catalog.text,
     pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)
 ";
 
-/// Columns of the tables in `$1` (`{oid,…}`). Domains are followed to their base type.
+/// Columns of the tables in `$1` (`{oid,…}`). Domains are followed to their base type, but for those
+/// of enums, which have no operators: no value of one can be compared as it is.
 pub(super) const COLUMNS: &str = r"
 SELECT a.attrelid::pg_catalog.int8, a.attnum::pg_catalog.int8, a.attname,
     pg_catalog.format_type(a.atttypid, a.atttypmod),
-    base.typname, base.namespace, base.typtype::pg_catalog.text,
+    base.typname, base.namespace,
+    CASE WHEN base.typtype = 'e' AND base.oid <> a.atttypid THEN 'd'
+        ELSE base.typtype END::pg_catalog.text,
     a.attnotnull OR base.not_null,
     CASE WHEN base.typname IN ('varchar', 'bpchar') AND base.typmod > 4
         THEN base.typmod - 4 END::pg_catalog.int8,
+    CASE WHEN base.typname = 'numeric' AND base.typmod >= 4 THEN base.typmod - 4 END::pg_catalog.int8,
+    (SELECT COALESCE(pg_catalog.jsonb_agg(e.enumlabel ORDER BY e.enumsortorder), '[]')::pg_catalog.text
+        FROM pg_catalog.pg_enum e WHERE e.enumtypid = base.oid),
     a.attgenerated <> '', a.attidentity = 'a',
     CASE WHEN NOT l.collisdeterministic THEN l.collname END,
     pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'UPDATE')
@@ -90,7 +96,7 @@ CROSS JOIN LATERAL (
         JOIN pg_catalog.pg_type d ON d.oid = chain.oid
         JOIN pg_catalog.pg_type b ON b.oid = d.typbasetype
     )
-    SELECT t.typname, n.nspname AS namespace, t.typtype, chain.typmod, chain.not_null
+    SELECT t.oid, t.typname, n.nspname AS namespace, t.typtype, chain.typmod, chain.not_null
     FROM chain
     JOIN pg_catalog.pg_type t ON t.oid = chain.oid
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use oubliette::database::{Access, Database, inspect};
 use oubliette_core::catalog::{
-    Catalog, Column, ColumnKind as K, Engine, OnDelete, Reference, Table, TableKind,
+    Bounds, Catalog, Column, ColumnKind as K, Engine, OnDelete, Reference, Table, TableKind,
 };
 use oubliette_core::name::{Ident, TableName};
 
@@ -156,6 +156,10 @@ fn postgres_tables(world: &World, server: Server) -> Result<()> {
         let mail = column(odd, "mail")?;
         ensure!(mail.type_name == "public.contact" && mail.max_length == Some(40), "{mail:?}");
         ensure!(!mail.nullable, "a domain's NOT NULL counts");
+        let labels = Bounds::OneOf(vec!["a".to_owned(), "b".to_owned()]);
+        ensure!(column(odd, "m")?.bounds == labels);
+        let digits = Bounds::Digits { precision: 4, scale: 2 };
+        ensure!(column(odd, "n")?.bounds == digits && column(odd, "id")?.bounds == Bounds::signed(4));
         ensure!(column(odd, "g")?.generated && !column(odd, "g")?.identity_always);
         ensure!(column(odd, "i")?.identity_always);
         ensure!(column(odd, "vc")?.max_length == Some(7));

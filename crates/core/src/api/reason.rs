@@ -104,6 +104,12 @@ reasons! {
     // The connection.
     Unreachable Retrying "The host cannot be reached or its name does not resolve."
         "Check host, port, NetworkPolicies and whether the database runs.";
+    NoSuchDatabase Retrying "The server has no database of the name in `connection.database`."
+        "Correct `connection.database`, or create the database.";
+    TooManyConnections Retrying "The server gives the operator no further connection."
+        "Raise the limit of the server or of the user, or lower `pacing.workers`.";
+    ServerExhausted Retrying "The server is out of disk space, memory or another resource."
+        "Give it more, or free some; the SQLSTATE in the message says what it lacks.";
     AuthenticationFailed Retrying "The server refused the user or the password."
         "Correct the Secret; it is read again at once on refusal, otherwise every five minutes.";
     CertificateInvalid Stalled "The server's certificate could not be verified."

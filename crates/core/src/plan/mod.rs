@@ -6,6 +6,7 @@
 
 mod approve;
 mod clock;
+mod constant;
 mod draft;
 pub mod estimate;
 mod facts;

@@ -227,6 +227,11 @@ impl Dialect for InnoDb {
     }
 
     fn first_day(&self, w: &mut Writer<'_>, column: &Column, unit: DateUnit) {
+        // TIMESTAMP begins a second after 1970: what would lie before becomes its first instant.
+        let narrow = column.kind == ColumnKind::Instant;
+        if narrow {
+            w.sql("GREATEST(CAST(");
+        }
         let year = |w: &mut Writer<'_>| {
             w.sql("MAKEDATE(YEAR(").ident(&column.name).sql("), 1)");
         };
@@ -250,6 +255,9 @@ impl Dialect for InnoDb {
                     .ident(&column.name);
                 w.sql(") MOD 10, 1)");
             }
+        }
+        if narrow {
+            w.sql(" AS DATETIME), CAST('1970-01-01 00:00:01' AS DATETIME))");
         }
     }
 
