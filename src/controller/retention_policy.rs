@@ -356,6 +356,7 @@ fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
             mandate.database.clone(),
         )),
         metrics: context.metrics.clone(),
+        consent: None,
     };
     let input = input.clone();
     let ticket = Ticket {

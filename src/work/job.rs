@@ -5,7 +5,7 @@ use oubliette_core::api::retention_policy::RetentionPolicySpec;
 pub use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::ledger::Owner;
 use oubliette_core::name::Ident;
-use oubliette_core::plan::Intent;
+use oubliette_core::plan::{Consent, Intent};
 use oubliette_core::policy::{Mandate, Mode, Policy};
 use oubliette_core::report::Progress;
 use oubliette_core::target::{PacingMode, Target};
@@ -60,6 +60,8 @@ pub struct Order {
     pub remembered: Vec<String>,
     /// Where its batches are counted.
     pub metrics: Metrics,
+    /// What somebody agreed to, where a plan was shown to anybody.
+    pub consent: Option<Consent>,
 }
 
 impl Order {
@@ -88,6 +90,7 @@ impl Order {
             kind,
             remembered,
             metrics,
+            consent,
         } = self;
         let pacing = target.pacing;
         Job {
@@ -114,6 +117,7 @@ impl Order {
             kind,
             remembered,
             metrics,
+            consent,
             now,
         }
     }
@@ -148,6 +152,9 @@ pub struct Job {
     pub remembered: Vec<String>,
     /// Where its batches are counted.
     pub metrics: Metrics,
+    /// What somebody agreed to: then nothing else runs, and no other run is gone on with than the one
+    /// that was asked about.
+    pub consent: Option<Consent>,
     /// The operator's clock when the job was made.
     pub now: Timestamp,
 }

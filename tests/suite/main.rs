@@ -4,6 +4,7 @@
 //! what these need; `-- --list` starts nothing. `make test` runs all of it.
 
 mod api;
+mod applied;
 mod bad_input;
 mod calendar;
 mod case;
@@ -12,6 +13,7 @@ mod cluster;
 mod commits;
 mod controller;
 mod database;
+mod desk;
 mod endings;
 mod engine;
 mod expect;
@@ -56,6 +58,7 @@ fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     cases.extend(scenario::cases()?);
     cases.extend(samples::cases()?);
+    cases.extend(applied::cases()?);
     cases.extend(lease::cases());
     cases.extend(api::cases());
     cases.extend(bad_input::cases());

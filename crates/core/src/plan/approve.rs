@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Refusal;
+use super::consent::Consent;
 use super::draft::{Draft, RuleDraft};
 use super::facts::{Facts, RuleFacts};
+use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::digest::Digest;
 use crate::policy::EpochUnit;
@@ -73,6 +74,17 @@ impl Plan {
         &self.refusals
     }
 
+    /// What whoever is shown this plan and says yes agrees to.
+    pub fn consent(&self) -> Consent {
+        let rules = 0..self.report.rules.len();
+        Consent {
+            digest: self.draft.digest,
+            most: rules
+                .map(|rule| ceiling(&self.draft, &self.report, rule))
+                .collect(),
+        }
+    }
+
     /// The plan of a run that was approved and recorded before, made again with its instant and
     /// found to have the same digest. Limits were asked then; what is left is less.
     pub fn resume(self) -> ApprovedPlan {
@@ -86,22 +98,31 @@ impl Plan {
             draft,
             facts,
             report,
+            consent: None,
         }
     }
 
-    /// The one type whose statements can run.
-    pub fn approve(self) -> Result<ApprovedPlan, (PlanReport, Vec<Refusal>)> {
+    /// The one type whose statements can run. `consent`: what somebody agreed to, where the plan was
+    /// shown to anybody.
+    pub fn approve(
+        self,
+        consent: Option<Consent>,
+    ) -> Result<ApprovedPlan, (PlanReport, Vec<Refusal>)> {
         let Self {
             draft,
             facts,
             report,
-            refusals,
+            mut refusals,
         } = self;
+        if let Some(consent) = &consent {
+            refusals.extend(consent.refusals(&report));
+        }
         if refusals.is_empty() {
             Ok(ApprovedPlan {
                 draft,
                 facts,
                 report,
+                consent,
             })
         } else {
             Err((report, refusals))
@@ -116,6 +137,7 @@ pub struct ApprovedPlan {
     draft: Draft,
     facts: Facts,
     report: PlanReport,
+    consent: Option<Consent>,
 }
 
 impl ApprovedPlan {
@@ -149,26 +171,34 @@ impl ApprovedPlan {
         &self.report
     }
 
-    /// Most rows one rule may change, related rows among them: what the limits allow, and never
-    /// much more than was planned, whatever becomes eligible meanwhile.
+    /// Most rows one rule may change, related rows among them: what the limits allow, never much
+    /// more than was planned, whatever becomes eligible meanwhile, and no more than was agreed to.
     pub fn ceiling(&self, rule: usize) -> i64 {
-        let Some(plan) = self.report.rules.get(rule) else {
-            return 0;
-        };
-        let planned = plan.rows();
-        let mut ceiling = planned + (planned / SLACK_PART).max(SLACK_ROWS);
-        let limits = &self.draft.limits;
-        if let Some(max) = limits.max_rows {
-            let others: i64 = self.report.rows() - planned;
-            ceiling = ceiling.min(i64::try_from(max).unwrap_or(i64::MAX) - others);
+        let ceiling = ceiling(&self.draft, &self.report, rule);
+        match &self.consent {
+            Some(consent) => ceiling.min(consent.most(rule)),
+            None => ceiling,
         }
-        if let Some(percent) = limits.max_percent {
-            let own = plan.total * i64::from(percent) / 100;
-            // Related rows are no part of the table's share.
-            ceiling = ceiling.min(own + related_rows(plan) + related_rows(plan) / SLACK_PART);
-        }
-        ceiling
     }
+}
+
+fn ceiling(draft: &Draft, report: &PlanReport, rule: usize) -> i64 {
+    let Some(plan) = report.rules.get(rule) else {
+        return 0;
+    };
+    let planned = plan.rows();
+    let mut ceiling = planned + (planned / SLACK_PART).max(SLACK_ROWS);
+    let limits = &draft.limits;
+    if let Some(max) = limits.max_rows {
+        let others: i64 = report.rows() - planned;
+        ceiling = ceiling.min(i64::try_from(max).unwrap_or(i64::MAX) - others);
+    }
+    if let Some(percent) = limits.max_percent {
+        let own = plan.total * i64::from(percent) / 100;
+        // Related rows are no part of the table's share.
+        ceiling = ceiling.min(own + related_rows(plan) + related_rows(plan) / SLACK_PART);
+    }
+    ceiling
 }
 
 fn related_rows(plan: &RulePlan) -> i64 {

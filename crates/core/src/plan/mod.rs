@@ -6,6 +6,7 @@
 
 mod approve;
 mod clock;
+mod consent;
 mod draft;
 pub mod estimate;
 mod facts;
@@ -14,6 +15,7 @@ mod guard;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan};
+pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
 pub use graph::Node;
