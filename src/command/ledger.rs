@@ -164,11 +164,12 @@ async fn handed_over(
             format!("the ledger belongs to TargetDatabase {named} already\n")
         }
         HandedOver::From(before, ended) => {
-            let mut text = format!("the ledger of {named} belonged to {before}, now to {owner}\n");
-            for run in ended {
-                text += &format!("the run {} was ended, with its counts\n", run.run);
-            }
-            text
+            let ended = ended.iter().map(|run| {
+                let run = &run.run;
+                format!("the run {run} was ended, with its counts\n")
+            });
+            let ended: String = ended.collect();
+            format!("the ledger of {named} belonged to {before}, now to {owner}\n{ended}")
         }
     })
 }

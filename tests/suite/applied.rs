@@ -1,16 +1,14 @@
 //! `oubliette apply`: policies carried out from files, without a cluster. What it leaves in the
 //! database is what the operator leaves, whatever happens to it in the middle.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Needs, Server};
-use crate::desk::{Answer, Desk, Terminal};
-use crate::expect::{Expect, Grants};
+use crate::desk::Desk;
+use crate::expect::Expect;
 use crate::rig::series;
-use crate::scenario::{self, Stage, TARGET};
+use crate::scenario;
 use crate::servers;
 use crate::sql::Database;
 use crate::world::{World, repository};
@@ -18,60 +16,24 @@ use crate::world::{World, repository};
 /// The cases.
 pub(crate) fn cases() -> Result<Vec<Case>> {
     let mut cases = scenarios()?;
+    let engines = &Server::ENGINES;
+    let one = &[Server::Postgres18];
     let mut on = |name: &str, servers: &[Server], body: fn(&World, Server) -> Result<()>| {
         cases.extend(Case::on_each(&format!("applied::{name}"), servers, body));
     };
-    let engines = &Server::ENGINES;
-    let one = &[Server::Postgres18];
-    on(
-        "it_reports_what_it_did_and_then_has_nothing_to_do",
-        engines,
-        reported,
-    );
-    on(
-        "without_yes_and_terminal_nothing_is_changed",
-        one,
-        not_asked,
-    );
-    on(
-        "a_dry_run_or_a_suspended_policy_changes_nothing",
-        engines,
-        not_enforced,
-    );
-    on("more_than_the_limits_is_refused", one, limited);
-    on("killed_in_the_middle_it_is_called_again", engines, killed);
-    on(
-        "interrupted_it_stops_within_a_batch_and_is_called_again",
-        engines,
-        interrupted,
-    );
-    on(
-        "an_interrupted_run_of_another_promise_is_ended_first",
-        one,
-        promise_changed,
-    );
-    on(
-        "of_two_calls_at_once_one_is_fenced_off",
-        engines,
-        two_at_once,
-    );
-    on("on_a_terminal_only_yes_changes_rows", one, asked);
-    on("what_was_shown_is_what_runs", engines, shown);
-    on(
-        "a_missing_ledger_that_may_not_be_created_is_printed",
-        one,
-        no_ledger,
-    );
+    on("reports_what_it_did", engines, reported);
+    on("changes_nothing_unless_enforced", engines, not_enforced);
+    on("refuses_more_than_the_limits", one, limited);
+    on("goes_on_after_a_kill", engines, killed);
+    on("stops_within_a_batch_and_goes_on", engines, interrupted);
+    on("ends_a_run_of_another_promise", one, promise_changed);
+    on("is_fenced_off_by_a_later_call", engines, two_at_once);
+    on("begins_one_run_of_two_calls", engines, two_from_the_start);
     cases.push(Case::new(
-        "applied::a_database_that_goes_away_is_an_error_and_the_next_call_goes_on",
+        "applied::goes_on_when_the_database_is_back",
         // A server of its own: the case kills it.
         Needs::nothing(),
         database_killed,
-    ));
-    cases.push(Case::new(
-        "applied::a_ledger_is_the_operators_or_ours_and_changes_hands",
-        Needs::operator().with(Server::Postgres18),
-        changes_hands,
     ));
     Ok(cases)
 }
@@ -119,12 +81,12 @@ fn scenarios() -> Result<Vec<Case>> {
 }
 
 /// Expired rows of the policy's table; as many young ones are beside them.
-const ROWS: i64 = 3_000;
+pub(crate) const ROWS: i64 = 3_000;
 
 /// So slow that the middle of a run cannot be missed.
 const SLOWLY: u32 = 500;
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 apiVersion: oubliette.dev/v1alpha1
 kind: RetentionPolicy
 metadata: {name: people}
@@ -147,9 +109,9 @@ spec:
 "#;
 
 /// Every tenth of the expired people has a letter.
-const LETTERS: i64 = ROWS / 10;
+pub(crate) const LETTERS: i64 = ROWS / 10;
 
-fn people(database: &Database) -> String {
+pub(crate) fn people(database: &Database) -> String {
     let server = database.server;
     let numbers = series(server, 3_000);
     database.fill(&format!(
@@ -165,29 +127,29 @@ fn people(database: &Database) -> String {
     ))
 }
 
-fn desk<'w>(world: &'w World, server: Server, case: &str) -> Result<Desk<'w>> {
+pub(crate) fn desk<'w>(world: &'w World, server: Server, case: &str) -> Result<Desk<'w>> {
     Desk::set(world, server, case, |database| Ok(people(database)), POLICY)
 }
 
 /// Expired people that are still there.
-fn left(desk: &Desk<'_>) -> Result<i64> {
+pub(crate) fn left(desk: &Desk<'_>) -> Result<i64> {
     desk.number(&format!("SELECT count(*) FROM people WHERE id <= {ROWS}"))
 }
 
 /// Rows that are gone, letters among them, by the tables themselves.
-fn gone(desk: &Desk<'_>) -> Result<i64> {
+pub(crate) fn gone(desk: &Desk<'_>) -> Result<i64> {
     let letters = desk.number("SELECT count(*) FROM letters")?;
     Ok(ROWS + LETTERS - left(desk)? - letters)
 }
 
 /// Rows that the ledger counts, over all runs and workers.
-fn counted(desk: &Desk<'_>) -> Result<i64> {
+pub(crate) fn counted(desk: &Desk<'_>) -> Result<i64> {
     let sql = format!("SELECT sum(n) FROM {}", desk.ledger("checkpoint"));
     desk.number(&sql)
 }
 
 /// All that was due is gone, each row is counted once, nothing else is touched.
-fn all_is_done(desk: &Desk<'_>) -> Result<()> {
+pub(crate) fn all_is_done(desk: &Desk<'_>) -> Result<()> {
     let (gone, counted) = (gone(desk)?, counted(desk)?);
     ensure!(
         gone == ROWS + LETTERS && counted == gone,
@@ -205,7 +167,7 @@ fn all_is_done(desk: &Desk<'_>) -> Result<()> {
 }
 
 /// Nothing was changed, and no ledger was made.
-fn nothing_is_done(desk: &Desk<'_>) -> Result<()> {
+pub(crate) fn nothing_is_done(desk: &Desk<'_>) -> Result<()> {
     let gone = gone(desk)?;
     ensure!(gone == 0, "{gone} rows are gone");
     ensure!(!desk.has_ledger()?, "there is a ledger");
@@ -270,16 +232,6 @@ fn reported(world: &World, server: Server) -> Result<()> {
     let runs = desk.number(&format!("SELECT count(*) FROM {}", desk.ledger("run")))?;
     ensure!(runs == 1, "{runs} runs");
     Ok(())
-}
-
-fn not_asked(world: &World, server: Server) -> Result<()> {
-    let desk = desk(world, server, "not_asked")?;
-    let answer = desk.call(&["apply"])?.expect(1)?;
-    ensure!(
-        answer.err.contains("--yes") && answer.out.is_empty(),
-        "{answer:?}"
-    );
-    nothing_is_done(&desk)
 }
 
 fn not_enforced(world: &World, server: Server) -> Result<()> {
@@ -432,162 +384,19 @@ fn two_at_once(world: &World, server: Server) -> Result<()> {
     all_is_done(&desk)
 }
 
-/// The question, once it is shown.
-fn question(desk: &Desk<'_>) -> Result<Terminal> {
-    let terminal = Terminal::open(desk)?;
-    terminal.wait_for("Only `yes` goes on: ")?;
-    Ok(terminal)
-}
-
-fn says(answer: Answer, code: i32, words: &[&str]) -> Result<()> {
-    let answer = answer.expect(code)?;
-    for words in words {
-        ensure!(answer.out.contains(words), "no {words:?}: {}", answer.out);
+/// Neither finds a ledger: whose it is, and whose run, is settled between them.
+fn two_from_the_start(world: &World, server: Server) -> Result<()> {
+    let desk = desk(world, server, "two_from_the_start")?;
+    let calls = [desk.start()?, desk.start()?];
+    let mut done = 0;
+    for call in calls {
+        let answer = desk.end(call)?;
+        match answer.code {
+            Some(0) => done += 1,
+            Some(1) => {}
+            other => bail!("{other:?}: {answer:?}"),
+        }
     }
-    Ok(())
-}
-
-fn asked(world: &World, server: Server) -> Result<()> {
-    let desk = desk(world, server, "asked")?;
-    let rows = "Change 3,300 rows, of 1 of the 1 policies above?";
-    let no = question(&desk)?.answer(&desk, "y\n")?;
-    says(
-        no,
-        2,
-        &["3,300 rows would change", rows, "the answer was not yes"],
-    )?;
-    nothing_is_done(&desk)?;
-    // As Ctrl-C does.
-    let stopped = question(&desk)?.answer(&desk, "\u{3}")?;
-    says(stopped, 3, &[rows])?;
-    nothing_is_done(&desk)?;
-    let yes = question(&desk)?.answer(&desk, "yes\n")?;
-    says(
-        yes,
-        0,
-        &[
-            "done, 3,300 rows changed",
-            "verified: none left",
-            "evidence sha256:",
-        ],
-    )?;
+    ensure!(done > 0, "neither was done");
     all_is_done(&desk)
-}
-
-fn shown(world: &World, server: Server) -> Result<()> {
-    let desk = desk(world, server, "shown")?;
-    let terminal = question(&desk)?;
-    desk.sql("ALTER TABLE people ADD COLUMN nickname varchar(20)")?;
-    let answer = terminal.answer(&desk, "yes\n")?;
-    says(
-        answer,
-        1,
-        &["refused (Drifted)", "not the one that was shown"],
-    )?;
-    ensure!(gone(&desk)? == 0, "rows are gone");
-
-    // A thousand more may have become due meanwhile, and no more than that.
-    let terminal = question(&desk)?;
-    desk.sql(&format!(
-        "INSERT INTO people (id, left_at) SELECT 10000 + n, current_timestamp - INTERVAL '2' YEAR \
-         FROM {}",
-        series(server, 1_001)
-    ))?;
-    let answer = terminal.answer(&desk, "yes\n")?;
-    says(
-        answer,
-        1,
-        &["refused (LimitExceeded)", "4301 rows", "4300 at the most"],
-    )?;
-    ensure!(gone(&desk)? == 0, "rows are gone");
-
-    // Another call has begun a run, and ended, while somebody thought about it.
-    let terminal = question(&desk)?;
-    desk.apply()?.expect(0)?;
-    says(terminal.answer(&desk, "yes\n")?, 0, &["done, "])?;
-    desk.sql("DELETE FROM people WHERE id > 10000")?;
-    let counted = counted(&desk)?;
-    ensure!(counted == ROWS + LETTERS + 1_001, "{counted} are counted");
-    Ok(())
-}
-
-fn no_ledger(world: &World, server: Server) -> Result<()> {
-    let desk = desk(world, server, "no_ledger")?;
-    desk.sql(&format!(
-        "REVOKE CREATE ON DATABASE {} FROM {}",
-        desk.database.name, desk.user
-    ))?;
-    let answer = desk.apply()?.expect_refused("LedgerMissing")?;
-    ensure!(answer.out.contains("CREATE TABLE"), "{}", answer.out);
-    nothing_is_done(&desk)
-}
-
-fn changes_hands(world: &World) -> Result<()> {
-    let database = world.database(Server::Postgres18, "changes_hands")?;
-    world.block_on(database.admin.execute(&people(&database)))?;
-    let stage = Stage::set(world, "changes_hands", database, POLICY, Grants::Printed)?;
-    stage.run_to_end()?;
-    let again = |number: i64| {
-        let sql = format!(
-            "INSERT INTO people VALUES ({number}, current_timestamp - INTERVAL '2' YEAR, 'Planted One')"
-        );
-        world.block_on(stage.database.admin.execute(&sql)).map(drop)
-    };
-    let there = || {
-        let admin = &stage.database.admin;
-        world.block_on(admin.number(&format!("SELECT count(*) FROM people WHERE id <= {ROWS}")))
-    };
-    again(1)?;
-    let mut objects = stage.objects(POLICY)?;
-    objects.extend(stage.supplies()?);
-    let call = |arguments: &[&str]| {
-        let output = crate::printed::program(&objects, |command| {
-            command
-                .args(arguments)
-                .args(["--namespace", &stage.namespace.name]);
-        })?;
-        anyhow::Ok(Answer {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout)?,
-            err: String::from_utf8(output.stderr)?,
-        })
-    };
-    let apply = || call(&["apply", "--yes", "--output", "json"]);
-    let answer = apply()?.expect_refused("LedgerOwned")?;
-    ensure!(
-        answer.out.contains("oubliette ledger adopt -f FILE") && there()? == 1,
-        "{answer:?}"
-    );
-
-    let adopted = call(&["ledger", "adopt"])?.expect(0)?;
-    ensure!(
-        adopted.out.contains("`oubliette apply` without a cluster"),
-        "{adopted:?}"
-    );
-    apply()?.expect(0)?;
-    ensure!(there()? == 0, "the row is still there");
-    again(2)?;
-    stage.run_now()?;
-    stage
-        .namespace
-        .wait_reason("RetentionPolicy", &stage.policy, "LedgerOwned")?;
-    ensure!(there()? == 1, "the operator took a row");
-
-    let kubeconfig = &world.control_plane()?.cluster.kubeconfig;
-    let output = Command::new(env!("CARGO_BIN_EXE_oubliette"))
-        .args([
-            "ledger",
-            "adopt",
-            TARGET,
-            "--namespace",
-            &stage.namespace.name,
-        ])
-        .env("KUBECONFIG", kubeconfig)
-        .output()?;
-    ensure!(output.status.success(), "{output:?}");
-    stage.run_to_end()?;
-    ensure!(there()? == 0, "the row is still there");
-    apply()?.expect_refused("LedgerOwned")?;
-    stage.keep_ledger()?;
-    stage.namespace.finish()
 }

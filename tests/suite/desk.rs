@@ -162,14 +162,7 @@ impl<'w> Desk<'w> {
     /// Begins `oubliette apply --yes` and waits until it is in its middle.
     pub(crate) fn begin(&self, left: impl Fn() -> Result<i64>) -> Result<Call> {
         let before = left()?;
-        let log = NamedTempFile::new()?;
-        let child = self
-            .command(&["apply", "--yes", "--output", "json"])
-            .stdout(Stdio::piped())
-            // Nobody reads it meanwhile, and a pipe has its end.
-            .stderr(log.reopen()?)
-            .spawn()
-            .context("failed to run oubliette")?;
+        let call = self.start()?;
         wait_for("the run has changed rows", PATIENCE, || {
             let now = left()?;
             Ok(if now < before {
@@ -179,6 +172,19 @@ impl<'w> Desk<'w> {
             })
         })?;
         ensure!(left()? > 0, "the run was over too soon to be interrupted");
+        Ok(call)
+    }
+
+    /// Begins `oubliette apply --yes`.
+    pub(crate) fn start(&self) -> Result<Call> {
+        let log = NamedTempFile::new()?;
+        let child = self
+            .command(&["apply", "--yes", "--output", "json"])
+            .stdout(Stdio::piped())
+            // Nobody reads it meanwhile, and a pipe has its end.
+            .stderr(log.reopen()?)
+            .spawn()
+            .context("failed to run oubliette")?;
         Ok(Call { child, log })
     }
 

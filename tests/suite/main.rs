@@ -3,6 +3,7 @@
 //! `cargo test --test suite -- FILTER` runs the cases whose names contain FILTER and starts only
 //! what these need; `-- --list` starts nothing. `make test` runs all of it.
 
+mod agreed;
 mod api;
 mod applied;
 mod bad_input;
@@ -59,6 +60,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(scenario::cases()?);
     cases.extend(samples::cases()?);
     cases.extend(applied::cases()?);
+    cases.extend(agreed::cases());
     cases.extend(lease::cases());
     cases.extend(api::cases());
     cases.extend(bad_input::cases());
