@@ -10,6 +10,7 @@ use oubliette_core::ledger::{
     printed,
 };
 use oubliette_core::report::RuleRun;
+use oubliette_core::rows::Rows;
 use oubliette_core::run::Saved;
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
@@ -361,15 +362,15 @@ impl Store {
             return Err(LedgerFault::TakenOver);
         }
         let mut own = None;
-        let mut spare = 0;
+        let mut spare = Rows::ZERO;
         for row in tx.rows(&self.ledger.lock_step(run, *step)).await? {
             let row = Ledger::read_checkpoint(&row).ok_or(LedgerFault::Malformed("checkpoint"))?;
             if row.worker == *worker {
                 own = Some(row.saved);
-            } else if row.saved.ceiling > row.saved.n {
-                spare += row.saved.ceiling - row.saved.n;
+            } else if row.saved.ceiling != row.saved.done {
+                spare += row.saved.ceiling - row.saved.done;
                 let other = (run.clone(), *step, row.worker);
-                let set = self.ledger.set_ceiling(&other, &row.saved, row.saved.n);
+                let set = self.ledger.set_ceiling(&other, &row.saved, row.saved.done);
                 expect_one(tx.change(&set).await?, "checkpoint")?;
             }
         }

@@ -153,7 +153,15 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
     let job = plan::order(promise, &owner, JobKind::Plan).job(database, owner, key, as_of);
     let planned = plan::watched(&job, as_of).await;
     match (open, planned) {
-        (Some((open, _)), Ok(plan)) if enforced && same(&plan, &open) => {
+        (Some((open, _)), planned) if is_for_another(&open, &planned, enforced) => {
+            told.notes.push(format!(
+                "the run {}, which was interrupted after {} rows, is for another promise or mode \
+                 than this one: it ends here, with its counts; then it plans anew",
+                open.row.id, open.changed
+            ));
+            Some(Task::GiveUp { id: open.row.id })
+        }
+        (Some((open, _)), Ok(plan)) => {
             told.enter_plan(plan.report().clone(), promise, engine);
             told.notes.push(format!(
                 "goes on with the run {}, which was interrupted after {} rows; then it plans anew",
@@ -163,14 +171,6 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
                 id: open.row.id,
                 rest: plan.consent(),
             })
-        }
-        (Some((open, _)), Ok(_) | Err(JobOutcome::Refused { .. })) => {
-            told.notes.push(format!(
-                "the run {}, which was interrupted after {} rows, is for another promise or mode \
-                 than this one: it ends here, with its counts; then it plans anew",
-                open.row.id, open.changed
-            ));
-            Some(Task::GiveUp { id: open.row.id })
         }
         (_, planned) => {
             let plan = plan::entered(planned, promise, engine, told)?;
@@ -190,9 +190,16 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
     }
 }
 
-/// Whether a plan that was made again is the one of the run.
-fn same(plan: &Plan, open: &OpenRun) -> bool {
-    plan.report().digest.to_string() == open.row.plan
+/// Whether a run that was interrupted is for another promise than the present one. What somebody has
+/// to mend elsewhere, a grant say, makes it no other one.
+fn is_for_another(open: &OpenRun, planned: &Result<Plan, JobOutcome>, enforced: bool) -> bool {
+    match planned {
+        Ok(plan) => !enforced || plan.report().digest.to_string() != open.row.plan,
+        Err(JobOutcome::Refused { refusals, .. }) => {
+            refusals.iter().any(|refusal| refusal.reason.is_stalled())
+        }
+        Err(_) => false,
+    }
 }
 
 type Interrupted = (Owner, Option<(OpenRun, Timestamp)>);

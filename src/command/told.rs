@@ -179,7 +179,7 @@ impl Told {
         let pacing = &promise.target.pacing;
         let seconds = |rows| estimate::seconds(rows, pacing);
         self.estimated_seconds = plan.rules.iter().map(|rule| seconds(rule.rows())).collect();
-        self.left_elsewhere = elsewhere::places(Some(engine), &plan.warnings);
+        self.left_elsewhere = elsewhere::places(Some(engine), &plan.survivors);
         self.plan = Some(plan);
     }
 

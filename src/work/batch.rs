@@ -7,8 +7,9 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use oubliette_core::hmac::Pads;
 use oubliette_core::plan::RuleDraft;
+use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, Order, Outcome};
-use oubliette_core::sql::{Bound, KeyRow, Pages, Window, pads};
+use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, pads};
 use oubliette_core::value::{Key, Value};
 
 use super::pages;
@@ -40,11 +41,16 @@ pub(super) struct Step<'a> {
 pub(super) enum Stop {
     Fault(Fault),
     /// The fence hit no row.
-    Missed(u64),
+    Missed(Rows),
     /// Too many rows hang on the window.
     TooMany,
     /// Fewer rows went than were locked, or a count's row was not there.
     Raced,
+    /// The engine has changed other rows than those that were counted.
+    Unaccounted {
+        counted: Witness,
+        witnessed: Witness,
+    },
 }
 
 impl From<Fault> for Stop {
@@ -69,6 +75,20 @@ impl Done {
             related: Vec::new(),
             reached,
         }
+    }
+
+    /// What the engine must have changed, and nothing else.
+    fn counted(&self, rule: &RuleDraft) -> Witness {
+        let nodes = rule.nodes.iter().map(|node| &node.depth.effect);
+        let related = nodes.zip(self.related.iter().copied());
+        let mut counted = Witness::default();
+        for (effect, rows) in std::iter::once((&rule.change.effect, self.changed)).chain(related) {
+            match effect {
+                Effect::Delete => counted.deleted += signed(rows),
+                Effect::Update(..) => counted.updated += signed(rows),
+            }
+        }
+        counted
     }
 }
 
@@ -125,6 +145,15 @@ async fn try_once(
                 Stop::Missed(changed) => Outcome::Missed { changed },
                 Stop::TooMany => Outcome::TooMany,
                 Stop::Raced => Outcome::Again(Reason::RowsLocked),
+                Stop::Unaccounted { counted, witnessed } => {
+                    tracing::error!(
+                        rule = step.rule.name,
+                        ?counted,
+                        ?witnessed,
+                        "batch rolled back: the engine changed other rows than those that were counted"
+                    );
+                    Outcome::Failed(Reason::RowsUnaccounted)
+                }
             }
         }
     }
@@ -132,7 +161,8 @@ async fn try_once(
 
 fn outcome(fault: &Fault) -> Outcome {
     match fault.class {
-        FaultClass::Lock | FaultClass::Cancelled => Outcome::Locked,
+        FaultClass::Lock => Outcome::Locked,
+        FaultClass::Cancelled => Outcome::TooLong,
         _ if fault.is_retryable() => {
             tracing::warn!(fault = %fault, "batch rolled back, trying again");
             Outcome::Again(fault.reason())
@@ -149,18 +179,25 @@ async fn change(
     place: &Place,
     order: &Order,
     tx: &mut Tx,
-) -> Result<(u64, Option<Key>), Stop> {
+) -> Result<(Rows, Option<Key>), Stop> {
     if let Some(found) = step.pads {
         for statement in pads(tx.engine(), found) {
             tx.rows(&statement).await?;
         }
     }
+    let before = witness(tx).await?;
     let done = match step.pages {
         Some(found) if order.window.pages().is_some() => {
             pages::change(step, found, order, tx).await?
         }
         _ => over_window(step, order, tx).await?,
     };
+    if let (Some(before), Some(after)) = (before, witness(tx).await?) {
+        let (counted, witnessed) = (done.counted(step.rule), after.since(before));
+        if counted != witnessed {
+            return Err(Stop::Unaccounted { counted, witnessed });
+        }
+    }
     let ledger = step.store.sql();
     for (target, rows) in (1_i32..).zip(&done.related).filter(|(_, rows)| **rows > 0) {
         let raised = tx
@@ -175,12 +212,18 @@ async fn change(
         tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
             .await?;
     }
-    let all = done.changed + done.related.iter().sum::<u64>();
-    let fence = ledger.fence(place, order, signed(all), done.reached.as_ref());
+    let changed = Rows::changed(done.changed, done.related.iter().sum());
+    let fence = ledger.fence(place, order, changed, done.reached.as_ref());
     if tx.change(&fence).await? != 1 {
-        return Err(Stop::Missed(all));
+        return Err(Stop::Missed(changed));
     }
-    Ok((all, done.reached))
+    Ok((changed, done.reached))
+}
+
+/// What the engine says it has changed so far; `None`: it does not count.
+async fn witness(tx: &mut Tx) -> Result<Option<Witness>, Fault> {
+    let statement = Witness::ask(tx.engine());
+    Ok(Witness::read(&tx.rows(&statement).await?))
 }
 
 /// Finds the end of the next window of the key, and changes its eligible rows.

@@ -60,10 +60,6 @@ impl Ending<'_> {
                 .map(|t| t.n)
                 .sum();
         }
-        // The worker's own count has the related rows among it.
-        if let Some((own, related)) = done.changed.split_first_mut() {
-            own.rows -= related.iter().map(|t| t.rows).sum::<i64>();
-        }
         Ok(Some(done))
     }
 

@@ -68,7 +68,15 @@ pub async fn plan(
     })
     .await
     .map_err(|f| failed(&f))?;
-    Ok(Plan::of(draft, facts))
+    let plan = Plan::of(draft, facts);
+    if plan.is_partial() {
+        // Its figures are not those of the table.
+        return Err(JobOutcome::Refused {
+            plan: None,
+            refusals: plan.refusals().to_vec(),
+        });
+    }
+    Ok(plan)
 }
 
 /// What the plan's digest is made of beside schema and statements. A keyed check value stands for the

@@ -8,6 +8,7 @@ use oubliette_core::name::Ident;
 use oubliette_core::plan::{Consent, Intent};
 use oubliette_core::policy::{Mandate, Mode, Policy};
 use oubliette_core::report::Progress;
+use oubliette_core::run::BATCHES_PER_PART;
 use oubliette_core::target::{PacingMode, Target};
 use secrecy::SecretSlice;
 use tokio::sync::watch;
@@ -28,6 +29,9 @@ pub struct PolicyRef {
     pub generation: i64,
 }
 
+/// A statement of a batch that runs this long has met something unforeseen.
+pub const STATEMENT_LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
+
 /// How hard the work may push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pacing {
@@ -41,6 +45,10 @@ pub struct Pacing {
     pub max_rows_per_second: Option<u32>,
     /// How long to wait for a lock (InnoDB: whole seconds, rounded up).
     pub lock_timeout: std::time::Duration,
+    /// A statement of a batch that runs this long is cancelled.
+    pub statement_limit: std::time::Duration,
+    /// Batches under one checkpoint row before it is replaced by a fresh one.
+    pub part: u32,
 }
 
 /// What is to be done, before anything of it was read from Secrets or connected to.
@@ -108,6 +116,8 @@ impl Order {
                     .max_rows_per_second
                     .map(|rows| u32::try_from(rows).unwrap_or(u32::MAX)),
                 lock_timeout: pacing.lock_timeout,
+                statement_limit: STATEMENT_LIMIT,
+                part: BATCHES_PER_PART,
             },
             pseudonym_key,
             intent: match mandate.mode {

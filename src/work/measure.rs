@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use oubliette_core::catalog::Engine;
-use oubliette_core::plan::{Draft, Facts, RuleDraft, RuleFacts, reads_whole_table};
+use oubliette_core::plan::{Draft, Facts, RuleDraft, RuleFacts, is_unindexed, reads_whole_table};
 use oubliette_core::sql::{Bound, CountSql, Depth, Window};
 use oubliette_core::value::Key;
 
@@ -115,6 +115,10 @@ async fn measure_rule(
         }
         tx.rollback().await;
         facts.add(&counted, end.clone());
+        if is_unindexed(rule, &facts) {
+            // What refuses the plan is what each further window would do.
+            return Ok(facts);
+        }
         windows.took(end, started.elapsed()).await;
     }
     if !gentle {

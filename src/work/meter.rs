@@ -1,6 +1,6 @@
 //! How far a run is: counts rows as they are committed and shows them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use oubliette_core::api::reason::Reason;
@@ -12,7 +12,7 @@ use super::job::ProgressSender;
 pub(super) struct Meter<'a> {
     progress: &'a ProgressSender,
     before: i64,
-    added: AtomicU64,
+    added: AtomicI64,
     started: Instant,
     planned: i64,
 }
@@ -22,7 +22,7 @@ impl<'a> Meter<'a> {
         Self {
             progress,
             before,
-            added: AtomicU64::new(0),
+            added: AtomicI64::new(0),
             started: Instant::now(),
             planned: before + plan.rows(),
         }
@@ -32,7 +32,7 @@ impl<'a> Meter<'a> {
         self.show(Some((phase, rule)), None);
     }
 
-    pub(super) fn add(&self, rows: u64, waits: Option<Reason>) {
+    pub(super) fn add(&self, rows: i64, waits: Option<Reason>) {
         self.added.fetch_add(rows, Ordering::Relaxed);
         self.show(None, waits);
     }
@@ -40,15 +40,16 @@ impl<'a> Meter<'a> {
     fn show(&self, moved: Option<(Phase, &str)>, waiting: Option<Reason>) {
         let added = self.added.load(Ordering::Relaxed);
         let seconds = self.started.elapsed().as_secs().max(1);
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         self.progress.send_modify(|p| {
             let phase = moved.map_or(p.phase, |(phase, _)| phase);
             let rule = moved.map_or_else(|| p.rule.clone(), |(_, rule)| Some(rule.to_owned()));
             *p = Progress {
                 phase,
                 rule,
-                done: self.before + i64::try_from(added).unwrap_or(i64::MAX),
+                done: self.before + added,
                 planned: self.planned,
-                rate: i64::try_from(added / seconds).unwrap_or(i64::MAX),
+                rate: added / seconds,
                 waiting,
             };
         });

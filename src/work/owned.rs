@@ -76,9 +76,7 @@ pub async fn open_run(
         return Ok(None);
     };
     let totals = store.totals(&row.id).await?;
-    // A worker's own count has the related rows among it.
-    let own = totals.iter().filter(|tally| tally.target == 0);
-    let changed = own.map(|tally| tally.n).sum();
+    let changed = totals.iter().map(|tally| tally.n).sum();
     Ok(Some(OpenRun { row, changed }))
 }
 

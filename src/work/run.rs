@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::Pads;
 use oubliette_core::ledger::{CheckpointRow, Ledger, NewRun, RunRow};
-use oubliette_core::plan::{ApprovedPlan, Plan, Refusal, RuleFacts};
-use oubliette_core::report::{Phase, RuleRun, RunOutcome, RunReport};
-use oubliette_core::run::{Halt, Lane, Pace, PaceSettings, Saved, Style, Unit};
+use oubliette_core::plan::{ApprovedPlan, Plan, Refusal};
+use oubliette_core::report::{Phase, Residual, RuleRun, RunOutcome, RunReport};
+use oubliette_core::rows::Rows;
+use oubliette_core::run::{Halt, Lane, Pace, PaceSettings, Saved, Style, Unit, shares};
 use oubliette_core::sql::{Page, Pages, Window};
 use oubliette_core::value::Key;
 use secrecy::ExposeSecret;
@@ -22,9 +23,6 @@ use super::verify::{Verification, Verified, verify};
 use super::walk::{Walked, stopped, walk};
 use crate::database::Timeouts;
 use crate::ledger::{LedgerFault, Store, Taken};
-
-/// A statement of a batch that runs this long has met something unforeseen.
-const STATEMENT_LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Carries a policy out.
 pub(super) async fn run(
@@ -171,6 +169,17 @@ async fn resume(
             let same = planned.report().digest.to_string() == row.plan;
             (Some(planned), same)
         }
+        // What somebody has to mend elsewhere, a grant say, makes it no other plan.
+        Err(JobOutcome::Refused { refusals, .. })
+            if refusals.iter().all(|refusal| !refusal.reason.is_stalled()) =>
+        {
+            let told: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+            return Err(JobOutcome::Failed {
+                reason: refusals.first().map_or(Reason::RunFailed, |r| r.reason),
+                message: told.join("\n"),
+                passing: true,
+            });
+        }
         Err(JobOutcome::Refused { .. }) => (None, false),
         Err(other) => return Err(other),
     };
@@ -240,50 +249,15 @@ fn checkpoints(job: &Job, plan: &ApprovedPlan) -> Vec<CheckpointRow> {
         1
     };
     let mut rows = Vec::new();
-    for (step, _) in (0_i32..).zip(plan.rules()) {
-        let index = usize::try_from(step).unwrap_or(usize::MAX);
-        if let Some(pages) = plan.facts(index).and_then(RuleFacts::paying_pages) {
-            // Where the eligible rows are is not known: who has used its share up goes on with what
-            // the others leave.
-            let ranges = pages.split(lanes);
-            let ceiling = plan.ceiling(index);
-            let workers = i64::try_from(ranges.len().max(1)).unwrap_or(1);
-            rows.extend((0_i32..).zip(ranges).map(|(worker, range)| {
-                let rest = if worker == 0 { ceiling % workers } else { 0 };
-                checkpoint(step, worker, range, ceiling / workers + rest)
-            }));
-            continue;
-        }
-        let (bounds, planned) = plan
-            .facts(index)
-            .map(|f| (f.split(lanes), f.planned()))
-            .unwrap_or_default();
-        let workers = i64::try_from(bounds.len()).unwrap_or(0) + 1;
-        // Every worker may change what is planned in its range, and a share of the slack.
-        let slack = (plan.ceiling(index) - planned).max(0);
-        let ceiling = plan.ceiling(index).min(planned);
-        let (mut after, mut before) = (None, 0);
-        let ends = bounds
-            .into_iter()
-            .map(|(key, rows)| (Some(key), rows.min(ceiling)))
-            .chain(std::iter::once((None, ceiling)));
-        for (worker, (upto, end)) in (0_i32..).zip(ends) {
-            let rest = if worker == 0 { slack % workers } else { 0 };
-            let range = Window {
-                after: after.clone(),
-                upto: upto.clone(),
-            };
-            let share = end - before + slack / workers + rest;
-            rows.push(checkpoint(step, worker, range, share));
-            after = upto;
-            before = end;
-        }
+    for (step, (facts, ceiling)) in (0_i32..).zip(plan.facts().iter().zip(plan.ceilings())) {
+        let shares = (0_i32..).zip(shares(facts, ceiling, lanes));
+        rows.extend(shares.map(|(worker, (range, share))| checkpoint(step, worker, range, share)));
     }
     rows
 }
 
 /// A worker that has not begun.
-fn checkpoint(step: i32, worker: i32, range: Window, ceiling: i64) -> CheckpointRow {
+fn checkpoint(step: i32, worker: i32, range: Window, ceiling: Rows) -> CheckpointRow {
     CheckpointRow {
         step,
         worker,
@@ -294,7 +268,7 @@ fn checkpoint(step: i32, worker: i32, range: Window, ceiling: i64) -> Checkpoint
             seq: 0,
             hold_gen: 0,
             part: 0,
-            n: 0,
+            done: Rows::ZERO,
             ceiling,
             cursor: None,
             walked: false,
@@ -342,7 +316,7 @@ impl Run<'_> {
             .as_ref()
             .map(|key| Pads::of_key(key.expose_secret()));
         let mut steps = self.store.finished_steps(&self.row.id).await?;
-        let before: i64 = taken.checkpoints.iter().map(|c| c.saved.n).sum();
+        let before: i64 = taken.checkpoints.iter().map(|c| c.saved.done.all).sum();
         let meter = Meter::new(progress, before, self.plan.report());
         for (step, _) in (0_i32..).zip(self.plan.rules()).skip(steps.len()) {
             let mut rows: Vec<CheckpointRow> = taken
@@ -359,10 +333,13 @@ impl Run<'_> {
                 }
             }
         }
-        let residual = |f: fn(&RuleRun) -> i64| steps.iter().map(f).sum::<i64>();
-        let outcome = if residual(|s| s.residual.unexplained) > 0 {
+        let residuals = steps.iter().map(|step| step.residual);
+        let left = residuals.fold(Residual::default(), Residual::and);
+        let outcome = if left.unexplained > 0 {
             RunOutcome::Failed(Reason::VerificationFailed)
-        } else if residual(|s| s.residual.locked) > 0 {
+        } else if left.too_large > 0 {
+            RunOutcome::Stopped(Reason::RowsTooLarge)
+        } else if left.locked > 0 {
             RunOutcome::Stopped(Reason::RowsLocked)
         } else {
             RunOutcome::Completed
@@ -399,11 +376,11 @@ impl Run<'_> {
         let Some(rule) = self.plan.rules().get(index) else {
             return Err(LedgerFault::Malformed("checkpoint"));
         };
-        let pages = self.plan.facts(index).and_then(|f| f.pages.as_ref());
+        let pages = self.plan.facts().get(index).and_then(|f| f.pages.as_ref());
         for row in rows.iter_mut() {
             by_key_instead(row, pages);
         }
-        let total = self.plan.facts(index).map_or(0, |f| f.counted.total);
+        let total = self.plan.facts().get(index).map_or(0, |f| f.counted.total);
         let pacing = &self.job.pacing;
         let common = Step {
             database: &self.job.database,
@@ -411,7 +388,7 @@ impl Run<'_> {
             rule,
             timeouts: Timeouts {
                 lock: pacing.lock_timeout,
-                statement: STATEMENT_LIMIT,
+                statement: pacing.statement_limit,
             },
             pads,
             metrics: &self.job.metrics,
@@ -424,6 +401,7 @@ impl Run<'_> {
             target: pacing.batch_duration,
             rate: stated.map(|rate| rate / f64::from(lanes)),
             limited: !pacing.backlog || stated.is_some(),
+            part: pacing.part,
         };
         let pace = |row: &CheckpointRow| {
             Pace::new(PaceSettings {
@@ -443,7 +421,7 @@ impl Run<'_> {
             Style::WindowFirst
         };
         meter.phase(Phase::Running, &rule.name);
-        let count = |rows: u64, waits| meter.add(rows, waits);
+        let count = |rows: i64, waits| meter.add(rows, waits);
         let walks = rows.iter().map(|row| {
             let place = (self.row.id.clone(), row.step, row.worker);
             let mut lane = Lane::new(row.range.clone(), row.saved.clone(), style, pace(row));
@@ -517,7 +495,7 @@ impl Run<'_> {
             Walked::Stopped(why) if !why.abandons() => return Ok(JobOutcome::Stopped(why)),
             Walked::Halted(Halt::TakenOver) => return Err(LedgerFault::TakenOver),
             // The run stays open: it goes on where it was once the fault is gone.
-            Walked::Halted(Halt::Fault(reason)) if reason_passes(reason) => {
+            Walked::Halted(Halt::Fault(reason)) if goes_on_after(reason) => {
                 return Ok(JobOutcome::Failed {
                     reason,
                     message: "the run was interrupted by the database and will be resumed from \
@@ -535,11 +513,12 @@ impl Run<'_> {
     }
 }
 
-/// Whether a fault that outlasted the lane's patience may still pass.
-fn reason_passes(reason: Reason) -> bool {
-    matches!(
+/// Whether the run goes on where it was once somebody or something has mended the fault. Not where
+/// going on would meet it again with the next batch.
+fn goes_on_after(reason: Reason) -> bool {
+    !matches!(
         reason,
-        Reason::Unreachable | Reason::RowsLocked | Reason::RunFailed
+        Reason::ConstraintConflict | Reason::InternalError | Reason::RowsUnaccounted
     )
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use oubliette_core::report::Residual;
-use oubliette_core::run::{Lane, Pace, Saved};
+use oubliette_core::run::{self, Lane, Pace, Saved};
 use oubliette_core::sql::Window;
 use oubliette_core::value::Key;
 
@@ -86,16 +86,18 @@ impl Verification<'_> {
     async fn classed(&self, saved: &mut Saved, stop: &mut StopSignal) -> Result<Residual, Broken> {
         let mut stuck: Option<BTreeSet<Key>> = None;
         let mut left = Left::default();
-        let mut passed_by = 0;
+        let (mut passed_by, mut too_large) = (0, 0);
         let mut windows = unless_stopped(stop, self.residual()).await?;
         for pass in 1..=PASSES {
             if windows.is_empty() {
                 break;
             }
             let waits = pass == PASSES && known(&windows) <= WAITED_FOR;
-            passed_by = 0;
+            (passed_by, too_large) = (0, 0);
             for (window, _) in &windows {
-                passed_by += self.sweep(window, waits, saved, stop).await?;
+                let lane = self.sweep(window, waits, saved, stop).await?;
+                passed_by += signed(lane.passed_by());
+                too_large += signed(lane.too_large());
             }
             windows = unless_stopped(stop, self.residual()).await?;
             left = unless_stopped(stop, self.class(&windows)).await?;
@@ -109,32 +111,30 @@ impl Verification<'_> {
             stuck = None;
             left = Left::default();
         }
-        let stuck = count(stuck.unwrap_or_default().len());
-        // The last sweep passed some by, because something that hangs on them stays locked.
-        let held_up = stuck.min(signed(passed_by));
-        let unexplained = unless_stopped(stop, self.overlooked(known(&windows)))
-            .await?
-            .max(stuck - held_up);
-        let free = count(left.free.len()) + left.more - held_up;
-        Ok(Residual {
-            locked: left.locked + held_up,
-            newly_eligible: (free - unexplained).max(0),
-            unexplained,
-        })
+        let overlooked = unless_stopped(stop, self.overlooked(known(&windows))).await?;
+        let left = run::Left {
+            locked: left.locked,
+            free: count(left.free.len()) + left.more,
+            stuck: count(stuck.unwrap_or_default().len()),
+            passed_by,
+            too_large,
+            overlooked,
+        };
+        Ok(left.classed())
     }
 
     async fn residual(&self) -> Result<Vec<(Window, i64)>, Fault> {
         measure::residual(self.step.database, self.step.rule, self.pace.is_limited()).await
     }
 
-    /// Looks through a window once more. Returns how many rows it passed by.
+    /// Looks through a window once more. Returns the lane at its end.
     async fn sweep(
         &self,
         window: &Window,
         waits: bool,
         saved: &mut Saved,
         stop: &mut StopSignal,
-    ) -> Result<u64, Broken> {
+    ) -> Result<Lane, Broken> {
         let mut lane = Lane::sweep(window.clone(), saved, waits, self.pace.clone());
         let walked = walk(self.step, self.place, &mut lane, stop, self.changed).await;
         *saved = Saved {
@@ -143,7 +143,7 @@ impl Verification<'_> {
             ..lane.saved().clone()
         };
         match walked {
-            Walked::Done => Ok(lane.passed_by()),
+            Walked::Done => Ok(lane),
             ended => Err(Broken::Ended(ended)),
         }
     }

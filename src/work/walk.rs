@@ -25,7 +25,7 @@ pub(super) enum Walked {
 }
 
 /// Is told after every transaction how many rows it changed, and why the lane waits, if it does.
-pub(super) type Seen<'a> = dyn Fn(u64, Option<Reason>) + Sync + 'a;
+pub(super) type Seen<'a> = dyn Fn(i64, Option<Reason>) + Sync + 'a;
 
 /// Walks a lane to its end.
 pub(super) async fn walk(
@@ -63,7 +63,7 @@ pub(super) async fn walk(
                     }
                 };
                 let rows = match &outcome {
-                    Outcome::Committed { changed, .. } => *changed,
+                    Outcome::Committed { changed, .. } => changed.all,
                     _ => 0,
                 };
                 lane.take(outcome);
@@ -77,8 +77,7 @@ pub(super) async fn walk(
                     Ok(found) => Outcome::Settled(found),
                     Err(fault) => passing(&fault),
                 });
-                let rows = u64::try_from(lane.changed() - before).unwrap_or(0);
-                changed(rows, lane.waits());
+                changed(lane.changed() - before, lane.waits());
             }
             Directive::RollOver { .. } => {
                 let targets = i32::try_from(step.rule.nodes.len()).unwrap_or(i32::MAX);

@@ -13,6 +13,7 @@ use oubliette_core::report::RunOutcome;
 use crate::case::{Case, Server};
 use crate::races::{OLD, RULE, TABLE, fill, patient, rig};
 use crate::rig::{Rig, own, series};
+use crate::traps::granted;
 use crate::world::World;
 
 /// The cases.
@@ -34,6 +35,15 @@ pub(crate) fn cases() -> Vec<Case> {
         all(
             "a_resumed_run_that_a_guard_refuses_is_given_up_as_drifted",
             refused_on_resume,
+        ),
+        all(
+            "a_privilege_that_is_taken_away_and_given_back_ends_no_run",
+            revoked_meanwhile,
+        ),
+        Case::on_each(
+            "endings::a_row_with_too_much_hanging_on_it_is_told_from_a_locked_one",
+            &[Server::Postgres18, Server::MariaDb],
+            too_large,
         ),
     ]
     .into_iter()
@@ -261,5 +271,73 @@ fn refused_on_resume(world: &World, server: Server) -> Result<()> {
             if refusals[0].reason == Reason::ReferenceUndecided),
         "{refused:?}"
     );
+    Ok(())
+}
+
+/// The run was ended for good, and its rest had to wait for the next tick.
+fn revoked_meanwhile(world: &World, server: Server) -> Result<()> {
+    const ROWS: i64 = 2_000;
+    let mut rig = rig(world, server, "revoked", 2_000)?.steady(400);
+    let account = granted(&mut rig)?;
+    let run = rig.begin_run("one")?;
+    rig.wait_until("SELECT count(*) FROM t", |n| n < ROWS)?;
+    rig.sql(&format!("REVOKE DELETE ON ${{schema}}.t FROM {account}"))?;
+    let lacking = |outcome: &JobOutcome| {
+        matches!(
+            outcome,
+            JobOutcome::Failed {
+                reason: Reason::MissingGrants,
+                ..
+            }
+        )
+    };
+    let outcome = rig.block_on(run.outcome())?;
+    ensure!(lacking(&outcome), "{outcome:?}");
+    let left = rig.number("SELECT count(*) FROM t")?;
+    ensure!(left > 0, "the case came too late");
+    let outcome = rig.outcome("one")?;
+    ensure!(lacking(&outcome), "{outcome:?}");
+    rig.sql(&format!("GRANT DELETE ON ${{schema}}.t TO {account}"))?;
+    rig.pacing.max_rows_per_second = None;
+    rig.pacing.backlog = true;
+    let run = rig.run("two")?;
+    ensure!(
+        run.run == "one" && run.outcome == RunOutcome::Completed && own(&run) == ROWS,
+        "{run:?}"
+    );
+    rig.expect_a_whole_chain()
+}
+
+/// It was taken for locked, and every next run was to take it.
+fn too_large(world: &World, server: Server) -> Result<()> {
+    let rules = "
+- table: ${schema}.t
+  since: {column: ended, timeZone: UTC}
+  related: [{table: '${schema}.c', of: '${schema}.t', match: [{column: t_id, equals: id}], action: {type: Delete}}]
+";
+    let schema = format!(
+        "{TABLE}; CREATE TABLE c (id integer NOT NULL PRIMARY KEY, t_id integer, \
+         FOREIGN KEY (t_id) REFERENCES t (id)); CREATE INDEX c_t ON c (t_id)"
+    );
+    let mut rig = Rig::new(world, server, "too_large", &schema, rules)?;
+    fill(&rig, 3)?;
+    rig.sql(&format!(
+        "INSERT INTO c SELECT n, CASE WHEN n <= 2 THEN 1 ELSE 2 END FROM {}",
+        series(server, 500_000)
+    ))?;
+    rig.pacing.statement_limit = Duration::from_millis(250);
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome == RunOutcome::Stopped(Reason::RowsTooLarge),
+        "{run:?}"
+    );
+    let residual = run.rules[0].residual;
+    ensure!(
+        (residual.too_large, residual.rows()) == (1, 1),
+        "{residual:?}"
+    );
+    ensure!(rig.number("SELECT count(*) FROM c")? == 499_998);
+    rig.pacing.statement_limit = Duration::from_mins(1);
+    ensure!(rig.completed("two")? == [[1, 499_998]]);
     Ok(())
 }

@@ -25,7 +25,10 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         all("keys_of_every_sort_are_walked", keys_of_every_sort),
         all("four_workers_share_a_table", four_workers),
-        all("a_checkpoint_row_is_replaced_after_500_batches", roll_over),
+        all(
+            "a_checkpoint_row_is_replaced_before_it_grows_old",
+            roll_over,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -322,8 +325,8 @@ fn four_workers(world: &World, server: Server) -> Result<()> {
 
 fn roll_over(world: &World, server: Server) -> Result<()> {
     let mut rig = Rig::new(world, server, "roll_over", LEARNERS, RULE)?;
-    // The least width is 50 rows: 700 batches.
-    rig.pacing.batch_duration = std::time::Duration::from_micros(1);
+    rig.pacing.part = 10;
+    rig.pacing.batch_duration = std::time::Duration::from_millis(5);
     fill(&rig, 35_000, 0)?;
     let run = rig.run("one")?;
     ensure!(
@@ -334,6 +337,13 @@ fn roll_over(world: &World, server: Server) -> Result<()> {
         "SELECT max(part) FROM {}",
         rig.ledger("checkpoint")
     ))?;
-    ensure!(parts >= 1, "no checkpoint row was replaced");
+    let batches = rig.number(&format!(
+        "SELECT max(seq) FROM {}",
+        rig.ledger("checkpoint")
+    ))?;
+    ensure!(
+        parts > 0 && parts >= (batches - 1) / 10,
+        "{parts} replaced checkpoint rows in {batches} batches"
+    );
     rig.expect_no_keys_kept()
 }

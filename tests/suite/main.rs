@@ -22,6 +22,8 @@ mod given_up;
 mod health;
 mod interruption;
 mod lease;
+mod leaves;
+mod limits;
 mod memory;
 mod misspelt;
 mod operator;
@@ -42,6 +44,7 @@ mod sql;
 mod traps;
 mod wait;
 mod walks;
+mod witness;
 mod world;
 
 use std::process::ExitCode;
@@ -79,6 +82,9 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(commits::cases());
     cases.extend(traps::cases());
     cases.extend(walks::cases());
+    cases.extend(witness::cases());
+    cases.extend(limits::cases());
+    cases.extend(leaves::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());
     Ok(cases)

@@ -11,6 +11,7 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::digest::Digest;
 use oubliette_core::ledger::{CheckpointRow, Evidence, Ledger, NewRun};
 use oubliette_core::report::{Residual, RuleRun, RunOutcome};
+use oubliette_core::rows::Rows;
 use oubliette_core::run::Saved;
 use oubliette_core::sql::Window;
 
@@ -164,6 +165,7 @@ fn locked_row(world: &World, server: Server) -> Result<()> {
         locked: 2,
         newly_eligible: 0,
         unexplained: 0,
+        too_large: 0,
     };
     ensure!(
         run.outcome == RunOutcome::Stopped(Reason::RowsLocked),
@@ -193,6 +195,7 @@ fn locked_child(world: &World, server: Server) -> Result<()> {
         locked: 1,
         newly_eligible: 0,
         unexplained: 0,
+        too_large: 0,
     };
     ensure!(run.rules[0].residual == residual, "{run:?}");
     drop(application);
@@ -269,8 +272,8 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
                 seq: 0,
                 hold_gen: 0,
                 part: 0,
-                n: 0,
-                ceiling: 10,
+                done: Rows::ZERO,
+                ceiling: Rows::own(10),
                 cursor: None,
                 walked: false,
             },

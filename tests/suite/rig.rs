@@ -9,13 +9,14 @@ use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 use oubliette::database::{self, ConnectSettings, DeclaredEngine, Timeouts, Tls};
 use oubliette::metrics::Metrics;
-use oubliette::work::job::{Job, JobKind, JobOutcome, Pacing, PolicyRef, StopWhy};
+use oubliette::work::job::{Job, JobKind, JobOutcome, Pacing, PolicyRef, STATEMENT_LIMIT, StopWhy};
 use oubliette::work::perform;
 use oubliette_core::digest::Digest;
 use oubliette_core::ledger::Owner;
 use oubliette_core::plan::{Intent, Refusal};
 use oubliette_core::policy::Mandate;
 use oubliette_core::report::{Phase, PlanReport, Progress, RunOutcome, RunReport};
+use oubliette_core::run::BATCHES_PER_PART;
 use oubliette_core::target::Target;
 use secrecy::{SecretSlice, SecretString};
 use serde_json::{Value, json};
@@ -122,6 +123,8 @@ impl<'w> Rig<'w> {
                 workers: 1,
                 max_rows_per_second: None,
                 lock_timeout: Duration::from_secs(1),
+                statement_limit: STATEMENT_LIMIT,
+                part: BATCHES_PER_PART,
             },
             now: Timestamp::now(),
             uid: format!("uid-{number}"),

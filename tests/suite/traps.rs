@@ -129,6 +129,26 @@ fn user(rig: &mut Rig<'_>, grants: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// A user with what `oubliette grants` prints, and no more. Returns its account.
+pub(crate) fn granted(rig: &mut Rig<'_>) -> Result<String> {
+    let job = rig.block_on(rig.job(JobKind::Plan))?;
+    let database = rig.database.name.parse()?;
+    user(rig, &[])?;
+    let (name, _) = rig.login.clone().unwrap_or_default();
+    let engine = job.database.engine();
+    let account = grants::account(engine, &name);
+    let to = Grantee {
+        engine,
+        database: &database,
+        ledger: &job.ledger,
+        user: &account,
+    };
+    for statement in grants::statements(&[job.rules], &to, Intent::Enforce) {
+        rig.sql(&statement)?;
+    }
+    Ok(account)
+}
+
 /// With SELECT and DELETE on the parent only, information_schema showed no reference, and the delete
 /// cascaded into the child.
 fn invisible_cascade(world: &World, server: Server) -> Result<()> {
@@ -722,21 +742,7 @@ fn printed_grants(world: &World, server: Server) -> Result<()> {
     rig.sql("INSERT INTO t VALUES (1, '2020-01-01', 'a', NULL), (2, '2020-01-01', 'b', NULL), (3, '2020-01-01', 'c', NULL); \
         INSERT INTO child VALUES (1, 2, 'x'), (2, 3, 'y'); INSERT INTO leaf VALUES (1, 1), (2, 2); \
         INSERT INTO plain VALUES (1, '2020-01-01'), (2, '2020-01-01')")?;
-    let job = rig.block_on(rig.job(JobKind::Plan))?;
-    let database = rig.database.name.parse()?;
-    user(&mut rig, &[])?;
-    let (name, _) = rig.login.clone().unwrap_or_default();
-    let engine = job.database.engine();
-    let account = grants::account(engine, &name);
-    let to = Grantee {
-        engine,
-        database: &database,
-        ledger: &job.ledger,
-        user: &account,
-    };
-    for statement in grants::statements(&[job.rules], &to, Intent::Enforce) {
-        rig.sql(&statement)?;
-    }
+    granted(&mut rig)?;
     // A locked row in each table: the forms that pass over it, the sweep, and the classing.
     let application = rig.holding(
         "UPDATE t SET touched = NULL WHERE id = 3; UPDATE plain SET ended = ended WHERE id = 2",

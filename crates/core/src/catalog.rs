@@ -238,6 +238,9 @@ pub struct Trigger {
     pub on_delete: bool,
     /// Fires on UPDATE.
     pub on_update: bool,
+    /// Fires for each row, on whatever table the statement names; otherwise for statements that name
+    /// this one.
+    pub each_row: bool,
 }
 
 /// One CHECK constraint.

@@ -15,6 +15,7 @@ pub mod period;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod rows;
 pub mod run;
 pub mod schedule;
 pub mod sql;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::reason::Reason;
 use crate::digest::Digest;
+use crate::rows::Rows;
 
 /// What an action did or would do to the rows of one table (DESIGN section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub struct PlanReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub warnings: Vec<String>,
+    /// Those of the warnings that name where rows live on; status has them in a list of its own.
+    #[serde(skip)]
+    pub survivors: Vec<String>,
 }
 
 /// One rule's figures.
@@ -91,6 +95,14 @@ impl RulePlan {
     /// Rows that would change, of all of its tables.
     pub fn rows(&self) -> i64 {
         self.eligible + self.related.iter().map(|table| table.rows).sum::<i64>()
+    }
+
+    /// The same, and those of its own table.
+    pub fn planned(&self) -> Rows {
+        Rows {
+            own: self.eligible,
+            all: self.rows(),
+        }
     }
 }
 
@@ -206,10 +218,47 @@ pub struct RuleRun {
 pub struct Residual {
     /// Locked by the application while the run looked.
     pub locked: i64,
+    /// Left because the rows that hang on one of them do not go in one transaction.
+    #[serde(default)]
+    pub too_large: i64,
     /// Became eligible after the run had passed them.
     pub newly_eligible: i64,
     /// Neither: the run is not what it claims to be.
     pub unexplained: i64,
+}
+
+impl Residual {
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            locked: self.locked + other.locked,
+            too_large: self.too_large + other.too_large,
+            newly_eligible: self.newly_eligible + other.newly_eligible,
+            unexplained: self.unexplained + other.unexplained,
+        }
+    }
+
+    /// All rows that are left.
+    pub fn rows(self) -> i64 {
+        self.classes().iter().map(|(rows, _)| rows).sum()
+    }
+
+    /// How many rows are in each class, and what is said of them.
+    pub fn classes(self) -> [(i64, &'static str); 4] {
+        let Self {
+            locked,
+            too_large,
+            newly_eligible,
+            unexplained,
+        } = self;
+        [
+            (locked, "stayed locked by the application"),
+            (too_large, "with too much hanging on them"),
+            (newly_eligible, "became due while it ran"),
+            (unexplained, "nothing explains"),
+        ]
+    }
 }
 
 /// A run or plan under way.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use oubliette_core::run::{Pace, PaceSettings, Unit};
+use oubliette_core::run::{BATCHES_PER_PART, Pace, PaceSettings, Unit};
 use proptest::prelude::*;
 
 const TARGET: f64 = 50.0;
@@ -17,6 +17,7 @@ fn pace(rate: Option<f64>, limited: bool) -> Pace {
         target: Duration::from_secs_f64(TARGET / 1_000.0),
         rate,
         limited,
+        part: BATCHES_PER_PART,
     })
 }
 
@@ -52,7 +53,7 @@ fn batch(pace: &mut Pace, server: Server, noise: f64) -> (f64, f64, Duration) {
     let rows = f64::from(width);
     let ms = server.takes(rows) * noise;
     let elapsed = Duration::from_secs_f64(ms / 1_000.0);
-    let wait = pace.took(width, u64::from(width), elapsed, true);
+    let wait = pace.took(width, i64::from(width), elapsed, true);
     (rows, ms, wait)
 }
 
@@ -176,7 +177,7 @@ fn a_batch_changes_at_most_five_thousand_rows_and_a_sparse_window_grows_wide() {
     let mut sparse = pace(None, false);
     for _ in 0..60 {
         let width = dense.width();
-        dense.took(width, u64::from(width), Duration::from_millis(1), true);
+        dense.took(width, i64::from(width), Duration::from_millis(1), true);
         let width = sparse.width();
         sparse.took(width, 0, Duration::from_millis(1), true);
     }
@@ -199,7 +200,7 @@ fn a_stated_rate_spreads_batches_evenly() {
     for _ in 0..40 {
         let width = even.width();
         assert!(width <= 1_000, "{width}");
-        even.took(width, u64::from(width), Duration::from_millis(1), true);
+        even.took(width, i64::from(width), Duration::from_millis(1), true);
     }
     // A low one narrows windows below what is usual, and is kept.
     let mut slow = pace(Some(0.5), true);
@@ -253,7 +254,7 @@ fn windows_with_hardly_an_eligible_row_are_not_taken_for_slowness() {
         let width = pace.width();
         pace.took(
             width,
-            u64::from(width) / 1_000,
+            i64::from(width) / 1_000,
             Duration::from_millis(50),
             true,
         );

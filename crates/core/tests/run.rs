@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oubliette_core::api::reason::Reason;
+use oubliette_core::rows::Rows;
 use oubliette_core::run::{
-    Directive, Form, Halt, Lane, Order, Outcome, Pace, PaceSettings, Saved, Style, Unit,
+    BATCHES_PER_PART, Directive, Form, Halt, Lane, Order, Outcome, Pace, PaceSettings, Saved,
+    Style, Unit,
 };
 use oubliette_core::sql::{Pages, Window};
 use oubliette_core::value::{Key, Value};
@@ -126,10 +128,10 @@ impl World {
             && s.seq == order.seq
             && s.hold_gen == order.hold_gen
             && s.part == order.part
-            && s.n + changed <= s.ceiling;
+            && (s.done + Rows::own(changed)).fit(s.ceiling);
         if passes {
             s.seq += 1;
-            s.n += changed;
+            s.done += Rows::own(changed);
             s.walked = reached.is_none();
             s.cursor = reached.or(s.cursor.take());
             for key in eligible {
@@ -150,8 +152,8 @@ fn fresh(ceiling: i64) -> Saved {
         seq: 0,
         hold_gen: 0,
         part: 0,
-        n: 0,
-        ceiling,
+        done: Rows::ZERO,
+        ceiling: Rows::own(ceiling),
         cursor: None,
         walked: false,
     }
@@ -162,6 +164,7 @@ const SETTINGS: PaceSettings = PaceSettings {
     target: Duration::from_millis(50),
     rate: None,
     limited: false,
+    part: BATCHES_PER_PART,
 };
 
 fn pace() -> Pace {
@@ -200,11 +203,11 @@ fn drive_pages(rows: i64, fates: &[Fate]) -> World {
     let first = by_pages(&world.saved);
     walk(&mut world, first, by_pages, &mut fates);
     loop {
-        let before = world.saved.n;
+        let before = world.saved.done.own;
         let sweep = |saved: &Saved| Lane::sweep(Window::default(), saved, false, pace());
         let first = sweep(&world.saved);
         walk(&mut world, first, sweep, &mut fates);
-        if world.saved.n == before {
+        if world.saved.done.own == before {
             return world;
         }
     }
@@ -258,7 +261,7 @@ fn batch(world: &mut World, lane: &mut Lane, order: &Order, fate: Fate) -> Optio
         world.moves(seed);
     }
     let (eligible, reached) = world.window(order);
-    let changed = u64::try_from(eligible.len()).unwrap();
+    let changed = Rows::own(i64::try_from(eligible.len()).unwrap());
     match fate {
         Fate::Commits | Fate::Moves(_) => {
             let outcome = if world.commit(order, &eligible, reached.clone()) {
@@ -332,8 +335,8 @@ proptest! {
         let (world, lane) = drive(rows, &fates);
         let changed: i64 = world.rows.values().map(|n| i64::from(*n)).sum();
         prop_assert!(world.rows.values().all(|n| *n <= 1), "a row was changed twice");
-        prop_assert_eq!(changed, world.saved.n);
-        prop_assert_eq!(lane.changed(), world.saved.n);
+        prop_assert_eq!(changed, world.saved.done.own);
+        prop_assert_eq!(lane.changed(), world.saved.done.own);
         // Only a row that stayed locked at width 1 may be passed by; here no lock lasts that long.
         prop_assert_eq!(changed, rows);
     }
@@ -347,7 +350,7 @@ proptest! {
     ) {
         let world = drive_pages(rows, &fates);
         prop_assert!(world.rows.values().all(|n| *n == 1), "a row was missed or changed twice");
-        prop_assert_eq!(world.saved.n, rows);
+        prop_assert_eq!(world.saved.done.own, rows);
     }
 }
 
@@ -368,7 +371,7 @@ fn more_rows_than_the_ceiling_stop_the_lane_before_they_change() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(world.saved.n <= 300);
+    assert!(world.saved.done.own <= 300);
 }
 
 #[test]
@@ -406,7 +409,7 @@ fn a_lane_that_meets_a_lock_says_why_it_waits_until_it_commits() {
     lane.take(Outcome::Again(Reason::Unreachable));
     assert_eq!(lane.waits(), Some(Reason::Unreachable));
     lane.take(Outcome::Committed {
-        changed: 1,
+        changed: Rows::own(1),
         reached: None,
         elapsed: Duration::from_millis(1),
     });
@@ -420,7 +423,7 @@ fn a_checkpoint_row_is_replaced_before_it_grows_old() {
     let mut lane = lane(&saved);
     for n in 1_i64..=500 {
         lane.take(Outcome::Committed {
-            changed: 1,
+            changed: Rows::own(1),
             reached: Some(vec![Value::Int(n)]),
             elapsed: Duration::from_millis(1),
         });

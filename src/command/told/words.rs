@@ -155,20 +155,12 @@ fn past(effect: Effect) -> &'static str {
 }
 
 fn left(residual: Residual) -> String {
-    let Residual {
-        locked,
-        newly_eligible,
-        unexplained,
-    } = residual;
-    let told: Vec<String> = [
-        (locked, "locked by the application"),
-        (newly_eligible, "due since"),
-        (unexplained, "that nothing explains"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!("{} {what}", rows(count)))
-    .collect();
+    let told: Vec<String> = residual
+        .classes()
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", rows(count)))
+        .collect();
     if told.is_empty() {
         "verified: none left".to_owned()
     } else {

@@ -331,6 +331,7 @@ async fn triggers(tx: &mut Tx, of: &TableName) -> Result<Vec<Trigger>, Fault> {
             name,
             on_delete: event.contains("DELETE"),
             on_update: event.contains("UPDATE"),
+            each_row: true,
         };
         if trigger.on_delete || trigger.on_update {
             triggers.push(trigger);

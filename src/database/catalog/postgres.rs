@@ -318,6 +318,7 @@ async fn triggers(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) ->
                 name: a.text()?,
                 on_delete: a.yes()?,
                 on_update: a.yes()?,
+                each_row: a.yes()?,
             });
         }
     }

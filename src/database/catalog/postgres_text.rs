@@ -131,7 +131,7 @@ ORDER BY i.indrelid, c.relname
 /// Triggers that fire for us: not internal, enabled always or at the origin. 8 is DELETE, 16 UPDATE.
 pub(super) const TRIGGERS: &str = r"
 SELECT t.tgrelid::pg_catalog.int8, t.tgname,
-    (t.tgtype & 8) <> 0, (t.tgtype & 16) <> 0
+    (t.tgtype & 8) <> 0, (t.tgtype & 16) <> 0, (t.tgtype & 1) <> 0
 FROM pg_catalog.pg_trigger t
 WHERE t.tgrelid = ANY ($1::pg_catalog.oid[]) AND NOT t.tgisinternal
     AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 24) <> 0

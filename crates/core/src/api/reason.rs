@@ -169,6 +169,10 @@ reasons! {
         "Nothing: it goes on there.";
     RunFailed Retrying "A database error ended the run; what it had committed is counted."
         "See the SQLSTATE in the message; the run resumes by itself.";
+    RowsTooLarge Retrying "Rows were left because the rows that hang on a single one of them do not go within the time limit of a statement, one minute."
+        "Index the referencing column, or let an earlier rule of the policy take the related rows by a clock of their own.";
+    RowsUnaccounted Stalled "The database changed other rows than those that a batch counted: a cascade or a trigger that is younger than the plan. The batch was rolled back and the run ended."
+        "Look for foreign keys and triggers that were added to the tables of the rule; the next plan refuses or counts them.";
     RowsLocked Retrying "Rows stayed locked by the application for the whole run and were left."
         "Look for long transactions; the next run takes them.";
     VerificationFailed Stalled "Rows remain that nothing explains: the run is not what it claims to be."

@@ -312,10 +312,7 @@ pub struct PastRun {
 
 impl From<&RunReport> for PastRun {
     fn from(report: &RunReport) -> Self {
-        let residuals = report.rules.iter().map(|rule| {
-            let residual = rule.residual;
-            residual.locked + residual.newly_eligible + residual.unexplained
-        });
+        let residuals = report.rules.iter().map(|rule| rule.residual.rows());
         Self {
             run: report.run.clone(),
             started_at: report.started_at,

@@ -133,7 +133,7 @@ fn enter_plan(
     for warning in &mut plan.warnings {
         *warning = cut(warning, WARNING).to_owned();
     }
-    status.left_elsewhere = elsewhere::places(observed.database.engine(), &plan.warnings);
+    status.left_elsewhere = elsewhere::places(observed.database.engine(), &plan.survivors);
     status.enter_plan(plan);
     status.plan_generation = Some(job.generation);
 }

@@ -42,7 +42,9 @@ impl Failures {
 fn delay(count: u32, reason: Reason, jitter: f64) -> Duration {
     let (first, most) = match (reason, reason.standing()) {
         // The plan counted rows to find it out: not every few seconds.
-        (Reason::LimitExceeded, _) => (Duration::from_mins(1), Duration::from_mins(15)),
+        (Reason::LimitExceeded | Reason::WalkUnindexed, _) => {
+            (Duration::from_mins(1), Duration::from_mins(15))
+        }
         (_, Standing::Stalled) => (Duration::from_secs(5), Duration::from_mins(5)),
         (_, Standing::Well | Standing::Working | Standing::Retrying) => {
             (Duration::from_secs(2), Duration::from_mins(2))

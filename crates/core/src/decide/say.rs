@@ -6,7 +6,7 @@ use super::Verdict;
 use super::retention_policy::whole_second;
 use crate::api::reason::Reason;
 use crate::plan::Refusal;
-use crate::report::{Effect, PlanReport, RunOutcome, RunReport};
+use crate::report::{Effect, PlanReport, Residual, RunOutcome, RunReport};
 
 /// Tables that a sentence names; the status has them all.
 const NAMED: usize = 8;
@@ -95,22 +95,14 @@ pub(super) fn ended(run: &RunReport) -> Verdict {
             .flat_map(|rule| &rule.changed)
             .map(|t| (t.table.as_str(), t.effect, t.rows)),
     );
-    let (mut locked, mut newly, mut unexplained) = (0_i64, 0_i64, 0_i64);
-    for rule in &run.rules {
-        locked += rule.residual.locked;
-        newly += rule.residual.newly_eligible;
-        unexplained += rule.residual.unexplained;
-    }
-    let mut left = Vec::new();
-    for (rows, what) in [
-        (locked, "stayed locked by the application"),
-        (newly, "became due while it ran"),
-        (unexplained, "nothing explains"),
-    ] {
-        if rows > 0 {
-            left.push(format!("{} {what}", rows_of(rows)));
-        }
-    }
+    let residuals = run.rules.iter().map(|rule| rule.residual);
+    let left: Vec<String> = residuals
+        .fold(Residual::default(), Residual::and)
+        .classes()
+        .into_iter()
+        .filter(|(rows, _)| *rows > 0)
+        .map(|(rows, what)| format!("{} {what}", rows_of(rows)))
+        .collect();
     let left = if left.is_empty() {
         "no row is left".to_owned()
     } else {

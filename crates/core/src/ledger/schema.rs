@@ -197,13 +197,13 @@ const CREATE: &[(&str, &str, &str)] = &[
     (
         "checkpoint",
         "run text NOT NULL, step integer NOT NULL, worker integer NOT NULL, part integer NOT NULL, \
-         epoch bigint NOT NULL, seq bigint NOT NULL, hold_gen bigint NOT NULL, n bigint NOT NULL, \
-         ceiling bigint NOT NULL, state text NOT NULL, low text, high text, cursor_key text, \
+         epoch bigint NOT NULL, seq bigint NOT NULL, hold_gen bigint NOT NULL, own bigint NOT NULL, \
+         own_ceiling bigint NOT NULL, n bigint NOT NULL, ceiling bigint NOT NULL, state text NOT NULL, low text, high text, cursor_key text, \
          PRIMARY KEY (run, step, worker, part)",
         "run varchar(190) NOT NULL, step integer NOT NULL, worker integer NOT NULL, \
          part integer NOT NULL, epoch bigint NOT NULL, seq bigint NOT NULL, \
-         hold_gen bigint NOT NULL, n bigint NOT NULL, ceiling bigint NOT NULL, \
-         state varchar(20) NOT NULL, low longtext, high longtext, cursor_key longtext, \
+         hold_gen bigint NOT NULL, own bigint NOT NULL, own_ceiling bigint NOT NULL, \
+         n bigint NOT NULL, ceiling bigint NOT NULL, state varchar(20) NOT NULL, low longtext, high longtext, cursor_key longtext, \
          PRIMARY KEY (run, step, worker, part)",
     ),
     (

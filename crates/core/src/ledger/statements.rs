@@ -5,6 +5,7 @@ use super::owner::Owner;
 use super::rewound::ACCEPTED;
 use super::schema::Ledger;
 use crate::catalog::Engine;
+use crate::rows::Rows;
 use crate::run::{Order, Saved};
 use crate::sql::{Bound, Window, Writer};
 use crate::value::{Key, Value};
@@ -209,8 +210,8 @@ impl Ledger {
         w.sql("INSERT INTO ");
         self.table(&mut w, "checkpoint");
         w.sql(
-            " (run, step, worker, part, epoch, seq, hold_gen, n, ceiling, state, low, high, \
-             cursor_key) VALUES (",
+            " (run, step, worker, part, epoch, seq, hold_gen, own, own_ceiling, n, ceiling, state, \
+             low, high, cursor_key) VALUES (",
         );
         w.bind(text(run));
         for n in [
@@ -221,7 +222,14 @@ impl Ledger {
         ] {
             self.bind_int(&mut w, n);
         }
-        for n in [saved.seq, saved.hold_gen, saved.n, saved.ceiling] {
+        for n in [
+            saved.seq,
+            saved.hold_gen,
+            saved.done.own,
+            saved.ceiling.own,
+            saved.done.all,
+            saved.ceiling.all,
+        ] {
             self.bind_int(&mut w, n);
         }
         w.sql(", ").bind(text(state));
@@ -325,13 +333,15 @@ impl Ledger {
     }
 
     /// Sets what a worker may change, under the run's lock and its own row's.
-    pub fn set_ceiling(&self, place: &(String, i32, i32), saved: &Saved, ceiling: i64) -> Bound {
+    pub fn set_ceiling(&self, place: &(String, i32, i32), saved: &Saved, ceiling: Rows) -> Bound {
         let (run, step, worker) = place;
         let mut w = self.writer();
         w.sql("UPDATE ");
         self.table(&mut w, "checkpoint");
-        w.sql(" SET ceiling = ");
-        self.cast_int(&mut w, ceiling);
+        w.sql(" SET own_ceiling = ");
+        self.cast_int(&mut w, ceiling.own);
+        w.sql(", ceiling = ");
+        self.cast_int(&mut w, ceiling.all);
         w.sql(" WHERE run = ").bind(text(run));
         self.and_int(&mut w, " AND step = ", i64::from(*step));
         self.and_int(&mut w, " AND worker = ", i64::from(*worker));
@@ -344,8 +354,8 @@ impl Ledger {
     fn select_checkpoint(&self) -> Writer<'static> {
         let mut w = self.writer();
         w.sql(
-            "SELECT step, worker, part, epoch, seq, hold_gen, n, ceiling, state, low, high, \
-             cursor_key FROM ",
+            "SELECT step, worker, part, epoch, seq, hold_gen, own, own_ceiling, n, ceiling, state, \
+             low, high, cursor_key FROM ",
         );
         self.table(&mut w, "checkpoint");
         w.sql(" WHERE ");
@@ -361,6 +371,8 @@ impl Ledger {
             epoch,
             seq,
             hold_gen,
+            own,
+            own_ceiling,
             n,
             ceiling,
             state,
@@ -385,8 +397,14 @@ impl Ledger {
                 seq: seq.as_int()?,
                 hold_gen: hold_gen.as_int()?,
                 part: small(part)?,
-                n: n.as_int()?,
-                ceiling: ceiling.as_int()?,
+                done: Rows {
+                    own: own.as_int()?,
+                    all: n.as_int()?,
+                },
+                ceiling: Rows {
+                    own: own_ceiling.as_int()?,
+                    all: ceiling.as_int()?,
+                },
                 cursor: decode(cursor).ok()?,
                 walked: state != "open",
             },
@@ -400,15 +418,17 @@ impl Ledger {
         &self,
         place: &(String, i32, i32),
         order: &Order,
-        changed: i64,
+        changed: Rows,
         reached: Option<&Key>,
     ) -> Bound {
         let (run, step, worker) = place;
         let mut w = self.writer();
         w.sql("UPDATE ");
         self.table(&mut w, "checkpoint");
-        w.sql(" SET seq = seq + 1, n = n + ");
-        self.cast_int(&mut w, changed);
+        w.sql(" SET seq = seq + 1, own = own + ");
+        self.cast_int(&mut w, changed.own);
+        w.sql(", n = n + ");
+        self.cast_int(&mut w, changed.all);
         match reached {
             Some(key) => {
                 w.sql(", cursor_key = ").bind(encode(Some(key)));
@@ -425,7 +445,8 @@ impl Ledger {
         self.and_int(&mut w, " AND epoch = ", order.epoch);
         self.and_int(&mut w, " AND seq = ", order.seq);
         self.and_int(&mut w, " AND hold_gen = ", order.hold_gen);
-        self.and_int(&mut w, " AND ceiling >= n + ", changed);
+        self.and_int(&mut w, " AND own_ceiling >= own + ", changed.own);
+        self.and_int(&mut w, " AND ceiling >= n + ", changed.all);
         w.sql(" AND state IN ('open', 'walked')");
         w.finish()
     }
@@ -505,18 +526,18 @@ impl Ledger {
         w.finish()
     }
 
-    /// Rows changed per step: all tables, and the related ones by target.
+    /// Rows changed per step and table.
     pub fn totals(&self, run: &str) -> Bound {
         let mut w = self.writer();
         // A replaced row's count was carried to its successor.
         w.sql("SELECT step, 0 AS target, ");
-        sum(&mut w);
+        sum(&mut w, "sum(own)");
         w.sql(" FROM ");
         self.table(&mut w, "checkpoint");
         w.sql(" WHERE state <> 'replaced' AND run = ")
             .bind(text(run));
         w.sql(" GROUP BY step UNION ALL SELECT step, target, ");
-        sum(&mut w);
+        sum(&mut w, "sum(n)");
         w.sql(" FROM ");
         self.table(&mut w, "tally");
         w.sql(" WHERE run = ")
@@ -650,10 +671,9 @@ fn encode(key: Option<&Key>) -> Value {
 #[derive(Debug, PartialEq, Eq)]
 struct NotAKey;
 
-/// The sum of `n`.
-fn sum(w: &mut Writer<'_>) {
+fn sum(w: &mut Writer<'_>, sum: &'static str) {
     w.dialect().whole(w, &mut |w| {
-        w.sql("sum(n)");
+        w.sql(sum);
     });
 }
 

@@ -12,6 +12,7 @@ use crate::api::reason::Reason;
 use crate::digest::Digest;
 use crate::policy::EpochUnit;
 use crate::report::{PlanReport, RulePlan, TableCount};
+use crate::rows::Rows;
 use crate::value::Value;
 
 /// Tables below this size may be read whole: a walk by index would not be faster.
@@ -45,7 +46,8 @@ impl Plan {
                 .clone()
                 .map(|(rule, facts)| report(rule, facts))
                 .collect(),
-            warnings: draft.warnings.clone(),
+            warnings: [draft.survivors.as_slice(), &draft.warnings].concat(),
+            survivors: draft.survivors.clone(),
         };
         let mut refusals = limits(&draft, &report);
         refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
@@ -62,6 +64,12 @@ impl Plan {
         &self.report
     }
 
+    /// Whether counting ended early, because no index leads over a rule's table.
+    pub fn is_partial(&self) -> bool {
+        let mut rules = self.draft.rules.iter().zip(&self.facts.rules);
+        rules.any(|(rule, facts)| is_unindexed(rule, facts))
+    }
+
     /// The statements of each rule, in order: how a window is bounded, what is counted in it, and what
     /// changes it. Text with the engine's placeholders; what is bound is not in it.
     pub fn statements(&self) -> Vec<(String, Vec<String>)> {
@@ -76,12 +84,9 @@ impl Plan {
 
     /// What whoever is shown this plan and says yes agrees to.
     pub fn consent(&self) -> Consent {
-        let rules = 0..self.report.rules.len();
         Consent {
             digest: self.draft.digest,
-            most: rules
-                .map(|rule| ceiling(&self.draft, &self.report, rule))
-                .collect(),
+            most: ceilings(&self.draft, &self.report),
         }
     }
 
@@ -161,9 +166,9 @@ impl ApprovedPlan {
         self.draft.keyed
     }
 
-    /// The figures of one rule.
-    pub fn facts(&self, rule: usize) -> Option<&RuleFacts> {
-        self.facts.rules.get(rule)
+    /// The figures of each rule.
+    pub fn facts(&self) -> &[RuleFacts] {
+        &self.facts.rules
     }
 
     /// The figures.
@@ -171,38 +176,38 @@ impl ApprovedPlan {
         &self.report
     }
 
-    /// Most rows one rule may change, related rows among them: what the limits allow, never much
-    /// more than was planned, whatever becomes eligible meanwhile, and no more than was agreed to.
-    pub fn ceiling(&self, rule: usize) -> i64 {
-        let ceiling = ceiling(&self.draft, &self.report, rule);
-        match &self.consent {
-            Some(consent) => ceiling.min(consent.most(rule)),
-            None => ceiling,
+    /// Most rows that each rule may change, whatever becomes eligible meanwhile: never much more than
+    /// was planned, all of them together no more than the limits allow, and no more than was agreed to.
+    pub fn ceilings(&self) -> Vec<Rows> {
+        let mut ceilings = ceilings(&self.draft, &self.report);
+        if let Some(consent) = &self.consent {
+            for (index, ceiling) in ceilings.iter_mut().enumerate() {
+                *ceiling = ceiling.min(consent.most(index));
+            }
         }
+        ceilings
     }
 }
 
-fn ceiling(draft: &Draft, report: &PlanReport, rule: usize) -> i64 {
-    let Some(plan) = report.rules.get(rule) else {
-        return 0;
-    };
-    let planned = plan.rows();
-    let mut ceiling = planned + (planned / SLACK_PART).max(SLACK_ROWS);
+fn ceilings(draft: &Draft, report: &PlanReport) -> Vec<Rows> {
     let limits = &draft.limits;
-    if let Some(max) = limits.max_rows {
-        let others: i64 = report.rows() - planned;
-        ceiling = ceiling.min(i64::try_from(max).unwrap_or(i64::MAX) - others);
-    }
-    if let Some(percent) = limits.max_percent {
-        let own = plan.total * i64::from(percent) / 100;
-        // Related rows are no part of the table's share.
-        ceiling = ceiling.min(own + related_rows(plan) + related_rows(plan) / SLACK_PART);
-    }
-    ceiling
-}
-
-fn related_rows(plan: &RulePlan) -> i64 {
-    plan.related.iter().map(|t| t.rows).sum()
+    let most = limits
+        .max_rows
+        .map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
+    // What one rule uses up beyond its plan, the next ones have no more.
+    let mut left = (most - report.rows()).max(0);
+    let mut ceiling = |rule: &RulePlan| {
+        let planned = rule.planned();
+        let slack = (planned.all / SLACK_PART).max(SLACK_ROWS).min(left);
+        left -= slack;
+        let mut ceiling = planned + Rows::own(slack);
+        if let Some(percent) = limits.max_percent {
+            // Related rows are no part of the table's share.
+            ceiling.own = ceiling.own.min(rule.total * i64::from(percent) / 100);
+        }
+        ceiling
+    };
+    report.rules.iter().map(&mut ceiling).collect()
 }
 
 fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
@@ -300,8 +305,14 @@ fn limits(draft: &Draft, report: &PlanReport) -> Vec<Refusal> {
     refusals
 }
 
+/// Whether the walk is refused: no index leads to the next window of a table that is not small. The
+/// counts so far are enough to say so.
+pub fn is_unindexed(rule: &RuleDraft, facts: &RuleFacts) -> bool {
+    facts.unindexed && !rule.allow_unindexed && facts.counted.total >= SMALL_TABLE
+}
+
 fn unindexed(rule: &RuleDraft, facts: &RuleFacts) -> Option<Refusal> {
-    if !facts.unindexed || rule.allow_unindexed || facts.counted.total < SMALL_TABLE {
+    if !is_unindexed(rule, facts) {
         return None;
     }
     Some(

@@ -5,20 +5,21 @@ use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::digest::Digest;
 use crate::report::PlanReport;
+use crate::rows::Rows;
 
 /// A yes to a plan: to this one, and to no more rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consent {
     /// The plan's digest.
     pub(super) digest: Digest,
-    /// Most rows that each rule may change, related rows among them.
-    pub(super) most: Vec<i64>,
+    /// Most rows that each rule may change.
+    pub(super) most: Vec<Rows>,
 }
 
 impl Consent {
     /// Most rows that a rule may change.
-    pub(super) fn most(&self, rule: usize) -> i64 {
-        self.most.get(rule).copied().unwrap_or(0)
+    pub(super) fn most(&self, rule: usize) -> Rows {
+        self.most.get(rule).copied().unwrap_or(Rows::ZERO)
     }
 
     /// Why a plan is not the one that was agreed to; empty where it is.
@@ -29,11 +30,16 @@ impl Consent {
             return vec![Refusal::whole(Reason::Drifted, message).remedy(again)];
         }
         let exceeding = plan.rules.iter().enumerate().filter_map(|(index, rule)| {
-            let (rows, most) = (rule.rows(), self.most(index));
+            let (planned, most) = (rule.planned(), self.most(index));
+            let (rows, allowed) = if planned.all > most.all {
+                (planned.all, most.all)
+            } else {
+                (planned.own, most.own)
+            };
             let message = format!(
-                "the plan changes {rows} rows now; from what was shown it may be {most} at the most"
+                "the plan changes {rows} rows now; from what was shown it may be {allowed} at the most"
             );
-            (rows > most)
+            (!planned.fit(most))
                 .then(|| Refusal::of(&rule.rule, Reason::LimitExceeded, message).remedy(again))
         });
         exceeding.collect()
@@ -71,6 +77,7 @@ mod tests {
             as_of: jiff::Timestamp::UNIX_EPOCH,
             rules: rules.collect(),
             warnings: Vec::new(),
+            survivors: Vec::new(),
         }
     }
 
@@ -78,7 +85,7 @@ mod tests {
     fn only_the_plan_that_was_shown_runs_and_no_more_rows_than_it_may_come_to() {
         let consent = Consent {
             digest: Digest::of_bytes("shown"),
-            most: vec![100, 50],
+            most: vec![Rows::own(100), Rows { own: 45, all: 50 }],
         };
         let reasons = |plan: &PlanReport| -> Vec<(Option<String>, Reason)> {
             let refusals = consent.refusals(plan).into_iter();
@@ -94,6 +101,10 @@ mod tests {
             ),
             (
                 plan("shown", &[(1, 0), (40, 11)]),
+                vec![(rule("r1"), Reason::LimitExceeded)],
+            ),
+            (
+                plan("shown", &[(1, 0), (46, 0)]),
                 vec![(rule("r1"), Reason::LimitExceeded)],
             ),
             (

@@ -59,6 +59,8 @@ pub struct Draft {
     pub limits: Limits,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// Where rows live on, as far as the catalog shows it.
+    pub survivors: Vec<String>,
     /// What is approved and compared on resume: spec, schema, statements; no statistics.
     pub digest: Digest,
     /// Whether a strategy is keyed.
@@ -113,6 +115,7 @@ impl Draft {
         let view = View { catalog, ledger };
         let mut refusals = Vec::new();
         let mut warnings = Vec::new();
+        let mut survivors = Vec::new();
         let mut rules = Vec::new();
         for rule in &policy.rules {
             let before = refusals.len();
@@ -120,7 +123,7 @@ impl Draft {
             if let Some(drafted) = drafted
                 && refusals.len() == before
             {
-                guard::warnings(catalog, &drafted, &mut warnings);
+                guard::survivors(catalog, &drafted, &mut survivors);
                 rules.push(drafted);
             }
         }
@@ -135,14 +138,15 @@ impl Draft {
             )]
         })?;
         let keyed = policy.is_keyed();
-        warnings.sort();
-        warnings.dedup();
+        survivors.sort();
+        survivors.dedup();
         Ok(Self {
             engine: catalog.engine,
             as_of,
             rules,
             limits: policy.limits,
             warnings,
+            survivors,
             digest,
             keyed,
         })

@@ -2,6 +2,7 @@
 //! the database would find its way.
 
 use crate::catalog::Engine;
+use crate::rows::Rows;
 use crate::sql::{Counted, Pages};
 use crate::value::{Key, Value};
 
@@ -19,9 +20,9 @@ pub struct RuleFacts {
     pub counted: Counted,
     /// Rows of each related table that hang on eligible rows, in the order of the nodes.
     pub related: Vec<i64>,
-    /// Ends of the counted windows with the rows that would change up to them (related rows among
-    /// them), for splitting the walk. Keys: held in memory only (P4).
-    pub ends: Vec<(Key, i64)>,
+    /// Ends of the counted windows with the rows that would change up to them, for splitting the
+    /// walk. Keys: held in memory only (P4).
+    pub ends: Vec<(Key, Rows)>,
     /// Whether the database would read the whole table to find the end of one window.
     pub unindexed: bool,
     /// The pages of the table's leaves, where they can be walked.
@@ -51,9 +52,12 @@ impl RuleFacts {
         }
     }
 
-    /// Rows that would change, related rows among them.
-    pub fn planned(&self) -> i64 {
-        self.counted.eligible + self.related.iter().sum::<i64>()
+    /// Rows that would change.
+    pub fn planned(&self) -> Rows {
+        Rows {
+            own: self.counted.eligible,
+            all: self.counted.eligible + self.related.iter().sum::<i64>(),
+        }
     }
 
     /// The pages, where walking them is the better way.
@@ -66,15 +70,15 @@ impl RuleFacts {
 
     /// Inner bounds that split the rows into up to `lanes` parts as equal as the counted windows
     /// allow, each with the rows up to it.
-    pub fn split(&self, lanes: u32) -> Vec<(Key, i64)> {
-        let mut bounds: Vec<(Key, i64)> = Vec::new();
-        let share = self.planned() / i64::from(lanes.max(1));
+    pub fn split(&self, lanes: u32) -> Vec<(Key, Rows)> {
+        let mut bounds: Vec<(Key, Rows)> = Vec::new();
+        let share = self.planned().all / i64::from(lanes.max(1));
         if share == 0 {
             return bounds;
         }
         for lane in 1..lanes {
             let wanted = share * i64::from(lane);
-            let Some(end) = self.ends.iter().find(|(_, upto)| *upto >= wanted) else {
+            let Some(end) = self.ends.iter().find(|(_, upto)| upto.all >= wanted) else {
                 break;
             };
             if bounds.last() != Some(end) {
@@ -118,7 +122,7 @@ mod tests {
             facts.add(&counted(5), Some(vec![Value::Int(end * 10)]));
         }
         facts.add(&counted(0), None);
-        assert_eq!(facts.split(2), vec![(vec![Value::Int(20)], 10)]);
+        assert_eq!(facts.split(2), vec![(vec![Value::Int(20)], Rows::own(10))]);
         assert_eq!(facts.split(1), Vec::new());
         assert_eq!(facts.counted.total, 50);
     }

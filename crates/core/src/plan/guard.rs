@@ -19,34 +19,67 @@ pub(super) enum Touch {
     Update(Vec<Transform>),
 }
 
-/// What a guard looks at.
+impl Touch {
+    /// The same to the rows of a leaf, whose columns have constraints of their own.
+    fn in_leaf(&self, leaf: &Table) -> Self {
+        match self {
+            Self::Delete => Self::Delete,
+            Self::Update(transforms) => {
+                let own = |transform: &Transform| Transform {
+                    column: leaf
+                        .column(&transform.column.name)
+                        .unwrap_or(&transform.column)
+                        .clone(),
+                    strategy: transform.strategy.clone(),
+                };
+                Self::Update(transforms.iter().map(own).collect())
+            }
+        }
+    }
+}
+
+/// Whom a guard asks about.
 struct Subject<'a> {
     catalog: &'a Catalog,
     ledger: &'a str,
     table: &'a Table,
     touch: &'a Touch,
     detach: bool,
+    /// It is a leaf of the table that the statement names.
+    is_leaf: bool,
 }
 
 type Found = (Reason, String, Option<String>);
 
+type Guard = fn(&Subject<'_>) -> Vec<Found>;
+
 /// Every guard of a table, in the order in which people should read them.
-const GUARDS: &[fn(&Subject<'_>) -> Vec<Found>] = &[
-    kind,
-    ledger,
-    storage,
-    row_security,
-    rewrite_rules,
-    triggers,
-    replica_identity,
-    visibility,
-    assignable,
-    not_null,
-    unique,
-    checks,
-    length,
-    keys_and_references,
+const GUARDS: &[(Of, Guard)] = &[
+    // A table with a key has no foreign leaf: PostgreSQL refuses it.
+    (Of::Named, kind),
+    (Of::Named, ledger),
+    (Of::Named, storage),
+    (Of::Named, row_security),
+    (Of::Named, rewrite_rules),
+    (Of::Leaves, triggers),
+    (Of::Leaves, replica_identity),
+    (Of::Named, visibility),
+    (Of::Leaves, assignable),
+    (Of::Leaves, not_null),
+    (Of::Leaves, unique),
+    (Of::Leaves, checks),
+    (Of::Leaves, length),
+    (Of::Leaves, keys_and_references),
 ];
+
+/// What a guard looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// The table that the statement names.
+    Named,
+    /// Its leaves as well, where it is partitioned: rows change there by the leaf's own rules.
+    Leaves,
+}
 
 /// Asks every guard about one table.
 pub(super) fn table(
@@ -57,15 +90,37 @@ pub(super) fn table(
     detach: bool,
     refusals: &mut Vec<Refusal>,
 ) {
-    let subject = Subject {
+    let subject = |table, touch, is_leaf| Subject {
         catalog: view.catalog,
         ledger: view.ledger.as_str(),
         table,
         touch,
         detach,
+        is_leaf,
     };
-    for guard in GUARDS {
-        for (reason, message, remedy) in guard(&subject) {
+    let leaves: Vec<(&Table, Touch)> = match &table.kind {
+        TableKind::Partitioned { leaves } => leaves
+            .iter()
+            .filter_map(|leaf| view.catalog.tables.get(leaf))
+            .map(|leaf| (leaf, touch.in_leaf(leaf)))
+            .collect(),
+        _ => Vec::new(),
+    };
+    for (of, guard) in GUARDS {
+        let mut asked = std::iter::once(subject(table, touch, false)).chain(
+            leaves
+                .iter()
+                .filter(|_| *of == Of::Leaves)
+                .map(|(leaf, touch)| subject(leaf, touch, true)),
+        );
+        // One of them is enough: the others are mostly alike.
+        let Some((table, found)) = asked.find_map(|subject| {
+            let found = guard(&subject);
+            (!found.is_empty()).then_some((subject.table, found))
+        }) else {
+            continue;
+        };
+        for (reason, message, remedy) in found {
             refusals.push(Refusal {
                 rule: Some(rule.name.clone()),
                 reason,
@@ -180,6 +235,8 @@ fn triggers(s: &Subject<'_>) -> Vec<Found> {
             Touch::Delete => t.on_delete,
             Touch::Update(_) => t.on_update,
         })
+        // A statement's triggers are those of the table that it names.
+        .filter(|t| t.each_row || !s.is_leaf)
         .map(|t| t.name.as_str())
         .collect();
     if fires.is_empty() {
@@ -409,19 +466,19 @@ pub(super) fn usable_key(
     ))
 }
 
-/// What a person should know of a drafted rule.
-pub(super) fn warnings(catalog: &Catalog, rule: &RuleDraft, warnings: &mut Vec<String>) {
+/// Where rows of a drafted rule live on.
+pub(super) fn survivors(catalog: &Catalog, rule: &RuleDraft, survivors: &mut Vec<String>) {
     let names =
         std::iter::once(&rule.change.window.table).chain(rule.nodes.iter().map(|n| &n.depth.table));
     for table in names.filter_map(|n| catalog.tables.get(n)) {
         for view in &table.materialised_views {
-            warnings.push(format!(
+            survivors.push(format!(
                 "materialised view {view} keeps rows of {} until it is refreshed",
                 table.name
             ));
         }
         for copy in &table.copies {
-            warnings.push(format!(
+            survivors.push(format!(
                 "{copy} looks like a leftover copy of {}: its rows stay",
                 table.name
             ));

@@ -14,7 +14,7 @@ mod graph;
 mod guard;
 mod refusal;
 
-pub use approve::{ApprovedPlan, Plan};
+pub use approve::{ApprovedPlan, Plan, is_unindexed};
 pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};

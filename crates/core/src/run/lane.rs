@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use crate::api::reason::Reason;
+use crate::rows::Rows;
 use crate::sql::Window;
 use crate::value::Key;
 
 /// Batches under one checkpoint row before it is replaced by a fresh one: 20,000 updates of one row
 /// under an old snapshot made the fence 20 times slower (SQL.md section 1).
-const BATCHES_PER_PART: u32 = 500;
+pub const BATCHES_PER_PART: u32 = 500;
 /// How often a transaction is begun anew after a deadlock or a passing fault before the lane stops.
 const RETRIES: u32 = 12;
 
@@ -50,10 +51,10 @@ pub struct Saved {
     pub hold_gen: i64,
     /// Which row of this lane is the open one.
     pub part: i32,
-    /// Rows changed so far by this lane, related rows among them.
-    pub n: i64,
+    /// Rows changed so far by this lane.
+    pub done: Rows,
     /// Most rows this lane may change.
-    pub ceiling: i64,
+    pub ceiling: Rows,
     /// Everything up to here is done; `None`: nothing yet.
     pub cursor: Option<Key>,
     /// The range has been walked to its end.
@@ -116,15 +117,17 @@ pub enum Halt {
 pub enum Outcome {
     /// It committed.
     Committed {
-        /// Rows changed, related rows among them.
-        changed: u64,
+        /// Rows changed.
+        changed: Rows,
         /// The window's last key; `None`: the end of the range.
         reached: Option<Key>,
         /// How long it took.
         elapsed: Duration,
     },
-    /// It met a lock, or ran too long, and was rolled back.
+    /// It met a lock and was rolled back.
     Locked,
+    /// A statement ran into its time limit; it was rolled back.
+    TooLong,
     /// More rows hang on the window than one transaction should change; it was rolled back.
     TooMany,
     /// It was rolled back for a passing reason (deadlock, connection).
@@ -134,7 +137,7 @@ pub enum Outcome {
     /// The fence hit no row; it was rolled back.
     Missed {
         /// Rows it would have changed.
-        changed: u64,
+        changed: Rows,
     },
     /// COMMIT was sent and not answered.
     Lost,
@@ -159,13 +162,16 @@ pub struct Lane {
     narrowed: Option<u32>,
     pass_by: bool,
     /// Rows of the transaction whose fence missed, to tell a ceiling from a takeover.
-    missed: Option<u64>,
+    missed: Option<Rows>,
     settling: bool,
     halted: Option<Halt>,
     batches: u32,
     retries: u32,
     delay: Duration,
     passed_by: u64,
+    too_large: u64,
+    /// What the window holds ran into the time limit of a statement, not into a lock.
+    long: bool,
     /// Why nothing was committed of late.
     waits: Option<Reason>,
 }
@@ -190,6 +196,8 @@ impl Lane {
             retries: 0,
             delay: Duration::ZERO,
             passed_by: 0,
+            too_large: 0,
+            long: false,
             waits: None,
         }
     }
@@ -219,7 +227,7 @@ impl Lane {
 
     /// Rows changed so far, as the ledger has them.
     pub fn changed(&self) -> i64 {
-        self.saved.n
+        self.saved.done.all
     }
 
     /// The checkpoint as far as it is known.
@@ -235,6 +243,11 @@ impl Lane {
     /// Rows that were passed by because they stayed locked.
     pub fn passed_by(&self) -> u64 {
         self.passed_by
+    }
+
+    /// Rows that were passed by because what hangs on them does not go in one transaction.
+    pub fn too_large(&self) -> u64 {
+        self.too_large
     }
 
     /// Why nothing was committed of late; `None` while the lane moves.
@@ -253,7 +266,7 @@ impl Lane {
         if self.saved.walked {
             return Directive::Done;
         }
-        if self.batches >= BATCHES_PER_PART {
+        if self.batches >= self.pace.part() {
             return Directive::RollOver {
                 part: self.saved.part,
             };
@@ -292,6 +305,7 @@ impl Lane {
             }
             Outcome::TooMany => self.narrow(),
             Outcome::Locked => self.locked(),
+            Outcome::TooLong => self.too_long(),
             Outcome::Again(reason) => self.again(reason),
             Outcome::Failed(reason) => self.halted = Some(Halt::Fault(reason)),
             Outcome::Missed { changed } => {
@@ -308,21 +322,29 @@ impl Lane {
         }
     }
 
-    fn committed(&mut self, changed: u64, reached: Option<Key>, elapsed: Duration) {
+    fn committed(&mut self, changed: Rows, reached: Option<Key>, elapsed: Duration) {
         let width = self.width();
         let whole = reached.is_some() && !self.pass_by;
-        let wait = self.pace.took(width, changed, elapsed, whole);
+        let wait = self.pace.took(width, changed.all, elapsed, whole);
         self.saved.seq += 1;
-        self.saved.n += i64::try_from(changed).unwrap_or(i64::MAX);
+        self.saved.done += changed;
         self.saved.walked = reached.is_none();
         if reached.is_some() {
             self.saved.cursor = reached;
         }
-        self.passed_by += u64::from(self.pass_by);
+        if self.pass_by {
+            let passed = if self.long {
+                &mut self.too_large
+            } else {
+                &mut self.passed_by
+            };
+            *passed += 1;
+        }
         self.batches += 1;
         self.progressed();
         self.form = first_form(self.style);
         self.pass_by = false;
+        self.long = false;
         // Widen again step by step: the neighbourhood of a lock is likely to hold more.
         self.narrowed = self
             .narrowed
@@ -348,6 +370,16 @@ impl Lane {
             self.form = Form::SkipLocked;
             return;
         }
+        self.narrow_or_pass_by(false);
+    }
+
+    /// Narrower windows; a single row that takes too long is passed by.
+    fn too_long(&mut self) {
+        self.waits = Some(Reason::RowsTooLarge);
+        self.narrow_or_pass_by(true);
+    }
+
+    fn narrow_or_pass_by(&mut self, long: bool) {
         if self.width() > 1 {
             self.narrow();
         } else if self.pass_by {
@@ -355,6 +387,7 @@ impl Lane {
             self.again(Reason::RowsLocked);
         } else {
             self.pass_by = true;
+            self.long = long;
         }
     }
 
@@ -391,9 +424,7 @@ impl Lane {
         let rolled = found.part != self.saved.part;
         let raised = found.seq != self.saved.seq;
         let moved = rolled || raised || found.hold_gen != self.saved.hold_gen;
-        let full = missed.is_some_and(|k| {
-            found.n.saturating_add(i64::try_from(k).unwrap_or(i64::MAX)) > found.ceiling
-        });
+        let full = missed.is_some_and(|changed| !(found.done + changed).fit(found.ceiling));
         self.saved = if self.sweeping {
             // The row says of the range that it has been walked; where this sweep is, only its own
             // transactions tell.

@@ -5,6 +5,10 @@ mod fit;
 mod lane;
 mod pace;
 mod rate;
+mod residual;
+mod share;
 
-pub use lane::{Directive, Form, Halt, Lane, Order, Outcome, Saved, Style};
+pub use lane::{BATCHES_PER_PART, Directive, Form, Halt, Lane, Order, Outcome, Saved, Style};
 pub use pace::{Pace, PaceSettings, Unit};
+pub use residual::Left;
+pub use share::shares;

@@ -69,6 +69,8 @@ pub struct PaceSettings {
     pub rate: Option<f64>,
     /// Whether there is a rate at all (Backlog without a stated one has none).
     pub limited: bool,
+    /// Batches under one checkpoint row before it is replaced.
+    pub part: u32,
 }
 
 /// The controller of one lane.
@@ -83,6 +85,7 @@ pub struct Pace {
     /// Changed rows per spanned row or page: rises at once, falls slowly.
     share: f64,
     rate: Rate,
+    part: u32,
 }
 
 impl Pace {
@@ -93,6 +96,7 @@ impl Pace {
             target,
             rate,
             limited,
+            part,
         } = settings;
         let widths = unit.widths();
         Self {
@@ -103,6 +107,7 @@ impl Pace {
             widths,
             share: widths.rows,
             rate: Rate::new(limited, rate),
+            part,
         }
     }
 
@@ -111,6 +116,11 @@ impl Pace {
     pub fn alone(mut self, rate: Option<f64>) -> Self {
         self.rate.stated = rate;
         self
+    }
+
+    /// Batches under one checkpoint row before it is replaced.
+    pub(super) fn part(&self) -> u32 {
+        self.part
     }
 
     /// Whether there is a rate.
@@ -136,7 +146,7 @@ impl Pace {
     /// then what makes it a share of the rows a second that the engine does while it works: a fifth,
     /// 0.2 % more with each batch that is not slower than expected, up to two fifths, and half of it
     /// after every lock that was waited for in vain, down to a twentieth.
-    pub fn took(&mut self, width: u32, changed: u64, elapsed: Duration, whole: bool) -> Duration {
+    pub fn took(&mut self, width: u32, changed: i64, elapsed: Duration, whole: bool) -> Duration {
         let ms = elapsed.as_secs_f64() * 1_000.0;
         let spanned = f64::from(width.max(1));
         let rows = rows(changed);
@@ -199,7 +209,7 @@ impl Pace {
     clippy::cast_precision_loss,
     reason = "row counts of one batch are far below 2^52"
 )]
-fn rows(changed: u64) -> f64 {
+fn rows(changed: i64) -> f64 {
     changed as f64
 }
 

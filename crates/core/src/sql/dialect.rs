@@ -44,6 +44,8 @@ pub trait Dialect: Sync {
     fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32);
     /// Statements that set the pads of the keyed HMAC for this transaction or session.
     fn set_pads(&self, inner_hex: &str, outer_hex: &str) -> Vec<super::Bound>;
+    /// Asks for the counts of a [`super::Witness`]: a row for each, its name and the number.
+    fn changes_so_far(&self) -> super::Bound;
     /// What EXPLAIN is called where a SELECT-only user may run it, in a form the plan can read.
     fn explain(&self) -> &'static str;
 }

@@ -12,6 +12,7 @@ mod pages;
 mod postgres;
 mod transform;
 mod window;
+mod witness;
 
 pub use change::{ChangeSql, Depth, Effect, KeyRow};
 pub use count::{CountSql, Counted};
@@ -21,6 +22,7 @@ pub use pages::{Page, PageStep, Pages, leaf_pages, look_at_leaf, reads_pages_onl
 pub(crate) use transform::fits;
 pub use transform::{Transform, pads};
 pub use window::{KeyColumn, Window, WindowSql};
+pub use witness::Witness;
 
 use crate::name::{Ident, TableName};
 use crate::value::Value;

@@ -271,6 +271,14 @@ impl Dialect for InnoDb {
         .into()
     }
 
+    /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not.
+    fn changes_so_far(&self) -> Bound {
+        Bound::fixed(
+            "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_delete', 'Handler_update')",
+            Vec::new(),
+        )
+    }
+
     fn explain(&self) -> &'static str {
         // MySQL 9.7 answers with a tree by default.
         if self.maria {

@@ -192,6 +192,20 @@ impl Dialect for Postgres {
         )]
     }
 
+    /// Of every table, the ledger's among them. NULL where `track_counts` is off.
+    fn changes_so_far(&self) -> Bound {
+        Bound::fixed(
+            "SELECT named.count, CASE WHEN current_setting('track_counts')::boolean THEN named.n END \
+             FROM (SELECT sum(pg_stat_get_xact_tuples_deleted(c.oid))::bigint AS deleted, \
+             sum(pg_stat_get_xact_tuples_updated(c.oid))::bigint AS updated, \
+             sum(pg_stat_get_xact_tuples_inserted(c.oid))::bigint AS inserted FROM pg_class c \
+             WHERE c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace) AS so_far, \
+             LATERAL (VALUES ('Handler_delete', so_far.deleted), ('Handler_update', so_far.updated), \
+             ('Handler_write', so_far.inserted)) AS named (count, n)",
+            Vec::new(),
+        )
+    }
+
     fn explain(&self) -> &'static str {
         "EXPLAIN (FORMAT TEXT) "
     }

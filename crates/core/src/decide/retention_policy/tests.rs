@@ -212,6 +212,7 @@ fn plan_of(rows: i64, as_of: Timestamp) -> PlanReport {
             walk: "enquiries_pkey".into(),
         }],
         warnings: vec![],
+        survivors: vec![],
     }
 }
 
