@@ -5,6 +5,7 @@
 //! told of what. It must not judge: every decision is in core.
 
 mod conflicts;
+mod jobs;
 mod memory;
 mod record;
 mod retention_policy;
@@ -117,6 +118,27 @@ struct Context {
     stop: CancellationToken,
 }
 
+impl Context {
+    /// Has a database looked at as soon as possible, whatever is known of it.
+    fn look_again_at(&self, uid: &str, database: &Name) {
+        self.memory.look_again(uid);
+        self.scopes.nudge_database(database);
+    }
+
+    /// Lets go of what is held of a database that is gone, its credentials first of all.
+    fn forget_database(&self, uid: &str) {
+        self.cluster.forget(uid);
+        self.memory.forget(uid);
+    }
+
+    /// The same, after work that may have connected again while the database went.
+    fn forget_database_if_gone(&self, database: &Name, uid: &str) {
+        if !self.scopes.has_database(database, uid) {
+            self.forget_database(uid);
+        }
+    }
+}
+
 /// Why a reconcile came to no end. It is tried again.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -208,8 +230,19 @@ async fn reconcile(
     contained(work).await?
 }
 
-fn after_error(kind: Kind, object: &DynamicObject, error: &Error) -> Action {
+impl Error {
+    /// The reason under which it is counted.
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Record(record::RecordFault::Silent) => Reason::Unreachable,
+            Self::Record(_) | Self::Panicked(_) => Reason::InternalError,
+        }
+    }
+}
+
+fn after_error(kind: Kind, object: &DynamicObject, error: &Error, context: &Context) -> Action {
     let name = Name::of(object);
+    context.metrics.failed(kind, error.reason());
     tracing::warn!(%name, ?kind, %error, "failed to reconcile; it is tried again");
     let jitter: f64 = rand::random();
     Action::requeue(AFTER_ERROR.mul_f64(1.0 + jitter))

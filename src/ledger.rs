@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::ledger::{
-    CheckpointRow, Evidence, Ledger, NewRun, Owner, Rewound, RunRow, TABLES, Tally, VERSION,
-    printed,
+    CheckpointRow, Evidence, Ledger, NewRun, Owner, Rewound, RunRow, Tally, VERSION, printed,
 };
 use oubliette_core::report::RuleRun;
 use oubliette_core::rows::Rows;
@@ -107,14 +106,7 @@ impl Store {
             ledger,
             database: database.clone(),
         };
-        let mut created = 0;
-        while !store.is_present().await? {
-            // Two that create it at once collide in the catalog, whatever IF NOT EXISTS says.
-            match store.create().await {
-                Ok(()) | Err(LedgerFault::Database(_)) if created < CREATIONS => created += 1,
-                outcome => outcome?,
-            }
-        }
+        store.ensure_present().await?;
         let claim = store.ledger.claim(&owner.cluster, &owner.database);
         let mut row = store.meta().await?;
         if row.is_none() {
@@ -146,10 +138,50 @@ impl Store {
         Ok(store)
     }
 
+    /// Creates what is missing of the ledger's tables.
+    async fn ensure_present(&self) -> Result<(), LedgerFault> {
+        let mut failed = None;
+        for _ in 0..CREATIONS {
+            if self.is_present().await? {
+                return Ok(());
+            }
+            // Two that create it at once collide in the catalog, whatever IF NOT EXISTS says.
+            failed = match self.create().await {
+                Ok(()) => None,
+                Err(LedgerFault::Database(fault)) => Some(fault),
+                Err(refused) => return Err(refused),
+            };
+        }
+        let missing = self.missing().await?;
+        match failed {
+            _ if missing.is_empty() => Ok(()),
+            Some(fault) => Err(fault.into()),
+            // IF NOT EXISTS is content with whatever has the name.
+            None => Err(LedgerFault::Refused {
+                reason: Reason::LedgerUnfit,
+                message: format!(
+                    "the ledger cannot be created: something that is no ordinary table has the name \
+                     of {}",
+                    missing.join(", ")
+                ),
+            }),
+        }
+    }
+
+    /// The ledger's tables that are not there, as statements name them.
+    async fn missing(&self) -> Result<Vec<String>, LedgerFault> {
+        let rows = self.read(&self.ledger.present()).await?;
+        let found = rows
+            .iter()
+            .flatten()
+            .map(|value| text(value, "meta"))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(self.ledger.missing(&found))
+    }
+
     /// Whether the ledger's tables are there.
     pub async fn is_present(&self) -> Result<bool, LedgerFault> {
-        let found = self.read(&self.ledger.present()).await?.len();
-        Ok(found >= TABLES.len())
+        Ok(self.missing().await?.is_empty())
     }
 
     /// A ledger without a look at its owner: for `oubliette ledger adopt`.

@@ -316,7 +316,7 @@ impl Entry<'_> {
             JobOutcome::Failed {
                 reason, message, ..
             } => self.told.refuse(&[Refusal::whole(reason, message)]),
-            JobOutcome::Stopped(_) | JobOutcome::Planned(_) => {}
+            JobOutcome::Stopped(_) | JobOutcome::NeverBegun | JobOutcome::Planned(_) => {}
         }
         // Where the database is away, the ledger cannot tell it now.
         if let Ok(Some(open)) = owned::open_run(&database, place, &uid).await {
@@ -330,8 +330,12 @@ impl Entry<'_> {
 
     /// Whether a run that was interrupted has ended here, so that the policy is to be planned anew.
     fn goes_on(&self) -> bool {
-        let run = self.told.run.as_ref().filter(|_| self.interrupted);
-        run.is_some_and(|run| run.outcome == RunOutcome::Completed || told::is_given_up(run))
+        self.interrupted
+            && match &self.told.run {
+                Some(run) => run.outcome == RunOutcome::Completed || told::is_given_up(run),
+                // Somebody else has ended it meanwhile.
+                None => self.told.refusals.is_empty() && self.told.open_run.is_none(),
+            }
     }
 }
 

@@ -158,7 +158,12 @@ pub(super) fn entered(
             None
         }
         // A plan has no other end.
-        Err(JobOutcome::Planned(_) | JobOutcome::Ran { .. } | JobOutcome::Stopped(_)) => None,
+        Err(
+            JobOutcome::Planned(_)
+            | JobOutcome::Ran { .. }
+            | JobOutcome::NeverBegun
+            | JobOutcome::Stopped(_),
+        ) => None,
     }
 }
 

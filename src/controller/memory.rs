@@ -1,5 +1,5 @@
 //! What the controller remembers between two looks. A restart forgets it, which costs an attempt
-//! that comes earlier than its pause, and nothing else.
+//! that comes earlier than its pause, and at worst an event.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use oubliette_core::api::parse::FieldError;
+use oubliette_core::decide::Event;
 use oubliette_core::decide::retry::Failures;
 use oubliette_core::ledger::ACCEPT;
 use oubliette_core::policy::Mandate;
@@ -27,6 +28,10 @@ struct Entry {
     parsed: Option<(i64, Option<Version>, Parsed)>,
     /// Databases: when they were last looked at, for which generation.
     checked: Option<(Timestamp, i64)>,
+    /// Databases: how often another look was asked for.
+    asked: u64,
+    /// Databases: what was done once and is not told yet.
+    told: Vec<Event>,
     /// Databases: generation and `Ready`, as last seen.
     standing: Option<(Option<i64>, Value)>,
     /// Databases: the token by which a person accepted the ledger, as last seen.
@@ -101,7 +106,9 @@ impl Memory {
     }
 
     pub(super) fn set_failures(&self, uid: &str, failures: Failures) {
-        self.lock().entry(uid.to_owned()).or_default().failures = failures;
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.failures = failures;
+        }
     }
 
     /// The cause may be gone: the next attempt need not wait.
@@ -115,9 +122,41 @@ impl Memory {
         self.lock().get(uid).and_then(|entry| entry.checked)
     }
 
-    /// `None`: look at it again as soon as possible.
-    pub(super) fn set_checked(&self, uid: &str, checked: Option<(Timestamp, i64)>) {
-        self.lock().entry(uid.to_owned()).or_default().checked = checked;
+    /// Asks for a look as soon as possible. One that is under way is not it.
+    pub(super) fn look_again(&self, uid: &str) {
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.checked = None;
+            entry.asked += 1;
+        }
+    }
+
+    /// How often that was asked for, to be remembered from before a look until after it.
+    pub(super) fn asked(&self, uid: &str) -> u64 {
+        self.lock().get(uid).map_or(0, |entry| entry.asked)
+    }
+
+    /// What a look found stands in the status. Who has asked for one since it began still waits for
+    /// his own.
+    pub(super) fn looked(&self, uid: &str, asked: u64, checked: (Timestamp, i64)) {
+        if let Some(entry) = self.lock().get_mut(uid)
+            && entry.asked == asked
+        {
+            entry.checked = Some(checked);
+        }
+    }
+
+    /// Keeps an event until it is published.
+    pub(super) fn tell(&self, uid: &str, event: Event) {
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.told.push(event);
+        }
+    }
+
+    /// The events that were kept.
+    pub(super) fn take_told(&self, uid: &str) -> Vec<Event> {
+        let mut entries = self.lock();
+        let told = entries.get_mut(uid).map(|entry| &mut entry.told);
+        told.map(std::mem::take).unwrap_or_default()
     }
 
     /// A policy's spec, parsed once for each generation of it and of its database.
@@ -145,5 +184,63 @@ impl Memory {
 
     pub(super) fn forget(&self, uid: &str) {
         self.lock().remove(uid);
+    }
+
+    /// Forgets the databases that do not exist any more.
+    pub(super) fn forget_databases_unless(&self, exists: impl Fn(&str) -> bool) {
+        let mut entries = self.lock();
+        entries.retain(|uid, entry| entry.standing.is_none() || exists(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A memory that has seen one object.
+    fn seen(uid: &str) -> Memory {
+        let object = json!({"metadata": {"uid": uid, "generation": 1}});
+        let memory = Memory::default();
+        memory.saw_generation(&serde_json::from_value(object).unwrap());
+        memory
+    }
+
+    #[test]
+    fn a_look_that_was_asked_for_during_another_one_is_still_due_after_it() {
+        let memory = seen("a");
+        let at = (Timestamp::UNIX_EPOCH, 1);
+        let asked = memory.asked("a");
+        memory.looked("a", asked, at);
+        assert_eq!(memory.checked("a"), Some(at));
+        let asked = memory.asked("a");
+        memory.look_again("a");
+        memory.looked("a", asked, at);
+        assert_eq!(memory.checked("a"), None);
+        memory.looked("a", memory.asked("a"), at);
+        assert_eq!(memory.checked("a"), Some(at));
+    }
+
+    #[test]
+    fn databases_that_nobody_has_seen_go_are_forgotten_and_policies_stay() {
+        let memory = seen("policy");
+        for uid in ["here", "gone"] {
+            let object = json!({"metadata": {"uid": uid, "generation": 1}});
+            memory.saw_standing(&serde_json::from_value(object).unwrap());
+        }
+        memory.forget_databases_unless(|uid| uid == "here");
+        let known: Vec<String> = memory.lock().keys().cloned().collect();
+        assert_eq!(known, ["here", "policy"]);
+    }
+
+    #[test]
+    fn what_is_gone_is_not_remembered_again_by_what_was_under_way() {
+        let memory = seen("a");
+        memory.forget("a");
+        memory.look_again("a");
+        memory.looked("a", 0, (Timestamp::UNIX_EPOCH, 1));
+        memory.set_failures("a", Failures::default());
+        assert!(memory.lock().is_empty());
     }
 }

@@ -11,55 +11,50 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
 use oubliette_core::api::target_database::TargetDatabaseStatus;
 use oubliette_core::catalog::Engine;
+use oubliette_core::decide::Meta;
 use oubliette_core::decide::due::RUN_NOW;
-use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::retention_policy::{
     Action, Database, Decision, Finished, Job as JobState, Observed, Wanted, decide,
 };
-use oubliette_core::decide::{Meta, whole_second};
 use oubliette_core::digest::Digest;
-use oubliette_core::ledger::Owner;
 use oubliette_core::policy::{Mandate, Mode};
-use oubliette_core::report::{Progress, RunOutcome, RunReport};
-use tokio::sync::watch;
+use oubliette_core::report::RunOutcome;
 
 use super::conflicts::{conflicts, usable};
+use super::jobs::{after_the_end, start};
 use super::memory::Parsed;
 use super::record::{self, RecordFault};
 use super::runs::{Stage, Ticket};
 use super::scope::database_of;
 use super::{Context, Error, Name};
-use crate::inputs::cluster::{Cluster, DatabaseInput};
-use crate::inputs::secrets::GatherFault;
+use crate::inputs::cluster::DatabaseInput;
 use crate::metrics::Kind;
-use crate::work;
-use crate::work::job::{Job, Order, PolicyRef};
 
 /// How often a write is tried whose object has changed meanwhile.
 const ATTEMPTS: usize = 4;
 
 /// The referenced database as far as it concerns a policy.
-struct Found {
+pub(super) struct Found {
     state: Database,
     /// What is needed to connect, where the database exists and reads.
-    input: Option<DatabaseInput>,
-    uid: String,
+    pub(super) input: Option<DatabaseInput>,
+    pub(super) uid: String,
 }
 
 /// Everything that a decision is made from.
-struct Seen {
-    name: Name,
-    uid: String,
-    generation: i64,
+pub(super) struct Seen {
+    pub(super) name: Name,
+    pub(super) uid: String,
+    pub(super) generation: i64,
     created_at: Timestamp,
     deleting: bool,
     run_now: Option<String>,
-    spec: Option<RetentionPolicySpec>,
-    mandate: Parsed,
+    pub(super) spec: Option<RetentionPolicySpec>,
+    pub(super) mandate: Parsed,
     status: RetentionPolicyStatus,
-    database: Found,
+    pub(super) database: Found,
     conflicts: Vec<String>,
-    job: Option<(Ticket, Stage)>,
+    pub(super) job: Option<(Ticket, Stage)>,
 }
 
 pub(super) async fn reconcile(
@@ -120,9 +115,13 @@ async fn act(
         status,
         events,
         failures,
+        failed,
         requeue_after,
     } = decision;
     context.memory.set_failures(&seen.uid, failures);
+    for reason in failed {
+        context.metrics.failed(Kind::RetentionPolicy, reason);
+    }
     if status.progress.is_some() && status.progress != seen.status.progress {
         context.runs.told(&seen.uid, Timestamp::now());
     }
@@ -131,8 +130,9 @@ async fn act(
         Action::Nothing => {}
         Action::Stop(why) => context.runs.stop(&seen.uid, why),
         Action::Forget => {
-            after_the_end(&seen, context);
-            context.runs.forget(&seen.uid);
+            if let Some(outcome) = context.runs.take(&seen.uid) {
+                after_the_end(&seen, &outcome, context);
+            }
         }
         Action::Start(kind) => start(&seen, kind, context),
     }
@@ -328,168 +328,6 @@ pub(super) fn standing(database: &DynamicObject, name: &Name) -> Database {
             ready.message, ready.reason
         )),
         _ => Database::Pending(format!("the TargetDatabase {name} is being looked at")),
-    }
-}
-
-/// Starts a job. What it needs from cluster and database is gathered in its own task: a host that
-/// does not answer holds up nobody else.
-fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
-    let (Some(spec), Ok(mandate), Some(input)) =
-        (&seen.spec, seen.mandate.as_ref(), &seen.database.input)
-    else {
-        // Nothing is started for what does not parse.
-        return;
-    };
-    let order = Order {
-        policy: PolicyRef {
-            uid: seen.uid.clone(),
-            namespace: seen.name.namespace.clone(),
-            name: seen.name.name.clone(),
-            generation: seen.generation,
-        },
-        spec: Order::digested(spec, &input.target),
-        mandate: mandate.clone(),
-        target: input.target.clone(),
-        kind: kind.clone(),
-        remembered: context.scopes.remembered(&Name::new(
-            input.namespace.clone(),
-            mandate.database.clone(),
-        )),
-        metrics: context.metrics.clone(),
-        consent: None,
-    };
-    let input = input.clone();
-    let ticket = Ticket {
-        policy: seen.name.clone(),
-        uid: seen.uid.clone(),
-        generation: seen.generation,
-        spec: order.spec.clone(),
-        database: seen.database.uid.clone(),
-        kind,
-    };
-    let cluster = context.cluster.clone();
-    context
-        .runs
-        .start(ticket, move |progress, stop| async move {
-            Box::pin(carry_out(order, &input, &cluster, &progress, stop)).await
-        });
-}
-
-async fn carry_out(
-    order: Order,
-    input: &DatabaseInput,
-    cluster: &Cluster,
-    progress: &watch::Sender<Progress>,
-    stop: watch::Receiver<Option<StopWhy>>,
-) -> JobOutcome {
-    let mut told = stop.clone();
-    let gathered = tokio::select! {
-        // Nothing has begun: what is being gathered may be dropped.
-        why = told.wait_for(Option::is_some) => {
-            let why = why.ok().and_then(|why| *why);
-            return JobOutcome::Stopped(why.unwrap_or(StopWhy::Shutdown));
-        }
-        gathered = gather(order, input, cluster) => gathered,
-    };
-    let outcome = match gathered {
-        Ok(job) => Box::pin(work::perform(job, progress, stop)).await,
-        Err(outcome) => outcome,
-    };
-    if let JobOutcome::Failed {
-        reason: Reason::AuthenticationFailed | Reason::CertificateInvalid,
-        ..
-    } = &outcome
-    {
-        // The next attempt connects anew, with the Secret as it is then.
-        cluster.forget(&input.uid);
-    }
-    outcome
-}
-
-async fn gather(order: Order, input: &DatabaseInput, cluster: &Cluster) -> Result<Job, JobOutcome> {
-    let failed = |fault: GatherFault| JobOutcome::Failed {
-        reason: fault.reason(),
-        message: fault.to_string(),
-        passing: true,
-    };
-    let owner = Owner {
-        cluster: cluster.uid().await.map_err(failed)?,
-        database: input.uid.clone(),
-    };
-    let keyed = !matches!(order.kind, JobKind::GiveUp { .. });
-    let pseudonym_key = match order.mandate.pseudonym_key.as_ref().filter(|_| keyed) {
-        Some(at) => Some(
-            cluster
-                .pseudonym_key(&order.policy.namespace, at)
-                .await
-                .map_err(failed)?,
-        ),
-        None => None,
-    };
-    let database = cluster.connect(input).await.map_err(failed)?;
-    let now = whole_second(Timestamp::now());
-    Ok(order.job(database, owner, pseudonym_key, now))
-}
-
-/// What follows from the end of a job beside the status.
-fn after_the_end(seen: &Seen, context: &Context) {
-    let Some((_, Stage::Finished(outcome))) = &seen.job else {
-        return;
-    };
-    match &**outcome {
-        JobOutcome::Ran { run, .. } => count_run(&seen.name, run, context),
-        JobOutcome::Refused { refusals, .. } => {
-            for refusal in refusals {
-                context
-                    .metrics
-                    .failed(Kind::RetentionPolicy, refusal.reason);
-            }
-        }
-        JobOutcome::Failed { reason, .. } => {
-            context.metrics.failed(Kind::RetentionPolicy, *reason);
-            // The database's own condition should say it too, and soon.
-            let database = &seen.database;
-            if matches!(
-                reason,
-                Reason::Unreachable
-                    | Reason::AuthenticationFailed
-                    | Reason::CertificateInvalid
-                    | Reason::SecretMissing
-                    | Reason::SecretForbidden
-                    | Reason::ClockSkew
-                    | Reason::LedgerOwned
-                    | Reason::LedgerNewer
-                    | Reason::LedgerRewound
-            ) && let Some(input) = &database.input
-            {
-                context.memory.set_checked(&database.uid, None);
-                if let Ok(mandate) = seen.mandate.as_ref() {
-                    let name = Name::new(input.namespace.clone(), mandate.database.clone());
-                    context.scopes.nudge_database(&name);
-                }
-            }
-        }
-        JobOutcome::Planned(_) | JobOutcome::Stopped(_) => {}
-    }
-}
-
-fn count_run(name: &Name, run: &RunReport, context: &Context) {
-    let Name { namespace, name } = name;
-    let took = run
-        .finished_at
-        .duration_since(run.started_at)
-        .unsigned_abs();
-    let metrics = &context.metrics;
-    metrics.run_ended(namespace, name, run.outcome, took);
-    for count in run.rules.iter().flat_map(|rule| &rule.changed) {
-        let rows = u64::try_from(count.rows).unwrap_or_default();
-        metrics.rows_changed(namespace, name, count.effect, rows);
-    }
-    match run.outcome {
-        RunOutcome::Completed => metrics.last_success(namespace, name, run.finished_at),
-        RunOutcome::Stopped(reason) | RunOutcome::Failed(reason) => {
-            metrics.failed(Kind::RetentionPolicy, reason);
-        }
     }
 }
 

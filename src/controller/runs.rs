@@ -2,13 +2,15 @@
 //! for a database would hold up all others, and a panic in it would end them.
 //!
 //! Owns who is told to stop and why, what became of a finished job until its outcome stands in the
-//! status, and the nudges that bring the controller to look. It must not decide what to start.
+//! status or is told elsewhere, and the nudges that bring the controller to look. It must not decide
+//! what to start.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
@@ -23,6 +25,10 @@ use crate::telemetry::contained;
 
 /// How often progress brings the controller to look.
 const PROGRESS_EVERY: Duration = Duration::from_secs(3);
+
+/// How long a job may take to end by itself once the process is to end. A batch has its own limit
+/// before that, but the ledger waits longer for its locks than the process is given.
+const LAST: Duration = Duration::from_secs(8);
 
 /// What the register knows of a policy's job.
 #[derive(Clone, Debug)]
@@ -50,14 +56,18 @@ pub(crate) enum Stage {
     Finished(Box<JobOutcome>),
 }
 
+/// Tells an outcome that no status will.
+type Heir = Box<dyn FnOnce(JobOutcome) -> BoxFuture<'static, ()> + Send>;
+
 struct Entry {
     ticket: Ticket,
     stop: watch::Sender<Option<StopWhy>>,
     progress: watch::Receiver<Progress>,
     outcome: Option<JobOutcome>,
     told_at: Option<Timestamp>,
-    /// The policy is gone: nobody will take the outcome.
+    /// The policy is gone: no status will tell the outcome.
     orphan: bool,
+    heir: Heir,
 }
 
 /// The register. Cheap to clone; all clones are one.
@@ -68,6 +78,8 @@ pub(crate) struct Runs {
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
     closing: CancellationToken,
+    /// Cuts off what has not ended in time.
+    cut: CancellationToken,
 }
 
 impl Runs {
@@ -81,16 +93,19 @@ impl Runs {
             slots: Arc::new(Semaphore::new(at_once.max(1))),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            cut: CancellationToken::new(),
         };
         (runs, incoming)
     }
 
     /// Starts a job unless its policy has one. The work gets where to tell its progress, and where
-    /// it hears that it must stop.
-    pub(crate) fn start<W, F>(&self, ticket: Ticket, work: W) -> bool
+    /// it hears that it must stop. The heir gets the outcome if the policy is gone by then.
+    pub(crate) fn start<W, F, H, T>(&self, ticket: Ticket, work: W, heir: H) -> bool
     where
         W: FnOnce(watch::Sender<Progress>, watch::Receiver<Option<StopWhy>>) -> F + Send + 'static,
         F: Future<Output = JobOutcome> + Send + 'static,
+        H: FnOnce(JobOutcome) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
     {
         let mut entries = self.lock();
         if self.closing.is_cancelled() || entries.contains_key(&ticket.uid) {
@@ -113,13 +128,14 @@ impl Runs {
             outcome: None,
             told_at: None,
             orphan: false,
+            heir: Box::new(move |outcome| Box::pin(heir(outcome))),
         };
         entries.insert(uid.clone(), entry);
         drop(entries);
 
         let runs = self.clone();
         let telling = self.tell(policy.clone(), progress);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let slots = runs.slots.clone();
             let job = async move {
                 let mut waiting = stopped.clone();
@@ -211,32 +227,47 @@ impl Runs {
         }
     }
 
-    /// Forgets a finished job: its outcome stands in the status, or there is no status any more.
-    pub(crate) fn forget(&self, uid: &str) {
+    /// Takes a finished job's outcome, which stands in the status now. Whoever takes it counts it:
+    /// nobody else will have it.
+    pub(crate) fn take(&self, uid: &str) -> Option<JobOutcome> {
         let mut entries = self.lock();
-        if entries
-            .get(uid)
-            .is_some_and(|entry| entry.outcome.is_some())
-        {
-            entries.remove(uid);
+        let finished = entries.get(uid)?.outcome.is_some();
+        if finished {
+            entries.remove(uid)?.outcome
+        } else {
+            None
         }
     }
 
     fn ended(&self, uid: &str, outcome: JobOutcome) {
         let mut entries = self.lock();
-        if entries.get(uid).is_some_and(|entry| entry.orphan) {
-            entries.remove(uid);
-        } else if let Some(entry) = entries.get_mut(uid) {
+        if let Some(entry) = entries.get_mut(uid) {
             entry.outcome = Some(outcome);
+            if entry.orphan {
+                self.bequeath(&mut entries, uid);
+            }
         }
     }
 
-    /// The policy is gone: its job is stopped, and forgotten at its end.
+    /// The policy is gone: its job is stopped, and its outcome told by its heir.
     pub(crate) fn orphan(&self, uid: &str) {
-        self.forget(uid);
-        if let Some(entry) = self.lock().get_mut(uid) {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get_mut(uid) {
             entry.orphan = true;
             entry.stop(StopWhy::Deleted);
+            if entry.outcome.is_some() {
+                self.bequeath(&mut entries, uid);
+            }
+        }
+    }
+
+    fn bequeath(&self, entries: &mut BTreeMap<String, Entry>, uid: &str) {
+        let Some(Entry { outcome, heir, .. }) = entries.remove(uid) else {
+            return;
+        };
+        if let Some(outcome) = outcome {
+            // Whoever waits until all jobs have ended waits until this is told.
+            self.spawn(heir(outcome));
         }
     }
 
@@ -253,12 +284,28 @@ impl Runs {
         }
     }
 
-    /// Stops every job and waits until all have ended. None is started any more.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move {
+            cut.run_until_cancelled_owned(work).await;
+        });
+    }
+
+    /// Stops every job and waits until all have ended. None is started any more. One that does not
+    /// end is cut off, as a kill would do it: what it has not committed is rolled back, and its run
+    /// is resumed.
     pub(crate) async fn close(&self, why: StopWhy) {
         self.closing.cancel();
         self.stop_where(|_| Some(why));
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(LAST, self.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                jobs = self.tasks.len(),
+                "some jobs do not end by themselves"
+            );
+            self.cut.cancel();
+            self.tasks.wait().await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -268,8 +315,11 @@ impl Runs {
 }
 
 impl Entry {
-    /// The first word stands, except that "for good" beats "for now".
+    /// The first word stands, except that "for good" beats "for now". Some jobs do not heed it.
     fn stop(&self, why: StopWhy) {
+        if !self.ticket.kind.heeds(why) {
+            return;
+        }
         self.stop.send_if_modified(|current| {
             let weaker = match current {
                 None => true,
@@ -299,100 +349,4 @@ async fn told_to_stop(stop: &mut watch::Receiver<Option<StopWhy>>) -> StopWhy {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ticket(uid: &str) -> Ticket {
-        Ticket {
-            policy: Name::new("crm", uid),
-            uid: uid.to_owned(),
-            generation: 1,
-            spec: Value::Null,
-            database: "db".to_owned(),
-            kind: JobKind::Plan,
-        }
-    }
-
-    async fn until_stopped(mut stop: watch::Receiver<Option<StopWhy>>) -> JobOutcome {
-        JobOutcome::Stopped(told_to_stop(&mut stop).await)
-    }
-
-    fn stopped(runs: &Runs, uid: &str) -> Option<StopWhy> {
-        match runs.stage(uid)?.1 {
-            Stage::Finished(outcome) => match *outcome {
-                JobOutcome::Stopped(why) => Some(why),
-                _ => None,
-            },
-            Stage::Running(_) => None,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_policy_has_one_job_until_its_outcome_was_told() {
-        let (runs, mut nudged) = Runs::new(2);
-        assert!(runs.start(ticket("a"), |_, stop| until_stopped(stop)));
-        assert!(!runs.start(ticket("a"), |_, stop| until_stopped(stop)));
-        runs.stop("a", StopWhy::Suspended);
-        assert_eq!(nudged.recv().await, Some(Name::new("crm", "a")));
-        assert_eq!(stopped(&runs, "a"), Some(StopWhy::Suspended));
-        assert!(!runs.start(ticket("a"), |_, stop| until_stopped(stop)));
-        runs.forget("a");
-        assert!(runs.start(ticket("a"), |_, stop| until_stopped(stop)));
-    }
-
-    #[tokio::test]
-    async fn a_panic_ends_one_job_and_says_nothing_of_its_message() {
-        let (runs, mut nudged) = Runs::new(2);
-        runs.start(ticket("a"), |_, _| async { panic!("ada@example.org") });
-        nudged.recv().await;
-        let (_, stage) = runs.stage("a").unwrap();
-        let shown = format!("{stage:?}");
-        assert!(
-            shown.contains("InternalError") && !shown.contains("ada"),
-            "{shown}"
-        );
-    }
-
-    #[tokio::test]
-    async fn the_end_for_good_beats_the_end_for_now() {
-        let (runs, mut nudged) = Runs::new(1);
-        // Holds the only slot, so that the other one stays where it is.
-        let (free, freed) = tokio::sync::oneshot::channel::<()>();
-        runs.start(ticket("slot"), |_, stop| async move {
-            let _ = freed.await;
-            let why = *stop.borrow();
-            JobOutcome::Stopped(why.unwrap())
-        });
-        runs.stop("slot", StopWhy::Suspended);
-        runs.stop("slot", StopWhy::Deleted);
-        runs.stop("slot", StopWhy::Shutdown);
-        free.send(()).unwrap();
-        nudged.recv().await;
-        assert_eq!(stopped(&runs, "slot"), Some(StopWhy::Deleted));
-    }
-
-    #[tokio::test]
-    async fn a_job_that_waits_for_a_slot_can_be_stopped() {
-        let (runs, mut nudged) = Runs::new(1);
-        runs.start(ticket("a"), |_, stop| until_stopped(stop));
-        tokio::task::yield_now().await;
-        runs.start(ticket("b"), |_, _| async {
-            unreachable!("no slot is free")
-        });
-        runs.stop("b", StopWhy::Deleted);
-        assert_eq!(nudged.recv().await, Some(Name::new("crm", "b")));
-        assert_eq!(stopped(&runs, "b"), Some(StopWhy::Deleted));
-    }
-
-    #[tokio::test]
-    async fn closing_stops_all_waits_for_them_and_starts_none() {
-        let (runs, _nudged) = Runs::new(8);
-        for uid in ["a", "b"] {
-            runs.start(ticket(uid), |_, stop| until_stopped(stop));
-        }
-        runs.close(StopWhy::LeaseLost).await;
-        assert_eq!(stopped(&runs, "a"), Some(StopWhy::LeaseLost));
-        assert_eq!(stopped(&runs, "b"), Some(StopWhy::LeaseLost));
-        assert!(!runs.start(ticket("c"), |_, stop| until_stopped(stop)));
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@
 //! Watch events reach the jobs here, as they come in and before any reconcile: a job must know
 //! before its next batch that its policy is suspended, changed or gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -114,6 +114,25 @@ impl Scopes {
     /// All policies that were seen.
     pub(super) fn policies(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
         self.scopes.iter().flat_map(|scope| scope.policies.state())
+    }
+
+    /// Whether there is a policy of that name and UID.
+    pub(super) fn has_policy(&self, name: &Name, uid: &str) -> bool {
+        let reference = object_ref(name, &self.kinds.policy);
+        let scope = self.scope(&name.namespace);
+        let policy = scope.and_then(|scope| scope.policies.get(&reference));
+        policy.is_some_and(|policy| policy.uid().as_deref() == Some(uid))
+    }
+
+    /// All databases that were seen.
+    fn databases(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.scopes.iter().flat_map(|scope| scope.databases.state())
+    }
+
+    /// Whether there is a database of that name and UID.
+    pub(super) fn has_database(&self, name: &Name, uid: &str) -> bool {
+        let database = self.database(name);
+        database.is_some_and(|database| database.uid().as_deref() == Some(uid))
     }
 
     /// The database of that name.
@@ -268,7 +287,7 @@ async fn part(
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(
             move |object, context| reconcile(kind, object, context),
-            move |object, error, _| after_error(kind, &object, error),
+            move |object, error, context| after_error(kind, &object, error, &context),
             context,
         )
         .for_each(async |_| {})
@@ -308,16 +327,16 @@ fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
             nudge_neighbours(policy, context);
             // Its database's ledger may have an open run, which nobody goes on with.
             if let Some(database) = database_of(policy) {
-                if let Some(uid) = context.scopes.database(&database).and_then(|d| d.uid()) {
-                    context.memory.set_checked(&uid, None);
+                let known = context.scopes.database(&database);
+                if let Some(uid) = known.and_then(|database| database.uid()) {
+                    context.look_again_at(&uid, &database);
                 }
-                context.scopes.nudge_database(&database);
             }
         }
         watcher::Event::Init => {}
         watcher::Event::InitDone => {
             // What was deleted while nobody watched.
-            let seen: std::collections::BTreeSet<String> =
+            let seen: BTreeSet<String> =
                 context.scopes.policies().filter_map(|p| p.uid()).collect();
             context.runs.orphan_unless(|ticket| {
                 !context.scopes.covers(&ticket.policy.namespace) || seen.contains(&ticket.uid)
@@ -371,12 +390,13 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
     let (database, gone) = match event {
         watcher::Event::Apply(database) | watcher::Event::InitApply(database) => (database, false),
         watcher::Event::Delete(database) => (database, true),
-        watcher::Event::Init | watcher::Event::InitDone => return,
+        watcher::Event::Init => return,
+        watcher::Event::InitDone => return forget_unseen_databases(context),
     };
-    let gone = gone || database.metadata.deletion_timestamp.is_some();
+    let ends = gone || database.metadata.deletion_timestamp.is_some();
     let suspended = database.data.pointer("/spec/suspend") == Some(&Value::Bool(true));
     let Some(uid) = database.uid() else { return };
-    let why = if gone {
+    let why = if ends {
         Some(StopWhy::Deleted)
     } else if suspended {
         Some(StopWhy::Suspended)
@@ -390,11 +410,8 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
             .runs
             .stop_where(|ticket| if ticket.database == uid { why } else { None });
     }
-    if gone {
-        context.memory.forget(&uid);
-    }
     if context.memory.saw_acceptance(database) {
-        context.memory.set_checked(&uid, None);
+        context.memory.look_again(&uid);
     }
     let changed = context.memory.saw_standing(database);
     let name = Name::of(database);
@@ -406,6 +423,27 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
             context.scopes.nudge_policy(&Name::of(&policy));
         } else if changed && !matches!(event, watcher::Event::InitApply(_)) {
             // It may have come to another one's address, or left it: conflicts come and go with that.
+            context.scopes.nudge_policy(&Name::of(&policy));
+        }
+    }
+    // Last: what is asked above remembers it again.
+    if gone {
+        context.forget_database(&uid);
+    }
+}
+
+/// What was deleted while nobody watched.
+fn forget_unseen_databases(context: &Context) {
+    let databases = context.scopes.databases();
+    let seen: BTreeSet<String> = databases.filter_map(|database| database.uid()).collect();
+    let exists = |uid: &str| seen.contains(uid);
+    context
+        .runs
+        .stop_where(|ticket| (!exists(&ticket.database)).then_some(StopWhy::Deleted));
+    context.memory.forget_databases_unless(exists);
+    context.cluster.forget_unless(exists);
+    for policy in context.scopes.policies() {
+        if database_of(&policy).is_some_and(|name| context.scopes.database(&name).is_none()) {
             context.scopes.nudge_policy(&Name::of(&policy));
         }
     }

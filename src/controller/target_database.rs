@@ -11,12 +11,14 @@ use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
 use oubliette_core::decide::target_database::{
-    Decision, Found, Ledger, Observed, Wanted, accepted, decide, ended, orphaned,
+    Check, Decision, Found, Ledger, Observed, Wanted, accepted, decide, orphaned,
 };
-use oubliette_core::decide::{Event, Meta, Verdict};
-use oubliette_core::ledger::{ACCEPT, Owner};
+use oubliette_core::decide::{Meta, Verdict};
+use oubliette_core::ledger::{ACCEPT, Owner, RunRow};
+use oubliette_core::report::RunReport;
 use oubliette_core::target::Target;
 
+use super::jobs::ended_without_policy;
 use super::record::{self, RecordFault};
 use super::{Context, Error, Name};
 use crate::database::Database;
@@ -51,52 +53,47 @@ pub(super) async fn reconcile(
         () = context.scopes.wait_until_known() => {}
         () = context.stop.cancelled() => return Ok(Requeue::await_change()),
     }
+    let done = look_and_tell(object, &api, context).await;
+    context.forget_database_if_gone(&name, &uid);
+    done
+}
+
+async fn look_and_tell(
+    object: Arc<DynamicObject>,
+    api: &Api<DynamicObject>,
+    context: &Context,
+) -> Result<Requeue, Error> {
+    let name = Name::of(&object);
+    let uid = object.uid().unwrap_or_default();
+    let kind = &context.kinds.database;
     let mut object = object;
     let mut check = None;
-    let mut told = Vec::new();
+    let mut looked = None;
     for _ in 0..ATTEMPTS {
         context.memory.saw_generation(&object);
         let target = parse(&object);
         let status = read_status(&object);
         let decision = decide_with(&object, &target, &status, check.as_ref(), context);
         if decision.check
-            && check.is_none()
             && let Ok(target) = &target
         {
             // Who waits for the first look should read that it is under way.
             if decision.status != status {
-                match record::status(&api, kind, &object, &decision.status).await {
+                match record::status(api, kind, &object, &decision.status).await {
                     Ok(()) | Err(RecordFault::Stale) => {}
                     Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
                     Err(fault) => return Err(fault.into()),
                 }
             }
-            let generation = object.metadata.generation.unwrap_or_default();
-            let looking = async {
-                let mut found = look_at(&object, target, context).await;
-                if let Ok(seen) = &found
-                    && let Some(event) = accept_rewound(&object, target, seen, context).await
-                {
-                    told.push(event);
-                    found = look_at(&object, target, context).await;
-                }
-                found
-            };
+            let asked = context.memory.asked(&uid);
             let found = tokio::select! {
-                found = looking => found,
+                found = look_and_act(&object, target, context) => found,
                 () = context.stop.cancelled() => return Ok(Requeue::await_change()),
             };
-            context
-                .memory
-                .set_checked(&uid, Some((Timestamp::now(), generation)));
-            if let Err(verdict) = &found {
-                context.metrics.failed(Kind::TargetDatabase, verdict.reason);
-            }
-            if let Ok(found) = &found {
-                told.extend(end_orphans(&object, target, found, context).await);
-            }
-            check = Some(found);
-            object = match record::read_again(&api, &name.name).await {
+            let generation = object.metadata.generation.unwrap_or_default();
+            looked = Some((asked, (Timestamp::now(), generation)));
+            check = Some(Check { generation, found });
+            object = match record::read_again(api, &name.name).await {
                 Ok(current) => Arc::new(current),
                 Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
                 Err(fault) => return Err(fault.into()),
@@ -104,10 +101,10 @@ pub(super) async fn reconcile(
             continue;
         }
         if decision.status != status {
-            match record::status(&api, kind, &object, &decision.status).await {
+            match record::status(api, kind, &object, &decision.status).await {
                 Ok(()) => {}
                 Err(RecordFault::Stale) => {
-                    object = match record::read_again(&api, &name.name).await {
+                    object = match record::read_again(api, &name.name).await {
                         Ok(current) => Arc::new(current),
                         Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
                         Err(fault) => return Err(fault.into()),
@@ -118,20 +115,46 @@ pub(super) async fn reconcile(
                 Err(fault) => return Err(fault.into()),
             }
         }
+        // Not before: what a look found and nobody could be told must be found again.
+        if let Some((asked, checked)) = looked {
+            context.memory.looked(&uid, asked, checked);
+        }
         context.memory.set_failures(&uid, decision.failures);
+        if let Some(reason) = decision.failed {
+            context.metrics.failed(Kind::TargetDatabase, reason);
+        }
         let mut events = decision.events;
-        events.append(&mut told);
+        events.append(&mut context.memory.take_told(&uid));
         record::events(context, kind, &object, events).await;
         return Ok(Requeue::requeue(decision.requeue_after));
     }
     Err(RecordFault::Stale.into())
 }
 
+/// Looks at a database, and does what a look has shown to be needed. What was done is told with the
+/// next status that is written.
+async fn look_and_act(
+    object: &DynamicObject,
+    target: &Target,
+    context: &Context,
+) -> Result<Found, Verdict> {
+    let mut found = look_at(object, target, context).await;
+    if let Ok(seen) = &found
+        && accept_rewound(object, target, seen, context).await
+    {
+        found = look_at(object, target, context).await;
+    }
+    if let Ok(found) = &found {
+        end_orphans(object, target, found, context).await;
+    }
+    found
+}
+
 fn decide_with(
     object: &DynamicObject,
     target: &Result<Target, Vec<FieldError>>,
     status: &TargetDatabaseStatus,
-    check: Option<&Result<Found, Verdict>>,
+    check: Option<&Check>,
     context: &Context,
 ) -> Decision {
     let meta = &object.metadata;
@@ -208,18 +231,18 @@ async fn connect(
 }
 
 /// Accepts a ledger that is behind what is remembered of it, where a person has said so with the
-/// token for just this loss. `None`: nobody has, or it could not be recorded.
+/// token for just this loss. False: nobody has, or it could not be recorded.
 async fn accept_rewound(
     object: &DynamicObject,
     target: &Target,
     found: &Found,
     context: &Context,
-) -> Option<Event> {
+) -> bool {
     let Ledger::Rewound(rewound) = &found.ledger else {
-        return None;
+        return false;
     };
     if object.annotations().get(ACCEPT) != Some(&rewound.token()) {
-        return None;
+        return false;
     }
     let name = Name::of(object);
     let accepting = async {
@@ -240,10 +263,14 @@ async fn accept_rewound(
         .await
         .unwrap_or_else(|_| Err("no answer in time".to_owned()));
     match outcome {
-        Ok(()) => Some(accepted(rewound)),
+        Ok(()) => {
+            let uid = object.uid().unwrap_or_default();
+            context.memory.tell(&uid, accepted(rewound));
+            true
+        }
         Err(error) => {
             tracing::warn!(%name, error, "the ledger could not be accepted; it is tried again");
-            None
+            false
         }
     }
 }
@@ -251,14 +278,9 @@ async fn accept_rewound(
 /// Ends the open runs in the ledger whose policies were deleted while no job of theirs could do it:
 /// the operator was down, the database away, or the policy suspended. What fails is tried again at
 /// the next look; it holds nothing up.
-async fn end_orphans(
-    object: &DynamicObject,
-    target: &Target,
-    found: &Found,
-    context: &Context,
-) -> Vec<Event> {
+async fn end_orphans(object: &DynamicObject, target: &Target, found: &Found, context: &Context) {
     let Ledger::Ours { open, .. } = &found.ledger else {
-        return Vec::new();
+        return;
     };
     let lives = |uid: &str| {
         let known = context
@@ -270,27 +292,30 @@ async fn end_orphans(
     };
     let orphans = orphaned(open, |namespace| context.scopes.covers(namespace), lives);
     if orphans.is_empty() || target.suspend {
-        return Vec::new();
+        return;
     }
+    let uid = object.uid().unwrap_or_default();
     let ending = async {
         let (database, owner) = connect(&input(object, target), context)
             .await
             .map_err(|fault| fault.to_string())?;
-        end_runs(&database, &target.ledger, &owner, &orphans)
+        let tell = |row: &RunRow, run: &RunReport| {
+            let (namespace, name) = row.policy.split_once('/').unwrap_or_default();
+            let policy = Name::new(namespace, name);
+            let event = ended_without_policy(&policy, run, context);
+            context.memory.tell(&uid, event);
+        };
+        end_runs(&database, &target.ledger, &owner, &orphans, tell)
             .await
             .map_err(|fault| fault.to_string())
     };
     let outcome = tokio::time::timeout(LOOK, ending)
         .await
         .unwrap_or_else(|_| Err("no answer in time".to_owned()));
-    match outcome {
-        Ok(runs) => runs.iter().map(ended).collect(),
-        Err(error) => {
-            let name = Name::of(object);
-            tracing::warn!(%name, error, runs = orphans.len(),
-                "open runs whose policies are gone could not be ended; it is tried again");
-            Vec::new()
-        }
+    if let Err(error) = outcome {
+        let name = Name::of(object);
+        tracing::warn!(%name, error, runs = orphans.len(),
+            "open runs whose policies are gone could not be ended; it is tried again");
     }
 }
 

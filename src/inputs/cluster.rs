@@ -171,6 +171,11 @@ impl Cluster {
         self.lock().remove(uid);
     }
 
+    /// Lets go of the connections to all databases that do not exist any more.
+    pub fn forget_unless(&self, exists: impl Fn(&str) -> bool) {
+        self.lock().retain(|uid, _| exists(uid));
+    }
+
     fn slot(&self, uid: &str) -> Slot {
         self.lock().entry(uid.to_owned()).or_default().clone()
     }

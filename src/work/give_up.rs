@@ -7,7 +7,7 @@ use oubliette_core::name::Ident;
 use oubliette_core::report::{RunOutcome, RunReport};
 
 use super::close::Ending;
-use super::job::{Job, JobOutcome, StopSignal, StopWhy};
+use super::job::{Job, JobOutcome, StopSignal};
 use super::run::{not_rewound, recorded, refused};
 use crate::database::Database;
 use crate::ledger::{LedgerFault, Store};
@@ -25,10 +25,10 @@ pub(super) async fn give_up(
     ending.cut_short(steps, state, outcome).await
 }
 
-/// Ends a policy's oldest open run. `Stopped`: the ledger does not know of any.
+/// Ends a policy's oldest open run.
 pub(super) async fn perform(job: &Job, id: &str, stop: &StopSignal) -> JobOutcome {
     let told = *stop.borrow();
-    if let Some(why @ (StopWhy::Shutdown | StopWhy::LeaseLost)) = told {
+    if let Some(why) = told.filter(|why| job.kind.heeds(*why)) {
         return JobOutcome::Stopped(why);
     }
     Box::pin(attempt(job, id))
@@ -42,12 +42,11 @@ async fn attempt(job: &Job, id: &str) -> Result<JobOutcome, JobOutcome> {
         place: job.ledger.clone(),
     };
     not_rewound(job, &ledger).await.map_err(|f| refused(&f))?;
-    let unknown = Ok(JobOutcome::Stopped(StopWhy::SpecChanged));
     let Some(store) = opened(&job.database, ledger, &job.owner)
         .await
         .map_err(|f| refused(&f))?
     else {
-        return unknown;
+        return Ok(JobOutcome::NeverBegun);
     };
     let open = store
         .open_run(&job.policy.uid)
@@ -61,34 +60,35 @@ async fn attempt(job: &Job, id: &str) -> Result<JobOutcome, JobOutcome> {
     }
     match store.run(id).await.map_err(|f| refused(&f))? {
         Some(ended) => recorded(&ended),
-        None => unknown,
+        None => Ok(JobOutcome::NeverBegun),
     }
 }
 
 const ABANDONED: RunOutcome = RunOutcome::Stopped(Reason::Abandoned);
 
-/// Ends these runs, whose policies are gone. One that another worker has ended meanwhile is left out.
+/// Ends these runs, whose policies are gone, and tells each as it is ended: what stops this in its
+/// middle does not undo it. One that another worker has ended meanwhile is left out.
 pub async fn end_runs(
     database: &Database,
     place: &Ident,
     owner: &Owner,
     runs: &[RunRow],
-) -> Result<Vec<RunReport>, LedgerFault> {
+    mut told: impl FnMut(&RunRow, &RunReport),
+) -> Result<(), LedgerFault> {
     let ledger = Ledger {
         engine: database.engine(),
         place: place.clone(),
     };
-    let mut ended = Vec::new();
     if let Some(store) = opened(database, ledger, owner).await? {
         for row in runs {
             match give_up(&store, row, "abandoned", ABANDONED).await {
-                Ok(run) => ended.push(run),
+                Ok(run) => told(row, &run),
                 Err(LedgerFault::TakenOver) => {}
                 Err(fault) => return Err(fault),
             }
         }
     }
-    Ok(ended)
+    Ok(())
 }
 
 /// The ledger, unless there is none: who gives up must not create one.

@@ -57,7 +57,7 @@ impl Windows {
             (self.width * 2).min(MOST)
         };
         if self.gentle && self.next.is_some() {
-            tokio::time::sleep(elapsed.min(TARGET)).await;
+            tokio::time::sleep(elapsed).await;
         }
     }
 }
@@ -189,4 +189,25 @@ pub(super) async fn independent(database: &Database, rule: &RuleDraft) -> Result
     let eligible = count(&mut tx, &rule.count.independent()).await?;
     tx.rollback().await;
     Ok(eligible)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gentle_count_rests_as_long_as_it_reads() {
+        for read in [Duration::from_millis(50), Duration::from_secs(7)] {
+            for (gentle, rest) in [(true, read), (false, Duration::ZERO)] {
+                let mut windows = Windows::new(gentle);
+                let began = tokio::time::Instant::now();
+                windows.took(Some(Vec::new()), read).await;
+                // Nothing comes after the last window.
+                windows.took(None, read).await;
+                let rested = began.elapsed();
+                let timer = Duration::from_millis(2);
+                assert!(rest <= rested && rested <= rest + timer, "{rested:?}");
+            }
+        }
+    }
 }

@@ -115,12 +115,15 @@ pub async fn hand_over(
         return Ok(HandedOver::Already);
     }
     store.adopt(owner).await?;
+    let mut ended = Vec::new();
     // An operator looks for runs of policies that are gone; without a cluster nobody knows them all.
-    let ended = if owner.is_without_cluster() {
-        end_runs(database, place, owner, &store.open_runs().await?).await?
-    } else {
-        Vec::new()
-    };
+    if owner.is_without_cluster() {
+        let open = store.open_runs().await?;
+        end_runs(database, place, owner, &open, |_, run| {
+            ended.push(run.clone());
+        })
+        .await?;
+    }
     Ok(HandedOver::From(before, ended))
 }
 

@@ -72,7 +72,11 @@ pub(super) async fn walk(
             Directive::Settle(delay) => {
                 rest(delay, stop).await;
                 let before = lane.changed();
-                let settled = step.store.settle(place).await;
+                // Changes nothing, and may wait long for a batch that is still under way somewhere.
+                let settled = tokio::select! {
+                    settled = step.store.settle(place) => settled,
+                    () = stopped(stop) => continue,
+                };
                 lane.take(match settled {
                     Ok(found) => Outcome::Settled(found),
                     Err(fault) => passing(&fault),

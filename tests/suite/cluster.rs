@@ -202,6 +202,33 @@ impl<'w> Namespace<'w> {
         )
     }
 
+    /// Waits until an event tells this of an object of our kinds.
+    pub(crate) fn wait_event(
+        &self,
+        (kind, name): (&str, &str),
+        reason: &str,
+        words: &[&str],
+    ) -> Result<()> {
+        let what = format!("an event of {kind} {}/{name} tells {reason}", self.name);
+        wait_for(&what, PATIENCE, || {
+            let events = self.list("events.k8s.io/v1", "Event")?;
+            let mut told = events.iter().filter(|event| {
+                event.pointer("/regarding/kind") == Some(&json!(kind))
+                    && event.pointer("/regarding/name") == Some(&json!(name))
+                    && event["reason"] == reason
+            });
+            let right = told.clone().any(|event| {
+                let note = event["note"].as_str().unwrap_or_default();
+                words.iter().all(|word| note.contains(word))
+            });
+            Ok(if right {
+                Ok(())
+            } else {
+                Err(format!("{words:?} not in {:?}", told.next()))
+            })
+        })
+    }
+
     /// Sets the annotation that runs a policy out of schedule.
     pub(crate) fn run_now(&self, policy: &str, token: &str) -> Result<()> {
         self.patch(

@@ -41,6 +41,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         ("a_deleted_namespace_abandons_its_run", deleted_namespace),
         ("another_spec_abandons_a_run", another_spec),
+        ("a_deleted_database_leaves_no_connection", deleted_database),
         (
             "policies_of_two_namespaces_conflict",
             conflict_across_namespaces,
@@ -97,6 +98,9 @@ pub(crate) const EXPIRED: &str = "
 INSERT INTO events
   SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d, current_timestamp - INTERVAL '2' YEAR
   FROM digit a, digit b, digit c, digit e";
+
+/// The seconds within which an operator ends that was asked to; a Pod has 30.
+pub(crate) const ENDED: Duration = Duration::from_secs(20);
 
 /// So slow that the middle of a run cannot be missed.
 const SLOWLY: u32 = 400;
@@ -284,6 +288,35 @@ fn deleted_policy(world: &World, server: Server) -> Result<()> {
         left(world, &stage)? > 0,
         "the run was over before the policy was deleted"
     );
+    let gone = ROWS - left(world, &stage)?;
+    given_up::told(&stage, ("TargetDatabase", TARGET), gone)?;
+    stage.namespace.finish()
+}
+
+fn deleted_database(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "deleted_database")?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    let connected = || {
+        world.block_on(stage.database.admin.number(
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'oubliette'",
+        ))
+    };
+    ensure!(connected()? > 0, "the case means to see connections kept");
+    stage
+        .namespace
+        .delete(API_VERSION, "TargetDatabase", TARGET)?;
+    wait_for("no connection is left", PATIENCE, || {
+        Ok(match connected()? {
+            0 => Ok(()),
+            left => Err(left.to_string()),
+        })
+    })?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "DatabaseNotFound")?;
     stage.namespace.finish()
 }
 
@@ -461,7 +494,7 @@ fn sigterm(world: &World) -> Result<()> {
     let mut first = own_operator(world, &stage, &lease)?;
     first.wait_ready()?;
     let token = begin(world, &stage)?;
-    first.terminate(Duration::from_secs(20))?;
+    first.terminate(ENDED)?;
     let holder = chart::lease_holder(world, &lease)?;
     ensure!(
         holder.is_empty(),

@@ -10,7 +10,7 @@ use crate::controller::{
     ROWS, at_rest, begin, ledger_state, left, own_operator, promise_five_years, stage,
     wait_for_ledger_state,
 };
-use crate::scenario::Stage;
+use crate::scenario::{Stage, TARGET};
 use crate::sql::next_number;
 use crate::wait::PATIENCE;
 use crate::world::World;
@@ -19,9 +19,11 @@ use crate::world::World;
 pub(crate) fn cases() -> Vec<Case> {
     let edited = "given_up::an_open_run_is_given_up_when_its_suspended_policy_is_edited";
     let deleted = "given_up::an_open_run_is_given_up_when_its_suspended_policy_is_deleted";
+    let held = "given_up::a_deleted_policy_that_a_finalizer_holds_tells_what_its_run_did";
     let on = |name, body| Case::on_each_with_operator(name, &Server::ENGINES, body);
     let mut cases = on(edited, edited_while_suspended);
     cases.extend(on(deleted, deleted_while_suspended));
+    cases.extend(on(held, held_by_a_finalizer));
     cases
 }
 
@@ -82,6 +84,12 @@ pub(crate) fn in_status(object: &Value, gone: i64) -> Result<()> {
     Ok(())
 }
 
+/// An event tells the run as the ledger has it.
+pub(crate) fn told(stage: &Stage<'_>, of: (&str, &str), gone: i64) -> Result<()> {
+    let rows = format!("deleted {gone} rows of ");
+    stage.namespace.wait_event(of, "Abandoned", &[&rows])
+}
+
 /// A policy whose run was stopped in its middle by suspending it.
 fn suspended_in_the_middle<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
     let stage = stage(world, server, case)?;
@@ -104,6 +112,7 @@ fn edited_while_suspended(world: &World, server: Server) -> Result<()> {
     let gone = in_ledger(world, &stage)?;
     wait_for_no_open_run(&stage)?;
     in_status(&at_rest(&stage, "Suspended")?, gone)?;
+    told(&stage, ("RetentionPolicy", &stage.policy), gone)?;
     stage.namespace.finish()
 }
 
@@ -112,7 +121,31 @@ fn deleted_while_suspended(world: &World, server: Server) -> Result<()> {
     stage
         .namespace
         .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
-    in_ledger(world, &stage)?;
+    let gone = in_ledger(world, &stage)?;
+    told(&stage, ("TargetDatabase", TARGET), gone)?;
+    stage.namespace.finish()
+}
+
+/// The status that tells of the job's start is itself an event of a policy that is being deleted.
+fn held_by_a_finalizer(world: &World, server: Server) -> Result<()> {
+    let stage = suspended_in_the_middle(world, server, "held")?;
+    let hold = |finalizers: Value| {
+        let patch = json!({"metadata": {"finalizers": finalizers}});
+        stage
+            .namespace
+            .patch("RetentionPolicy", &stage.policy, &patch)
+    };
+    hold(json!(["suite.oubliette.dev/hold"]))?;
+    stage
+        .namespace
+        .delete(API_VERSION, "RetentionPolicy", &stage.policy)?;
+    let ended = in_ledger(world, &stage).and_then(|gone| {
+        let object = wait_for_no_open_run(&stage)?;
+        in_status(&object, gone)?;
+        told(&stage, ("RetentionPolicy", &stage.policy), gone)
+    });
+    hold(json!([]))?;
+    ended?;
     stage.namespace.finish()
 }
 

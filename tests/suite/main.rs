@@ -20,6 +20,7 @@ mod engine;
 mod expect;
 mod given_up;
 mod health;
+mod held_up;
 mod interruption;
 mod lease;
 mod leaves;
@@ -96,6 +97,7 @@ fn own_operator_cases() -> Vec<Case> {
     cases.extend(memory::cases());
     cases.extend(controller::own_operator_cases());
     cases.extend(given_up::own_operator_cases());
+    cases.extend(held_up::own_operator_cases());
     cases
 }
 

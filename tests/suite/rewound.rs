@@ -219,6 +219,11 @@ fn restored_under_the_operator(world: &World, server: Server) -> Result<()> {
         told.as_ref().is_some_and(|body| body.contains(&accepting)),
         "the acceptance is not evidenced: {told:?}"
     );
+    stage.namespace.wait_event(
+        ("TargetDatabase", TARGET),
+        "LedgerRewound",
+        &["was accepted as it is", &accepting],
+    )?;
     stage
         .namespace
         .wait_reason("TargetDatabase", TARGET, "Connected")?;

@@ -68,6 +68,11 @@ pub(crate) fn cases() -> Vec<Case> {
             constants,
         ),
         on("values_are_compared_byte_by_byte", &all, exact_values),
+        on(
+            "equal_is_not_identical_under_every_collation",
+            &POSTGRES,
+            nondeterministic_values,
+        ),
         on("a_referenced_column_may_be_null", &all, null_referenced),
         on(
             "children_that_stay_need_a_way_out",
@@ -85,6 +90,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "two_operators_may_create_the_ledger_at_once",
             &all,
             ledger_twice,
+        ),
+        on(
+            "a_view_in_the_ledgers_place_is_named",
+            &all,
+            view_in_the_ledgers_place,
         ),
         on("a_reader_may_plan", &all, reader),
         on(
@@ -526,6 +536,61 @@ fn exact_values(world: &World, server: Server) -> Result<()> {
     Ok(())
 }
 
+/// A collation or citext calls `Closed` and `closed` equal: the one is not deleted for the other, and
+/// what the application takes for open stays.
+fn nondeterministic_values(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+        CREATE EXTENSION citext; CREATE DOMAIN words AS citext; \
+        CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, state text COLLATE ci, code char(8) COLLATE ci, word words)";
+    let rule = "
+- table: ${schema}.t
+  since: {column: ended}
+  where: [{column: COLUMN, operator: OPERATOR, values: VALUES}]
+";
+    let all = "INSERT INTO t SELECT n, '2020-01-01', state, state, state FROM unnest(ARRAY['closed', 'Closed', 'open', 'OPEN', 'Été', NULL]) WITH ORDINALITY AS s (state, n)";
+    let mut rig = Rig::new(world, server, "nondeterministic", schema, "")?;
+    rig.sql(all)?;
+    for column in ["state", "code", "word"] {
+        for (operator, values, left) in [
+            ("In", "[closed]", "2 3 4 5 6"),
+            ("NotIn", "[open]", "3 4 6"),
+            ("NotIn", "[open, été]", "3 4 5 6"),
+        ] {
+            let rules = rule
+                .replace("COLUMN", column)
+                .replace("OPERATOR", operator)
+                .replace("VALUES", values);
+            rig = rig.rules(&rules);
+            rig.completed(&format!("{column} {operator} {values}"))?;
+            let ids = rig.rows("SELECT id::text FROM t ORDER BY id")?;
+            let ids: Vec<String> = ids.into_iter().flatten().flatten().collect();
+            ensure!(
+                ids.join(" ") == left,
+                "{column} {operator} {values}: {ids:?}"
+            );
+            rig.sql(&format!("TRUNCATE t; {all}"))?;
+        }
+        // What is done is known by its bytes.
+        for (strategy, done) in [
+            ("strategy: Constant, constant: {value: open}", 5),
+            ("strategy: Pseudonym", 6),
+        ] {
+            if column == "code" && strategy.ends_with("Pseudonym") {
+                continue;
+            }
+            rig = rig.rules(&format!(
+                "- {{table: '${{schema}}.t', since: {{column: ended}}, \
+                 action: {{type: Anonymise, columns: [{{column: {column}, {strategy}}}]}}}}"
+            ));
+            rig.sql("UPDATE t SET state = 'none', code = 'none', word = 'none' WHERE id = 6")?;
+            ensure!(rig.completed(&format!("{column} {strategy}"))? == [[done]]);
+            ensure!(rig.completed(&format!("{column} {strategy} again"))? == [[0]]);
+        }
+        rig.sql(&format!("TRUNCATE t; {all}"))?;
+    }
+    Ok(())
+}
+
 fn null_referenced(world: &World, server: Server) -> Result<()> {
     let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, code varchar(9) NULL UNIQUE); \
         CREATE TABLE child (id integer NOT NULL PRIMARY KEY, code varchar(9) NULL, FOREIGN KEY (code) REFERENCES t (code)); \
@@ -656,6 +721,29 @@ fn rows_of_ledgers(world: &World, server: Server) -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// `CREATE TABLE IF NOT EXISTS` is content with a view, and the ledger was created again for ever.
+fn view_in_the_ledgers_place(world: &World, server: Server) -> Result<()> {
+    let rig = Rig::new(world, server, "ledger_view", T, RULE)?;
+    rig.sql("INSERT INTO t VALUES (1, '2020-01-01')")?;
+    if server.is_postgres() {
+        rig.sql("CREATE SCHEMA oubliette")?;
+    }
+    let view = rig.ledger("run");
+    rig.sql(&format!("CREATE VIEW {view} AS SELECT id FROM t"))?;
+    match rig.outcome("one")? {
+        JobOutcome::Failed {
+            reason: Reason::LedgerUnfit,
+            message,
+            passing: false,
+        } => ensure!(message.contains(&view), "{message}"),
+        other => bail!("{other:?}"),
+    }
+    ensure!(rig.number("SELECT count(*) FROM t")? == 1);
+    rig.sql(&format!("DROP VIEW {view}"))?;
+    ensure!(rig.completed("one")? == [[1]]);
     Ok(())
 }
 

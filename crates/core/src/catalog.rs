@@ -178,8 +178,11 @@ pub struct Column {
     pub charset: Option<String>,
     /// Collation of a text column; on PostgreSQL only where it is not deterministic.
     pub collation: Option<String>,
-    /// PostgreSQL: the collation is non-deterministic, so equal does not mean identical.
+    /// PostgreSQL: the collation is non-deterministic or the type is citext, so equal does not mean
+    /// identical.
     pub nondeterministic: bool,
+    /// PostgreSQL: citext, which the application compares in lower case.
+    pub folded: bool,
 }
 
 /// What a column's values can be used for.

@@ -250,6 +250,7 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
             charset,
             collation,
             nondeterministic: false,
+            folded: false,
         });
     }
     Ok(columns)

@@ -115,7 +115,7 @@ impl Grant {
     /// Whether the privilege is granted without a limit to columns.
     fn has(&self, privilege: &str) -> bool {
         self.privileges.iter().any(|(name, columns)| {
-            columns.is_none() && (name == privilege || name.starts_with("ALL"))
+            columns.is_none() && (name == privilege || name == "ALL PRIVILEGES")
         })
     }
 }
@@ -304,6 +304,17 @@ mod tests {
         assert!(grants.on("DELETE", "crm_test", "t"));
         assert!(!grants.on("DELETE", "crmxtest", "t"));
         assert!(grants.on("TRIGGER", "abc", "t"));
+    }
+
+    #[test]
+    fn a_privilege_whose_name_begins_with_all_is_not_all_of_them() {
+        let grants = grants(&[
+            "GRANT USAGE ON *.* TO `u`@`%`",
+            "GRANT ALLOW_NONEXISTENT_DEFINER,SET_ANY_DEFINER ON *.* TO `u`@`%`",
+        ]);
+        assert!(!grants.everywhere("PROCESS"));
+        assert!(!grants.on("DELETE", "crm", "t"));
+        assert!(grants.everywhere("ALLOW_NONEXISTENT_DEFINER"));
     }
 
     #[test]

@@ -255,6 +255,7 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
             on_update_now: false,
             charset: None,
             nondeterministic: collation.is_some() || base == "citext",
+            folded: base == "citext",
             collation,
         });
     }

@@ -121,6 +121,8 @@ reasons! {
         "Run the SQL that `oubliette ledger print -f FILE --user USER` prints, or grant CREATE.";
     LedgerOwned Stalled "The ledger belongs to another TargetDatabase or cluster: two owners would count twice."
         "Delete the other owner, then hand the ledger over with `oubliette ledger adopt`.";
+    LedgerUnfit Stalled "A view or another relation has the name of one of the ledger's tables, so the ledger cannot be created."
+        "Rename or drop what the message names, or make a new TargetDatabase with another `ledger.schema`.";
     LedgerNewer Stalled "The ledger was written by a newer version of the program."
         "Update the operator.";
     LedgerRewound Stalled "The ledger is behind what status remembers of it: the database was restored from a backup, a failover lost commits, or it is another database. Nothing runs."

@@ -113,7 +113,7 @@ pub struct PseudonymKeySpec {
 impl RetentionPolicySpec {
     /// What a plan's digest covers of the spec, defaults filled in, so that a changed default or a
     /// spelt-out one makes no difference. Left out on purpose: `mode`, `schedule`, `suspend`, which
-    /// change when a plan runs and not what it does.
+    /// change when a plan runs and not what it does, and each rule's `basis`.
     pub fn digest_input(&self) -> Value {
         let Self {
             database_ref,
@@ -126,11 +126,12 @@ impl RetentionPolicySpec {
             pseudonym_key,
             unknown,
         } = self;
+        let rules = rules.iter().flatten();
         serde_json::json!({
             "databaseRef": database_ref,
             "timeZone": time_zone.as_deref().unwrap_or(DEFAULT_TIME_ZONE),
             "limits": limits,
-            "rules": rules,
+            "rules": rules.map(RuleSpec::digest_input).collect::<Vec<_>>(),
             "pseudonymKey": pseudonym_key,
             "unknown": unknown,
         })

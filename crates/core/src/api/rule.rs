@@ -71,6 +71,45 @@ pub struct RuleSpec {
     pub unknown: BTreeMap<String, Value>,
 }
 
+impl RuleSpec {
+    /// What a plan's digest covers of the rule, defaults filled in. Left out on purpose: `basis`, which
+    /// is for readers. A date in `notBefore` is read in the policy's zone, the default is an instant:
+    /// these two are not the same, so `since` stands as it was written.
+    pub(super) fn digest_input(&self) -> Value {
+        let Self {
+            name,
+            basis: _,
+            table,
+            expire_after,
+            since,
+            conditions,
+            action,
+            walk,
+            related,
+            unknown,
+        } = self;
+        let default = WalkSpec::default();
+        let WalkSpec {
+            allow_unindexed,
+            unknown: unknown_of_walk,
+        } = walk.as_ref().unwrap_or(&default);
+        json!({
+            "name": name,
+            "table": table,
+            "expireAfter": expire_after,
+            "since": since,
+            "where": conditions.as_deref().unwrap_or_default(),
+            "action": action,
+            "walk": {
+                "allowUnindexed": allow_unindexed.unwrap_or(false),
+                "unknown": unknown_of_walk,
+            },
+            "related": related.as_deref().unwrap_or_default(),
+            "unknown": unknown,
+        })
+    }
+}
+
 /// What starts a row's period.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -23,6 +23,17 @@ pub enum JobKind {
     },
 }
 
+impl JobKind {
+    /// Whether such a job stops for that reason. What gives a run up is over soon, and right whatever
+    /// becomes of policy and database: only the end of the process stops it.
+    pub fn heeds(&self, why: StopWhy) -> bool {
+        match self {
+            Self::Plan | Self::Run { .. } => true,
+            Self::GiveUp { .. } => why.ends_the_process(),
+        }
+    }
+}
+
 /// Why a job is told to stop before its end. It takes effect before the next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopWhy {
@@ -42,6 +53,14 @@ pub enum StopWhy {
 }
 
 impl StopWhy {
+    /// Whether nothing may go on in this process.
+    pub fn ends_the_process(self) -> bool {
+        match self {
+            Self::Shutdown | Self::LeaseLost => true,
+            Self::Suspended | Self::SpecInvalid | Self::SpecChanged | Self::Deleted => false,
+        }
+    }
+
     /// Whether the run is ended in the ledger rather than left open.
     pub fn abandons(self) -> bool {
         match self {
@@ -70,7 +89,9 @@ pub enum JobOutcome {
         /// What it did.
         run: RunReport,
     },
-    /// It was told to stop.
+    /// The run that was to be given up is not in the ledger: it changed nothing.
+    NeverBegun,
+    /// It was told to stop. What it had done before, the ledger knows.
     Stopped(StopWhy),
     /// An error ended it. Whether the run is open is the ledger's to say.
     Failed {

@@ -75,13 +75,11 @@ pub(super) fn enter(
                 .push(Event::new(warning, verdict.reason, "Run", &verdict.message));
             told.verdict = Some(verdict);
         }
-        JobOutcome::Stopped(why) => {
+        // The run stays open in the status until the ledger says how it ended.
+        JobOutcome::Stopped(_) => told.failures = observed.failures,
+        JobOutcome::NeverBegun => {
             told.failures = observed.failures;
-            // A run that was to be given up, and that the ledger has never seen, is over. Any other
-            // stays open in the status until the ledger says how it ended.
-            if why.abandons()
-                && let JobKind::GiveUp { id } = job.kind
-            {
+            if let JobKind::GiveUp { id } = job.kind {
                 let note = say::given_up(id);
                 told.events
                     .push(Event::new(true, Reason::Abandoned, "Run", &note));

@@ -4,132 +4,28 @@
 //! moment, with a status that is older than what it wrote: the write is refused then and it decides
 //! anew, so nothing here may rely on having been asked before.
 
+mod asked;
+mod observed;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::job::{JobKind, JobOutcome, StopWhy};
+use super::job::{JobKind, StopWhy};
 use super::retry::Failures;
-use super::{Event, Meta, Verdict, due, of_faults, outcome, say};
+use super::{Event, Verdict, due, of_faults, outcome, say};
 use crate::api::condition::{self, READY};
-use crate::api::parse::FieldError;
 use crate::api::reason::Reason;
-use crate::api::retention_policy::{
-    OpenRun, ProgressStatus, RetentionPolicyStatus, ScheduledStatus,
-};
-use crate::catalog::Engine;
-use crate::report::{Phase, Progress, RunOutcome};
-use crate::schedule::Schedule;
+use crate::api::retention_policy::{OpenRun, ProgressStatus, RetentionPolicyStatus};
+use crate::report::{Phase, Progress};
+
+pub use self::observed::{Database, Finished, Job, Observed, Wanted};
 
 /// A status is not written more often than this for its progress alone.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(3);
 
 /// Everything is looked at again after this, whatever happens.
 const LOOK_AGAIN: Duration = Duration::from_mins(10);
-
-/// What the controller found.
-#[derive(Clone, Debug)]
-pub struct Observed<'a> {
-    /// The object's metadata.
-    pub meta: Meta<'a>,
-    /// What the spec asks for, or what is wrong with it.
-    pub spec: Result<Wanted<'a>, &'a [FieldError]>,
-    /// The status as stored.
-    pub status: &'a RetentionPolicyStatus,
-    /// The referenced database.
-    pub database: Database,
-    /// One sentence for each overlap with another policy.
-    pub conflicts: &'a [String],
-    /// This policy's job.
-    pub job: Job<'a>,
-    /// What is remembered of failures.
-    pub failures: Failures,
-    /// When progress was last written to the status.
-    pub told_at: Option<Timestamp>,
-    /// Between 0 and 1, new each time.
-    pub jitter: f64,
-    /// The clock.
-    pub now: Timestamp,
-}
-
-/// What the spec asks for, as far as it concerns when to run.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    /// When.
-    pub schedule: &'a Schedule,
-    /// Whether rows are changed.
-    pub enforce: bool,
-    /// Whether nothing is to run.
-    pub suspended: bool,
-    /// Digest of what is promised: the spec without mode, schedule and suspend.
-    pub digest: &'a str,
-}
-
-/// The state of the referenced TargetDatabase.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// There is none of that name.
-    NotFound(String),
-    /// Its owner does not allow its use from this namespace.
-    NotUsable(String),
-    /// It is suspended.
-    Suspended(String),
-    /// It was not looked at yet as it is now.
-    Pending(String),
-    /// Its manifest has faults, which could be a misspelt guard.
-    Invalid(String),
-    /// Its ledger is behind what is remembered of it.
-    Rewound(String),
-    /// It was looked at and is not fit.
-    NotReady(String),
-    /// It can be used.
-    Ready(Engine),
-}
-
-impl Database {
-    /// The engine, where it is known.
-    pub(super) fn engine(&self) -> Option<Engine> {
-        match self {
-            Self::Ready(engine) => Some(*engine),
-            Self::NotFound(_)
-            | Self::NotUsable(_)
-            | Self::Suspended(_)
-            | Self::Pending(_)
-            | Self::Invalid(_)
-            | Self::Rewound(_)
-            | Self::NotReady(_) => None,
-        }
-    }
-}
-
-/// This policy's job.
-#[derive(Clone, Debug)]
-pub enum Job<'a> {
-    /// None.
-    None,
-    /// Under way.
-    Running {
-        /// What it does.
-        kind: &'a JobKind,
-        /// Whether it carries out what the spec says now.
-        current: bool,
-        /// How far it is.
-        progress: &'a Progress,
-    },
-    /// At its end, which the status does not tell yet.
-    Finished(Finished<'a>),
-}
-
-/// A job at its end.
-#[derive(Clone, Debug)]
-pub struct Finished<'a> {
-    /// What it was to do.
-    pub kind: &'a JobKind,
-    /// The generation it was started for.
-    pub generation: i64,
-    /// How it ended.
-    pub outcome: &'a JobOutcome,
-}
 
 /// What to do, and what to tell.
 #[derive(Clone, Debug)]
@@ -142,6 +38,9 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// What to remember of failures.
     pub failures: Failures,
+    /// What failed, each time once: an attempt that has just ended, and what the conditions say now
+    /// and did not say before.
+    pub failed: Vec<Reason>,
     /// When to look again at the latest.
     pub requeue_after: Duration,
 }
@@ -166,6 +65,7 @@ pub fn decide(observed: &Observed<'_>) -> Decision {
         status: observed.status.clone(),
         events: Vec::new(),
         failures: observed.failures,
+        failed: Vec::new(),
         action: Action::Nothing,
     };
     let verdict = deciding.decide();
@@ -177,6 +77,7 @@ struct Deciding<'a, 'b> {
     status: RetentionPolicyStatus,
     events: Vec<Event>,
     failures: Failures,
+    failed: Vec<Reason>,
     action: Action,
 }
 
@@ -189,6 +90,8 @@ impl Deciding<'_, '_> {
             self.failures = end.failures;
             self.events = end.events;
             told = end.verdict;
+            let attempt = told.iter().map(|told| told.reason);
+            self.failed.extend(attempt.filter(|r| r.is_failure()));
         }
         if self.o.meta.deleting {
             self.stop(StopWhy::Deleted);
@@ -282,9 +185,8 @@ impl Deciding<'_, '_> {
     }
 
     fn stop(&mut self, why: StopWhy) {
-        // What gives a run up is over soon, and right whatever the spec says.
         if let Job::Running { kind, .. } = self.o.job
-            && !matches!(kind, JobKind::GiveUp { .. })
+            && kind.heeds(why)
         {
             self.action = Action::Stop(why);
         }
@@ -442,71 +344,6 @@ impl Deciding<'_, '_> {
         verdict
     }
 
-    /// A token that was not acted on yet.
-    fn token(&self) -> Option<String> {
-        let token = self.o.meta.run_now?;
-        let handled = self.status.handled_run_now.as_deref() == Some(token);
-        (!handled && due::is_token(token)).then(|| token.to_owned())
-    }
-
-    fn tick(&self, wanted: &Wanted<'_>) -> Option<Timestamp> {
-        let since = self.status.scheduled.as_ref().map(|s| s.since);
-        let base = due::base(self.o.meta.created_at, self.status.last_scheduled_at, since);
-        due::tick(wanted.schedule, base, self.o.now)
-    }
-
-    /// Whether the last run left rows that nothing explains, and no plan was made since: then the
-    /// schedule alone starts nothing.
-    fn unexplained(&self) -> bool {
-        self.last_run_speaks().is_some_and(|run| {
-            matches!(run.outcome, RunOutcome::Failed(Reason::VerificationFailed))
-        })
-    }
-
-    /// The last run, where it is newer than the plan.
-    fn last_run_speaks(&self) -> Option<&crate::report::RunReport> {
-        let run = self.status.last_run.as_ref()?;
-        // What ended because the promise changed says nothing of the present one, whose plan stands.
-        // Its instant alone could not tell: it is counted in whole seconds.
-        let given_up = [Reason::Abandoned, Reason::Drifted]
-            .map(RunOutcome::Stopped)
-            .contains(&run.outcome);
-        if given_up {
-            return None;
-        }
-        let newer = self
-            .status
-            .plan
-            .as_ref()
-            .is_none_or(|plan| plan.as_of <= run.finished_at);
-        newer.then_some(run)
-    }
-
-    /// Ticks of another schedule or mode do not count.
-    fn note_schedule(&mut self, wanted: &Wanted<'_>) {
-        let schedule = wanted.schedule.expression().to_owned();
-        let time_zone = wanted
-            .schedule
-            .zone()
-            .iana_name()
-            .unwrap_or("Etc/UTC")
-            .to_owned();
-        let mode = if wanted.enforce { "Enforce" } else { "DryRun" }.to_owned();
-        let since = match &self.status.scheduled {
-            Some(s) if s.schedule == schedule && s.time_zone == time_zone && s.mode == mode => {
-                return;
-            }
-            Some(_) => whole_second(self.o.now),
-            None => self.o.meta.created_at,
-        };
-        self.status.scheduled = Some(ScheduledStatus {
-            schedule,
-            time_zone,
-            mode,
-            since,
-        });
-    }
-
     /// Nothing to do: what is known.
     fn idle(&self, wanted: &Wanted<'_>) -> Verdict {
         // A failed attempt stands until the next one.
@@ -551,6 +388,10 @@ impl Deciding<'_, '_> {
             Ok(_) | Err(_) => None,
         };
         self.tell(verdict);
+        let news = self.before().is_none_or(|b| b.reason != verdict.reason);
+        if news && verdict.reason.is_failure() && !self.failed.contains(&verdict.reason) {
+            self.failed.push(verdict.reason);
+        }
         let generation = Some(o.meta.generation);
         self.status.observed_generation = generation;
         // What is already said stays as it stands, so that a repeated look writes nothing.
@@ -567,6 +408,7 @@ impl Deciding<'_, '_> {
             status: self.status,
             events: self.events,
             failures: self.failures,
+            failed: self.failed,
             requeue_after,
         }
     }

@@ -30,8 +30,8 @@ pub struct Observed<'a> {
     pub spec: Result<Wanted<'a>, &'a [FieldError]>,
     /// The status as stored.
     pub status: &'a TargetDatabaseStatus,
-    /// What a look at the database found just now.
-    pub check: Option<&'a Result<Found, Verdict>>,
+    /// What a look at the database found just now. One for another generation vouches for nothing.
+    pub check: Option<&'a Check>,
     /// When this process last looked, for which generation.
     pub checked: Option<(Timestamp, i64)>,
     /// What is remembered of failures.
@@ -49,6 +49,15 @@ pub struct Wanted<'a> {
     pub suspended: bool,
     /// Where it is, for people (`crm-rw.crm.svc:5432/crm`).
     pub address: &'a str,
+}
+
+/// A look at the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The generation of the spec by which it was looked at.
+    pub generation: i64,
+    /// What it found, or why it found nothing.
+    pub found: Result<Found, Verdict>,
 }
 
 /// What a look at the database found.
@@ -97,6 +106,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// What to remember of failures.
     pub failures: Failures,
+    /// What failed, each time once: a look, or what the conditions say now and did not say before.
+    pub failed: Option<Reason>,
     /// When to look again at the latest.
     pub requeue_after: Duration,
 }
@@ -106,10 +117,11 @@ pub fn decide(o: &Observed<'_>) -> Decision {
     let mut status = o.status.clone();
     let mut failures = o.failures;
     let mut check = false;
-    let verdict = match (&o.spec, o.check) {
+    let looked = o.check.filter(|c| c.generation == o.meta.generation);
+    let verdict = match (&o.spec, looked) {
         (Err(faults), _) => of_faults(faults),
-        (Ok(wanted), Some(check)) => {
-            let verdict = told(&mut status, *wanted, check, o.now);
+        (Ok(wanted), Some(looked)) => {
+            let verdict = told(&mut status, *wanted, &looked.found, o.now);
             failures = if verdict.reason.is_failure() {
                 failures.and_one(verdict.reason, o.jitter, o.now)
             } else {
@@ -123,6 +135,10 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         }
     };
     let events = news(&o.status.conditions, &verdict);
+    let ready = o.status.conditions.iter().find(|c| c.type_ == READY);
+    let said = ready.is_some_and(|c| c.reason == verdict.reason.as_str());
+    let counts = verdict.reason.is_failure() && (looked.is_some() || !said);
+    let failed = counts.then_some(verdict.reason);
     let generation = Some(o.meta.generation);
     status.observed_generation = generation;
     condition::summarise(
@@ -142,6 +158,7 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         status,
         events,
         failures,
+        failed,
         requeue_after: requeue_after.min(CHECK_EVERY * 2),
     }
 }
@@ -283,9 +300,10 @@ pub fn orphaned(
 }
 
 /// Tells that a run was ended whose policy is gone.
-pub fn ended(run: &RunReport) -> Event {
+pub fn ended(policy: &str, run: &RunReport) -> Event {
     let verdict = say::ended(run);
-    Event::new(true, verdict.reason, "Check", &verdict.message)
+    let note = format!("the policy {policy} is gone: {}", verdict.message);
+    Event::new(verdict.reason.is_failure(), verdict.reason, "Check", &note)
 }
 
 /// Tells that a person accepted a ledger that is behind.
@@ -374,7 +392,16 @@ mod tests {
             }
         }
 
-        fn decide(&self, check: Option<&Result<Found, Verdict>>) -> Decision {
+        fn decide(&self, found: Option<&Result<Found, Verdict>>) -> Decision {
+            self.decide_with(found, self.generation)
+        }
+
+        /// With a look at the database by the spec of that generation.
+        fn decide_with(&self, found: Option<&Result<Found, Verdict>>, generation: i64) -> Decision {
+            let check = found.map(|found| Check {
+                generation,
+                found: found.clone(),
+            });
             decide(&Observed {
                 meta: Meta {
                     uid: "u",
@@ -388,7 +415,7 @@ mod tests {
                     address: "crm-rw:5432/crm",
                 }),
                 status: &self.status,
-                check,
+                check: check.as_ref(),
                 checked: self.checked,
                 failures: self.failures,
                 jitter: 0.0,
@@ -466,6 +493,26 @@ mod tests {
     }
 
     #[test]
+    fn a_look_by_an_older_spec_vouches_for_nothing() {
+        for old in [
+            Ok(found()),
+            Err(Verdict::new(Reason::Unreachable, "no answer")),
+        ] {
+            let mut world = World::new();
+            world.check(&Ok(found()));
+            world.generation = 2;
+            let decision = world.decide_with(Some(&old), 1);
+            assert!(decision.check);
+            assert_eq!(decision.events, []);
+            assert_eq!(decision.failures, Failures::default());
+            world.status = decision.status;
+            assert_eq!(world.ready(), ("Unknown", "Pending"));
+            world.check(&Ok(found()));
+            assert_eq!(world.ready(), ("True", "Connected"));
+        }
+    }
+
+    #[test]
     fn a_failing_database_is_tried_again_with_pauses_that_grow_and_recovers() {
         let mut world = World::new();
         let down = || Err(Verdict::new(Reason::Unreachable, "no answer"));
@@ -474,11 +521,13 @@ mod tests {
         assert!(!world.decide(None).check);
         world.now = at(2);
         assert!(world.decide(None).check);
+        assert_eq!(world.decide(None).failed, None);
         let decision = world.check(&down());
         assert_eq!(decision.events, []);
+        assert_eq!(decision.failed, Some(Reason::Unreachable));
         assert_eq!(decision.requeue_after, Duration::from_secs(4));
         world.now = at(6);
-        world.check(&Ok(found()));
+        assert_eq!(world.check(&Ok(found())).failed, None);
         assert_eq!(world.ready(), ("True", "Connected"));
         assert_eq!(world.failures, Failures::default());
     }

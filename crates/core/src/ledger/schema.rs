@@ -86,28 +86,49 @@ impl Ledger {
         }
     }
 
-    /// One row for each of the ledger's tables that exists: as many as `TABLES` where nobody died
-    /// while creating them.
+    /// The names of the ledger's tables that exist: all of `TABLES` where nobody died while creating
+    /// them.
     pub fn present(&self) -> Bound {
         let mut w = self.writer();
         if self.engine.is_innodb() {
             w.sql(
-                "SELECT 1 FROM information_schema.tables \
-                 WHERE table_schema = DATABASE() AND table_name IN (",
+                "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' \
+                 AND table_schema = DATABASE() AND table_name IN (",
             );
-            w.joined(super::TABLES, ", ", |w, name| {
-                w.bind(Value::Text(format!("{}_{name}", self.place)));
-            });
         } else {
-            w.sql("SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = ")
+            w.sql("SELECT tablename::text FROM pg_catalog.pg_tables WHERE schemaname = ")
                 .bind(Value::Text(self.place.as_str().to_owned()))
                 .sql(" AND tablename IN (");
-            w.joined(super::TABLES, ", ", |w, name| {
-                w.bind(Value::Text((*name).to_owned()));
-            });
         }
+        w.joined(super::TABLES, ", ", |w, name| {
+            w.bind(Value::Text(self.stored(name)));
+        });
         w.sql(")");
         w.finish()
+    }
+
+    /// The tables that `present` did not find, as people name them.
+    pub fn missing(&self, found: &[String]) -> Vec<String> {
+        let named = |name: &str| {
+            if self.engine.is_innodb() {
+                self.stored(name)
+            } else {
+                format!("{}.{name}", self.place)
+            }
+        };
+        let missing = super::TABLES
+            .iter()
+            .filter(|name| !found.contains(&self.stored(name)));
+        missing.map(|name| named(name)).collect()
+    }
+
+    /// A table's name without its schema.
+    fn stored(&self, name: &str) -> String {
+        if self.engine.is_innodb() {
+            format!("{}_{name}", self.place)
+        } else {
+            name.to_owned()
+        }
     }
 
     /// The head of an empty chain; changes nothing where there is one.
@@ -248,5 +269,21 @@ mod tests {
             assert!(!looks(Engine::Postgres, name, &columns[1..]));
             assert!(!looks(Engine::Postgres, "runs", &columns));
         }
+    }
+
+    #[test]
+    fn missing_tables_are_named_as_people_find_them() {
+        let ledger = |engine| Ledger {
+            engine,
+            place: Ident::new("oubliette").unwrap(),
+        };
+        let all = |f: fn(&str) -> String| super::super::TABLES.iter().map(|t| f(t)).collect();
+        let mut found: Vec<String> = all(|t| format!("oubliette_{t}"));
+        assert_eq!(ledger(Engine::MySql).missing(&found), Vec::<String>::new());
+        found.remove(1);
+        assert_eq!(ledger(Engine::MySql).missing(&found), ["oubliette_run"]);
+        let mut found: Vec<String> = all(ToOwned::to_owned);
+        found.remove(0);
+        assert_eq!(ledger(Engine::Postgres).missing(&found), ["oubliette.meta"]);
     }
 }

@@ -37,7 +37,7 @@ pub enum TypedCondition {
 pub enum TypedTest {
     /// Equal to one of these, byte by byte.
     In(Vec<Value>),
-    /// Equal to none of these, not even under the column's collation.
+    /// Equal to none of these, not even under the column's collation or in its type's eyes.
     NotIn(Vec<Value>),
     /// Less than.
     Lt(Value),
@@ -148,9 +148,15 @@ fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) {
             w.sql(")");
         }
         TypedTest::NotIn(values) => {
-            w.sql("(")
-                .joined(values, " AND ", |w, v| compare(w, " <> ", v))
-                .sql(")");
+            w.sql("(");
+            w.joined(values, " AND ", |w, v| {
+                if column.kind == ColumnKind::Text {
+                    d.differs_for_all(w, column, v.clone());
+                } else {
+                    compare(w, " <> ", v);
+                }
+            });
+            w.sql(")");
         }
         TypedTest::Lt(value) => compare(w, " < ", value),
         TypedTest::Gt(value) => compare(w, " > ", value),

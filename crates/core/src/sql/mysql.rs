@@ -125,6 +125,12 @@ impl Dialect for InnoDb {
         w.sql(" = CAST(").bind(value).sql(" AS BINARY))");
     }
 
+    fn differs_for_all(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        // What is equal byte by byte is equal under any collation.
+        w.ident(&column.name).sql(" <> ");
+        self.bound(w, column, value);
+    }
+
     fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>)) {
         w.sql("NOT (");
         match column.kind {

@@ -22,6 +22,15 @@ impl Postgres {
         });
         w.sql(")");
     }
+
+    /// A text column's bytes: a non-deterministic collation calls other texts equal, too, and knows
+    /// no regular expressions.
+    fn as_bytes(w: &mut Writer<'_>, column: &Column) {
+        w.ident(&column.name).sql("::text");
+        if column.nondeterministic {
+            w.sql(" COLLATE \"C\"");
+        }
+    }
 }
 
 impl Dialect for Postgres {
@@ -75,23 +84,50 @@ impl Dialect for Postgres {
     }
 
     fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
-        w.ident(&column.name).sql(" = ");
+        if !column.nondeterministic {
+            w.ident(&column.name).sql(" = ");
+            self.bound(w, column, value);
+            return;
+        }
+        // The plain comparison stays beside it so that an index can serve.
+        w.sql("(").ident(&column.name).sql(" = ");
+        self.bound(w, column, value.clone());
+        w.sql(" AND ");
+        Self::as_bytes(w, column);
+        w.sql(" = (");
         self.bound(w, column, value);
+        w.sql(")::text)");
+    }
+
+    fn differs_for_all(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        w.sql("(").ident(&column.name).sql(" <> ");
+        self.bound(w, column, value.clone());
+        if column.folded {
+            // Its own operators lie outside of the search path, so that it is compared as text above.
+            w.sql(" AND lower(").ident(&column.name);
+            w.sql("::text COLLATE \"default\") <> lower(");
+            w.bind(value).sql("::text)");
+        }
+        w.sql(")");
     }
 
     fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>)) {
         // A json has no equality of its own; a number or time is compared as the column rounds it.
         let json = column.type_name == "json";
-        w.ident(&column.name)
-            .sql(if json { "::text" } else { "" })
-            .sql(" IS DISTINCT FROM (");
+        let bytes = column.kind == ColumnKind::Text && column.nondeterministic;
+        if json || bytes {
+            Self::as_bytes(w, column);
+        } else {
+            w.ident(&column.name);
+        }
+        w.sql(" IS DISTINCT FROM (");
         other(w);
         w.sql(")");
         match column.kind {
             ColumnKind::Decimal | ColumnKind::Float | ColumnKind::Civil | ColumnKind::Instant => {
                 w.sql("::").type_name(&column.type_name);
             }
-            _ if json => {
+            _ if json || bytes => {
                 w.sql("::text");
             }
             _ => {}
@@ -147,7 +183,8 @@ impl Dialect for Postgres {
     }
 
     fn is_pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
-        w.ident(&column.name).sql("::text ~ '^p_[0-9a-f]{32}$'");
+        Self::as_bytes(w, column);
+        w.sql(" ~ '^p_[0-9a-f]{32}$'");
     }
 
     fn first_day(&self, w: &mut Writer<'_>, column: &Column, unit: DateUnit) {

@@ -516,7 +516,7 @@ fn nulls_mean_the_same_as_leaving_out() {
 }
 
 #[test]
-fn the_digest_does_not_change_with_mode_schedule_suspend_or_a_spelt_out_default() {
+fn the_digest_does_not_change_with_what_changes_no_row_or_a_spelt_out_default() {
     let digest = |document: Value| {
         serde_json::from_value::<RetentionPolicySpec>(document)
             .unwrap()
@@ -528,6 +528,11 @@ fn the_digest_does_not_change_with_mode_schedule_suspend_or_a_spelt_out_default(
         ("/schedule", json!("0 0 * * *")),
         ("/suspend", json!(true)),
         ("/timeZone", json!("Etc/UTC")),
+        ("/rules/0/basis", json!("A sentence without the typo")),
+        ("/rules/0/walk", json!({})),
+        ("/rules/0/walk", json!({"allowUnindexed": false})),
+        ("/rules/0/where", json!([])),
+        ("/rules/0/related", json!([])),
     ] {
         assert_eq!(digest(with(policy(), field, value)), plain, "{field}");
     }
@@ -536,6 +541,8 @@ fn the_digest_does_not_change_with_mode_schedule_suspend_or_a_spelt_out_default(
         ("/limits", json!({"maxRows": 1})),
         ("/rules/0/expireAfter", json!("P5M")),
         ("/databaseRef/name", json!("other")),
+        ("/rules/0/walk", json!({"allowUnindexed": true})),
+        ("/rules/0/since/notBefore", json!("2005-01-01")),
     ] {
         assert_ne!(digest(with(policy(), field, value)), plain, "{field}");
     }

@@ -4,9 +4,16 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::api::condition::{RECONCILING, STALLED};
+use crate::api::parse::FieldError;
+use crate::catalog::Engine;
+use crate::decide::Meta;
+use crate::decide::job::JobOutcome;
 use crate::digest::Digest;
 use crate::plan::Refusal;
-use crate::report::{Effect, PlanReport, Residual, RulePlan, RuleRun, RunReport, TableCount};
+use crate::report::{
+    Effect, PlanReport, Residual, RulePlan, RuleRun, RunOutcome, RunReport, TableCount,
+};
+use crate::schedule::Schedule;
 
 const UID: &str = "u-1";
 
@@ -391,6 +398,35 @@ fn deciding_the_same_end_twice_gives_the_same_status() {
 }
 
 #[test]
+fn a_failure_counts_when_it_appears_and_each_time_an_attempt_ends_in_it() {
+    let mut world = World::enforcing();
+    world.conflicts = vec!["overlap".into()];
+    assert_eq!(world.look().failed, [Reason::Conflict]);
+    assert_eq!(world.look().failed, []);
+    world.conflicts.clear();
+    world.faults = vec![fault(Reason::UnknownField)];
+    assert_eq!(world.look().failed, [Reason::UnknownField]);
+    world.faults.clear();
+    world.database = Database::NotFound("there is none".to_owned());
+    assert_eq!(world.look().failed, [Reason::DatabaseNotFound]);
+    world.database = Database::Ready(Engine::Postgres);
+    world.now = at("2026-01-11T02:30:00Z");
+    assert_eq!(world.look().failed, []);
+    world.end(failed(Reason::Unreachable));
+    assert_eq!(world.look().failed, [Reason::Unreachable]);
+    world.now = at("2026-01-11T02:31:00Z");
+    assert_eq!(world.look().failed, []);
+    // Its database has noticed, too: one of them may hide the other.
+    world.database = Database::NotReady("no answer".to_owned());
+    world.end(failed(Reason::Unreachable));
+    assert_eq!(
+        world.look().failed,
+        [Reason::Unreachable, Reason::DatabaseNotReady]
+    );
+    assert_eq!(world.look().failed, []);
+}
+
+#[test]
 fn several_missed_ticks_are_made_up_for_by_one_run() {
     let mut world = World::enforcing();
     world.now = at("2026-01-20T08:00:00Z");
@@ -536,12 +572,41 @@ fn a_run_that_stopped_before_the_ledger_was_asked_is_given_up_there() {
     let give_up = JobKind::GiveUp { id: id.clone() };
     assert_eq!(world.look().action, Action::Start(give_up));
     // The ledger has never seen it.
-    world.end(JobOutcome::Stopped(StopWhy::SpecChanged));
+    world.end(JobOutcome::NeverBegun);
     let decision = world.look();
     world.expect_abandoned(&id, 0);
     assert!(decision.events[0].note.contains("before it had changed"));
     assert_eq!(world.status.overdue_rows, Some(12));
     assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+}
+
+/// It changed rows, of which only the ledger knows.
+#[test]
+fn a_run_whose_giving_up_was_stopped_stays_open_until_the_ledger_was_asked() {
+    for why in [
+        StopWhy::Shutdown,
+        StopWhy::LeaseLost,
+        StopWhy::Suspended,
+        StopWhy::SpecInvalid,
+        StopWhy::SpecChanged,
+        StopWhy::Deleted,
+    ] {
+        let mut world = World::enforcing();
+        world.now = at("2026-01-11T02:30:00Z");
+        world.look();
+        let id = world.run_id();
+        world.crash();
+        world.deleting = true;
+        let give_up = Action::Start(JobKind::GiveUp { id: id.clone() });
+        assert_eq!(world.look().action, give_up);
+        world.end(JobOutcome::Stopped(why));
+        world.look();
+        assert_eq!(world.status.history, [], "{why:?}");
+        assert_eq!(world.look().action, give_up, "{why:?}");
+        world.end(abandoned(&id, world.now, 5));
+        world.look();
+        world.expect_abandoned(&id, 5);
+    }
 }
 
 #[test]
