@@ -16,6 +16,13 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Carries policies out from here, without a cluster: with the guards, the ledger and the checks
+    /// of the operator.
+    ///
+    /// Asks on a terminal before it changes anything. Exit code 0: done, or nothing to do; 1:
+    /// something is refused or was not completed, or an error; 2: rows are due and stay (a dry run,
+    /// suspended, or the answer was no); 3: told to stop, and the same command goes on.
+    Apply(command::apply::Request),
     /// Prints the custom resource definitions, for `kubectl apply -f -`.
     Crd,
     /// Writes the files of the repository that are made by the program (`make generate`).

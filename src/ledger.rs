@@ -313,7 +313,7 @@ impl Store {
     }
 
     /// Records a run with all of its workers in one transaction. `targets`: how many related tables
-    /// each step has.
+    /// each step has. `TakenOver`: another worker has begun one of this policy meanwhile.
     pub async fn record(
         &self,
         run: &NewRun,
@@ -321,6 +321,13 @@ impl Store {
         targets: &[i32],
     ) -> Result<(), LedgerFault> {
         let mut tx = self.begin().await?;
+        // Under the head's lock: of two that come at once the second sees the first one's run.
+        tx.rows(&self.ledger.lock_head()).await?;
+        let open = self.ledger.open_runs(&run.policy_uid);
+        if !tx.rows(&open).await?.is_empty() {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
         tx.change(&self.ledger.insert_run(run)).await?;
         for row in checkpoints {
             tx.change(&self.ledger.insert_checkpoint(&run.id, row))

@@ -47,6 +47,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         telemetry::install(filter, telemetry::Format::Text)?;
     }
     match cli.command {
+        Command::Apply(request) => {
+            return runtime()?.block_on(Box::pin(command::apply::run(&request, out)));
+        }
         Command::Crd => command::crd::run(out)?,
         Command::Generate(request) => command::generate::run(&request)?,
         Command::Grants(request) => command::grants::run(&request, out)?,

@@ -45,6 +45,7 @@ pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
             mandate.database.clone(),
         )),
         metrics: context.metrics.clone(),
+        consent: None,
     };
     let input = input.clone();
     let ticket = Ticket {

@@ -3,7 +3,9 @@
 //! `cargo test --test suite -- FILTER` runs the cases whose names contain FILTER and starts only
 //! what these need; `-- --list` starts nothing. `make test` runs all of it.
 
+mod agreed;
 mod api;
+mod applied;
 mod bad_input;
 mod calendar;
 mod case;
@@ -12,6 +14,7 @@ mod cluster;
 mod commits;
 mod controller;
 mod database;
+mod desk;
 mod endings;
 mod engine;
 mod expect;
@@ -60,6 +63,8 @@ fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     cases.extend(scenario::cases()?);
     cases.extend(samples::cases()?);
+    cases.extend(applied::cases()?);
+    cases.extend(agreed::cases());
     cases.extend(lease::cases());
     cases.extend(api::cases());
     cases.extend(bad_input::cases());

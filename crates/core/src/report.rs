@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::reason::Reason;
 use crate::digest::Digest;
+use crate::rows::Rows;
 
 /// What an action did or would do to the rows of one table (DESIGN section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,14 @@ impl RulePlan {
     /// Rows that would change, of all of its tables.
     pub fn rows(&self) -> i64 {
         self.eligible + self.related.iter().map(|table| table.rows).sum::<i64>()
+    }
+
+    /// The same, and those of its own table.
+    pub fn planned(&self) -> Rows {
+        Rows {
+            own: self.eligible,
+            all: self.rows(),
+        }
     }
 }
 
