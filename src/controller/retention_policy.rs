@@ -1,5 +1,7 @@
 //! One look at a policy: gather what concerns it, ask core, write the status, start or stop its job.
 
+mod counted;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,7 +22,7 @@ use oubliette_core::decide::{Meta, whole_second};
 use oubliette_core::digest::Digest;
 use oubliette_core::ledger::Owner;
 use oubliette_core::policy::{Mandate, Mode};
-use oubliette_core::report::{Progress, RunOutcome, RunReport};
+use oubliette_core::report::Progress;
 use tokio::sync::watch;
 
 use super::conflicts::{conflicts, usable};
@@ -126,7 +128,7 @@ async fn act(
     if status.progress.is_some() && status.progress != seen.status.progress {
         context.runs.told(&seen.uid, Timestamp::now());
     }
-    measure(&seen, &status, context);
+    counted::looked(&seen, &status, context);
     match action {
         Action::Nothing => {}
         Action::Stop(why) => context.runs.stop(&seen.uid, why),
@@ -436,7 +438,7 @@ fn after_the_end(seen: &Seen, context: &Context) {
         return;
     };
     match &**outcome {
-        JobOutcome::Ran { run, .. } => count_run(&seen.name, run, context),
+        JobOutcome::Ran { run, .. } => counted::ended(&seen.name, run, context),
         JobOutcome::Refused { refusals, .. } => {
             for refusal in refusals {
                 context
@@ -470,44 +472,4 @@ fn after_the_end(seen: &Seen, context: &Context) {
         }
         JobOutcome::Planned(_) | JobOutcome::Stopped(_) => {}
     }
-}
-
-fn count_run(name: &Name, run: &RunReport, context: &Context) {
-    let Name { namespace, name } = name;
-    let took = run
-        .finished_at
-        .duration_since(run.started_at)
-        .unsigned_abs();
-    let metrics = &context.metrics;
-    metrics.run_ended(namespace, name, run.outcome, took);
-    for count in run.rules.iter().flat_map(|rule| &rule.changed) {
-        let rows = u64::try_from(count.rows).unwrap_or_default();
-        metrics.rows_changed(namespace, name, count.effect, rows);
-    }
-    match run.outcome {
-        RunOutcome::Completed => metrics.last_success(namespace, name, run.finished_at),
-        RunOutcome::Stopped(reason) | RunOutcome::Failed(reason) => {
-            metrics.failed(Kind::RetentionPolicy, reason);
-        }
-    }
-}
-
-fn measure(seen: &Seen, status: &RetentionPolicyStatus, context: &Context) {
-    let Name { namespace, name } = &seen.name;
-    if let Some(rows) = status.overdue_rows {
-        context.metrics.overdue(namespace, name, rows);
-    }
-    // From the status, so that a restart does not forget it.
-    let completed = status
-        .last_run
-        .as_ref()
-        .filter(|run| run.outcome == RunOutcome::Completed);
-    if let Some(run) = completed {
-        context
-            .metrics
-            .last_success(namespace, name, run.finished_at);
-    }
-    context
-        .metrics
-        .next_run(namespace, name, status.next_run_at);
 }

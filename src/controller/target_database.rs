@@ -119,6 +119,9 @@ pub(super) async fn reconcile(
             }
         }
         context.memory.set_failures(&uid, decision.failures);
+        if let Some(fault) = target.as_ref().err().and_then(|faults| faults.first()) {
+            context.metrics.failed(Kind::TargetDatabase, fault.reason);
+        }
         let mut events = decision.events;
         events.append(&mut told);
         record::events(context, kind, &object, events).await;
