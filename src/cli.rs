@@ -69,6 +69,32 @@ mod tests {
 
     use super::*;
 
+    fn watched(arguments: &[&str]) -> Result<Vec<String>, clap::Error> {
+        let command = ["oubliette", "operator"];
+        let cli = Cli::try_parse_from(command.iter().chain(arguments))?;
+        match cli.command {
+            Command::Operator(operator) => Ok(operator.settings.watch_namespaces),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn namespaces_are_repeated_or_listed_with_commas_and_none_is_all() {
+        assert_eq!(watched(&[]).unwrap(), Vec::<String>::new());
+        let listed = watched(&["--watch-namespace=crm,learning"]).unwrap();
+        assert_eq!(listed, ["crm", "learning"]);
+        let repeated = watched(&["--watch-namespace", "crm", "--watch-namespace=learning"]);
+        assert_eq!(repeated.unwrap(), listed);
+    }
+
+    #[test]
+    fn a_namespace_without_a_name_is_refused() {
+        // Else a variable that is not set would mean one namespace more, or all of them.
+        for argument in ["--watch-namespace=", "--watch-namespace=crm,,learning"] {
+            assert!(watched(&[argument]).is_err(), "{argument}");
+        }
+    }
+
     #[test]
     fn every_command_that_a_remedy_names_exists() {
         for reason in Reason::ALL {

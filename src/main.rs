@@ -93,12 +93,12 @@ fn run_operator(request: cli::Operator) -> anyhow::Result<()> {
         let operator::Surroundings {
             client,
             outside,
-            watch_namespace,
+            watch_namespaces,
             identity,
             stop,
         } = around;
         let settings = controller::Settings {
-            namespaces: watch_namespace.into_iter().collect(),
+            namespaces: watch_namespaces,
             jobs: max_jobs,
             identity,
         };
