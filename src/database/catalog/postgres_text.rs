@@ -128,12 +128,16 @@ WHERE i.indrelid = ANY ($1::pg_catalog.oid[])
 ORDER BY i.indrelid, c.relname
 ";
 
-/// Triggers that fire for us: not internal, enabled always or at the origin. 8 is DELETE, 16 UPDATE.
+/// Triggers that fire for us: enabled always or at the origin. 8 is DELETE, 16 UPDATE. Until
+/// PostgreSQL 14 a leaf's share of its parent's row trigger passes for internal, as a foreign key's
+/// do.
 pub(super) const TRIGGERS: &str = r"
 SELECT t.tgrelid::pg_catalog.int8, t.tgname,
     (t.tgtype & 8) <> 0, (t.tgtype & 16) <> 0, (t.tgtype & 1) <> 0
 FROM pg_catalog.pg_trigger t
-WHERE t.tgrelid = ANY ($1::pg_catalog.oid[]) AND NOT t.tgisinternal
+WHERE t.tgrelid = ANY ($1::pg_catalog.oid[])
+    AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't'))
     AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 24) <> 0
 ORDER BY t.tgrelid, t.tgname
 ";
