@@ -10,7 +10,7 @@ use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
 
-use super::answer::Answer;
+use super::answer::{Answer, harmless};
 use super::postgres_text as text;
 use super::{ident, is_copy, table_name};
 use crate::database::fault::Fault;
@@ -83,7 +83,7 @@ impl Oids {
 async fn whoami(tx: &mut Tx) -> Result<(String, String), Fault> {
     let rows = tx.rows(&Bound::fixed(text::SELF, Vec::new())).await?;
     let mut answer = Answer::new(rows.into_iter().next().unwrap_or_default());
-    Ok((answer.text()?, answer.text()?))
+    Ok((answer.shown()?, answer.shown()?))
 }
 
 async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found>, Fault> {
@@ -233,7 +233,8 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         };
         let _attnum = a.int()?;
         let name = ident(&a.text()?)?;
-        let type_name = a.text()?;
+        let written = a.text()?;
+        let type_name = harmless(&written);
         let (base, namespace, typtype) = (a.text()?, a.text()?, a.text()?);
         let not_null = a.yes()?;
         let max_length = a.maybe_int()?.and_then(|n| u64::try_from(n).ok());
@@ -246,7 +247,12 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         }
         found.table.columns.push(Column {
             name,
-            kind: column_kind(&base, &namespace, &typtype),
+            // What is not the type's own name goes into no cast.
+            kind: if type_name == written {
+                column_kind(&base, &namespace, &typtype)
+            } else {
+                ColumnKind::Other
+            },
             type_name,
             nullable: !not_null,
             max_length,
@@ -316,7 +322,7 @@ async fn triggers(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) ->
     for mut a in oids.ask(tx, text::TRIGGERS).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
             found.table.triggers.push(Trigger {
-                name: a.text()?,
+                name: a.shown()?,
                 on_delete: a.yes()?,
                 on_update: a.yes()?,
                 each_row: a.yes()?,
@@ -329,7 +335,7 @@ async fn triggers(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) ->
 async fn rules(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::RULES).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
-            found.table.rules.push(a.text()?);
+            found.table.rules.push(a.shown()?);
         }
     }
     Ok(())
@@ -338,7 +344,7 @@ async fn rules(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Re
 async fn checks(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::CHECKS).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
-            let name = a.text()?;
+            let name = a.shown()?;
             let columns: Vec<String> = a.json()?;
             found.table.checks.push(Check {
                 name,
@@ -356,7 +362,7 @@ async fn publications(
 ) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::PUBLICATIONS).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
-            found.table.publications_without_identity.push(a.text()?);
+            found.table.publications_without_identity.push(a.shown()?);
         }
     }
     Ok(())
@@ -369,7 +375,7 @@ async fn materialised_views(
 ) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::MATERIALISED).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
-            let view = table_name(&a.text()?, &a.text()?)?;
+            let view = table_name(&a.shown()?, &a.shown()?)?;
             found.table.materialised_views.push(view);
         }
     }
@@ -378,13 +384,13 @@ async fn materialised_views(
 
 async fn copies(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::COPIES).await? {
-        let candidate = table_name(&a.text()?, &a.text()?)?;
+        let (schema, candidate) = (a.text()?, a.text()?);
         for found in found.values_mut() {
             let name = &found.table.name;
-            if name.schema == candidate.schema
-                && is_copy(name.table.as_str(), candidate.table.as_str())
-            {
-                found.table.copies.push(candidate.clone());
+            let beside = name.schema.as_ref().is_some_and(|s| s.as_str() == schema);
+            // Only then is it looked at as a name: other people's tables are called anything.
+            if beside && is_copy(name.table.as_str(), &candidate) {
+                found.table.copies.push(table_name(&schema, &candidate)?);
             }
         }
     }
@@ -394,7 +400,7 @@ async fn copies(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> R
 async fn references(tx: &mut Tx, oids: &Oids) -> Result<Vec<Reference>, Fault> {
     let mut references = Vec::new();
     for mut a in oids.ask(tx, text::REFERENCES).await? {
-        let name = a.text()?;
+        let name = a.shown()?;
         let from = table_name(&a.text()?, &a.text()?)?;
         let to = table_name(&a.text()?, &a.text()?)?;
         let from_columns: Vec<String> = a.json()?;
