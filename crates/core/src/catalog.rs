@@ -56,7 +56,7 @@ pub struct Catalog {
     pub sees_triggers: bool,
     /// The connected database (MySQL: the schema in which unqualified names are looked up).
     pub database: String,
-    /// The connected user as grants name it (`oubliette`, `'oubliette'@'%'`).
+    /// The connected user as grants name it (`oubliette`, or on MySQL with its host, both in backticks).
     pub user: String,
 }
 

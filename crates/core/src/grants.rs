@@ -181,6 +181,18 @@ fn grant(
     format!("{} TO {user};", w.finish().sql.text())
 }
 
+/// What lets the connected user see the triggers of one table (MySQL). Never for a whole database:
+/// there `_` and `%` of its name would stand for any character.
+pub fn seeing_triggers(catalog: &Catalog, table: &TableName) -> String {
+    grant(
+        catalog.engine,
+        "TRIGGER",
+        &BTreeSet::new(),
+        table,
+        &catalog.user,
+    )
+}
+
 /// The grants a user lacks, as far as the catalog tells.
 pub fn missing(policy: &Policy, catalog: &Catalog, intent: Intent) -> Vec<String> {
     let mut all = Vec::new();

@@ -285,10 +285,7 @@ fn visibility(s: &Subject<'_>) -> Vec<Found> {
         hidden.push((
             Reason::ReferencesHidden,
             format!("{} cannot see triggers", s.catalog.user),
-            Some(format!(
-                "GRANT TRIGGER ON `{}`.* TO {};",
-                s.catalog.database, s.catalog.user
-            )),
+            Some(grants::seeing_triggers(s.catalog, &s.table.name)),
         ));
     }
     hidden
