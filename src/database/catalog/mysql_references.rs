@@ -242,7 +242,7 @@ mod tests {
             keys,
             complete: true,
         };
-        seen.about(&BTreeSet::from([table_name("crm", "a").unwrap()]))
+        seen.about(&BTreeSet::from([table_name("crm", "a")?]))
     }
 
     #[test]
