@@ -25,6 +25,7 @@ mod limits;
 mod memory;
 mod misspelt;
 mod operator;
+mod owners;
 mod planned;
 mod printed;
 mod privacy;
@@ -80,6 +81,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(walks::cases());
     cases.extend(witness::cases());
     cases.extend(limits::cases());
+    cases.extend(owners::cases());
     cases.extend(leaves::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());
