@@ -114,6 +114,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// Whether its rows are those of its leaves.
+    pub fn has_leaves(&self) -> bool {
+        matches!(self.kind, TableKind::Partitioned { .. })
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &Ident) -> Option<&Column> {
         self.columns.iter().find(|c| &c.name == name)

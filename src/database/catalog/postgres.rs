@@ -61,7 +61,8 @@ struct Found {
     table: Table,
     privileges: Privileges,
     usage: bool,
-    parent: Option<i64>,
+    /// Of one that is no partition there may be several.
+    parents: Vec<i64>,
 }
 
 /// The tables under inspection, as an array literal.
@@ -108,7 +109,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
             persistence: a.text()?,
             is_partition: a.yes()?,
         };
-        let parent = a.maybe_int()?;
+        let parents = a.json()?;
         let row_security = a.yes()?;
         let estimated_rows = a.count()?;
         let privileges = Privileges {
@@ -139,7 +140,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
                 },
                 privileges,
                 usage,
-                parent,
+                parents,
             },
         );
     }
@@ -167,8 +168,8 @@ fn kind_of(
     found: &BTreeMap<i64, Found>,
     shapes: &BTreeMap<i64, Shape>,
 ) -> TableKind {
-    let children = || -> Vec<i64> {
-        let of = |(child, f): (&i64, &Found)| (f.parent == Some(oid)).then_some(*child);
+    let children = |oid: i64| -> Vec<i64> {
+        let of = |(child, f): (&i64, &Found)| f.parents.contains(&oid).then_some(*child);
         found.iter().filter_map(of).collect()
     };
     let name = |oid: &i64| found.get(oid).map(|f| f.table.name.clone());
@@ -176,14 +177,14 @@ fn kind_of(
         _ if shape.persistence == "t" => TableKind::Other {
             what: "a temporary table".to_owned(),
         },
-        "r" if shape.is_partition => match found.get(&oid).and_then(|f| f.parent) {
+        "r" if shape.is_partition => match found.get(&oid).and_then(|f| f.parents.first()) {
             Some(parent) => TableKind::Partition {
-                of: name(&parent).unwrap_or_else(|| found[&oid].table.name.clone()),
+                of: name(parent).unwrap_or_else(|| found[&oid].table.name.clone()),
             },
             None => TableKind::Ordinary,
         },
         "r" => {
-            let children: Vec<_> = children().iter().filter_map(name).collect();
+            let children: Vec<_> = children(oid).iter().filter_map(name).collect();
             if children.is_empty() {
                 TableKind::Ordinary
             } else {
@@ -192,11 +193,10 @@ fn kind_of(
         }
         "p" => {
             let mut leaves = Vec::new();
-            let mut open = children();
+            let mut open = children(oid);
             while let Some(child) = open.pop() {
                 if shapes.get(&child).is_some_and(|s| s.relkind == "p") {
-                    let of = |(c, f): (&i64, &Found)| (f.parent == Some(child)).then_some(*c);
-                    open.extend(found.iter().filter_map(of));
+                    open.extend(children(child));
                 } else {
                     leaves.extend(name(&child));
                 }

@@ -34,8 +34,8 @@ WITH RECURSIVE wanted AS (
 )
 SELECT c.oid::pg_catalog.int8, n.nspname, c.relname, c.relkind::pg_catalog.text,
     c.relpersistence::pg_catalog.text, c.relispartition,
-    (SELECT i.inhparent::pg_catalog.int8 FROM pg_catalog.pg_inherits i
-        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1),
+    (SELECT COALESCE(pg_catalog.jsonb_agg(i.inhparent::pg_catalog.int8), '[]')::pg_catalog.text
+        FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
     CASE WHEN c.relkind IN ('r', 'm', 'p', 'f')
         THEN pg_catalog.row_security_active(c.oid) ELSE false END,
     CASE WHEN c.relkind NOT IN ('r', 'm') THEN 0

@@ -170,6 +170,7 @@ impl ChangeSql {
     pub fn of_leaf(&self, leaf: &TableName) -> Self {
         let mut own = self.clone();
         own.window.table = leaf.clone();
+        own.window.with_leaves = false;
         own
     }
 
@@ -178,9 +179,8 @@ impl ChangeSql {
     pub fn explain_pages(&self, window: &Window) -> Bound {
         let d = dialect(self.window.engine);
         let mut w = Writer::new(d);
-        w.sql(d.explain())
-            .sql("SELECT 1 FROM ")
-            .table(&self.window.table);
+        w.sql(d.explain()).sql("SELECT 1");
+        self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
         self.eligible.write(&mut w);
