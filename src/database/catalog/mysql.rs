@@ -213,6 +213,8 @@ async fn one_table(tx: &mut Tx, name: &TableName, selects: bool) -> Result<Optio
         triggers,
         rules: Vec::new(),
         checks,
+        // What a table calls here runs as whoever defined it, or is the server's own.
+        code: Vec::new(),
         row_security: false,
         publications_without_identity: Vec::new(),
         materialised_views: Vec::new(),
@@ -237,6 +239,7 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
         columns.push(Column {
             name,
             kind,
+            cast: type_name.clone(),
             type_name,
             nullable,
             max_length: max_length.filter(|_| text || kind == ColumnKind::Bytes),

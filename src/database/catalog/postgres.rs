@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oubliette_core::catalog::{
-    Catalog, Check, Column, ColumnKind, Engine, Index, OnDelete, Privileges, Reference, Table,
-    TableKind, Trigger,
+    Catalog, Check, Code, Column, ColumnKind, Engine, Index, OnDelete, Privileges, Reference,
+    Table, TableKind, Trigger,
 };
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
@@ -25,6 +25,7 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
     triggers(tx, &oids, &mut found).await?;
     rules(tx, &oids, &mut found).await?;
     checks(tx, &oids, &mut found).await?;
+    code(tx, &oids, &mut found).await?;
     publications(tx, &oids, &mut found).await?;
     materialised_views(tx, &oids, &mut found).await?;
     copies(tx, &oids, &mut found).await?;
@@ -132,6 +133,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
                     triggers: Vec::new(),
                     rules: Vec::new(),
                     checks: Vec::new(),
+                    code: Vec::new(),
                     row_security,
                     publications_without_identity: Vec::new(),
                     materialised_views: Vec::new(),
@@ -233,8 +235,7 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         };
         let _attnum = a.int()?;
         let name = ident(&a.text()?)?;
-        let written = a.text()?;
-        let type_name = harmless(&written);
+        let type_name = a.shown()?;
         let (base, namespace, typtype) = (a.text()?, a.text()?, a.text()?);
         let not_null = a.yes()?;
         let max_length = a.maybe_int()?.and_then(|n| u64::try_from(n).ok());
@@ -242,39 +243,48 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         let identity_always = a.yes()?;
         let collation = a.maybe_text()?;
         let may_update = a.yes()?;
+        let cast = a.text()?;
+        let citext = is_citext(&base, &typtype);
         if may_update && found.usage {
             found.privileges.update.insert(name.clone());
         }
         found.table.columns.push(Column {
             name,
             // What is not the type's own name goes into no cast.
-            kind: if type_name == written {
+            kind: if harmless(&cast) == cast {
                 column_kind(&base, &namespace, &typtype)
             } else {
                 ColumnKind::Other
             },
             type_name,
+            cast: harmless(&cast),
             nullable: !not_null,
             max_length,
             generated,
             identity_always,
             on_update_now: false,
             charset: None,
-            nondeterministic: collation.is_some() || base == "citext",
-            folded: base == "citext",
+            nondeterministic: collation.is_some() || citext,
+            folded: citext,
             collation,
         });
     }
     Ok(())
 }
 
+/// Whether it is the extension's: anybody can call a type so, but a base type takes an administrator.
+fn is_citext(base: &str, typtype: &str) -> bool {
+    (base, typtype) == ("citext", "b")
+}
+
 fn column_kind(base: &str, namespace: &str, typtype: &str) -> ColumnKind {
     match (typtype, namespace, base) {
         ("e", _, _) => ColumnKind::Enum,
+        _ if is_citext(base, typtype) => ColumnKind::Text,
         (_, "pg_catalog", "int2" | "int4" | "int8") => ColumnKind::Int,
         (_, "pg_catalog", "numeric") => ColumnKind::Decimal,
         (_, "pg_catalog", "float4" | "float8") => ColumnKind::Float,
-        (_, "pg_catalog", "text" | "varchar" | "bpchar") | (_, _, "citext") => ColumnKind::Text,
+        (_, "pg_catalog", "text" | "varchar" | "bpchar") => ColumnKind::Text,
         (_, "pg_catalog", "uuid") => ColumnKind::Uuid,
         (_, "pg_catalog", "bytea") => ColumnKind::Bytes,
         (_, "pg_catalog", "bool") => ColumnKind::Bool,
@@ -349,6 +359,18 @@ async fn checks(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> R
             found.table.checks.push(Check {
                 name,
                 columns: idents(&columns)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn code(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::CODE).await? {
+        if let Some(found) = found.get_mut(&a.int()?) {
+            found.table.code.push(Code {
+                what: a.shown()?,
+                on_read: a.yes()?,
             });
         }
     }

@@ -114,6 +114,10 @@ impl Dialect for InnoDb {
     }
 
     fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        if column.kind == ColumnKind::Enum {
+            w.ident(&column.name).sql(" = ").bind(value);
+            return;
+        }
         // Under the usual collations `Closed` equals `closed`, and a promise about one would take
         // the other. The plain comparison stays beside it so that an index can serve.
         w.sql("(")
