@@ -262,7 +262,11 @@ impl Store {
     }
 
     async fn create(&self) -> Result<(), LedgerFault> {
-        for statement in self.ledger.create() {
+        let place_is_there = match self.ledger.place_present() {
+            Some(ask) => !self.read(&ask).await?.is_empty(),
+            None => false,
+        };
+        for statement in self.ledger.create(place_is_there) {
             let mut tx = self.begin().await?;
             match tx.change(&statement).await {
                 Ok(_) => finish(tx).await?,

@@ -9,11 +9,13 @@ use oubliette_core::hmac::Pads;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, Order, Outcome};
-use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, pads};
+use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness};
 use oubliette_core::value::{Key, Value};
 
 use super::pages;
-use crate::database::{Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx};
+use crate::database::{
+    Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx, give_pads,
+};
 use crate::ledger::{Place, Store};
 use crate::metrics::{BatchResult, Metrics};
 
@@ -183,9 +185,7 @@ async fn change(
     tx: &mut Tx,
 ) -> Result<(Rows, Option<Key>), Stop> {
     if let Some(found) = step.pads {
-        for statement in pads(tx.engine(), found) {
-            tx.rows(&statement).await?;
-        }
+        give_pads(tx, found).await?;
     }
     let before = witness(tx).await?;
     let done = match step.pages {

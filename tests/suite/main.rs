@@ -30,6 +30,7 @@ mod memory;
 mod misspelt;
 mod monitoring;
 mod operator;
+mod owners;
 mod packaged;
 mod planned;
 mod printed;
@@ -91,6 +92,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(walks::cases());
     cases.extend(witness::cases());
     cases.extend(limits::cases());
+    cases.extend(owners::cases());
     cases.extend(leaves::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());

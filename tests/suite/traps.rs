@@ -181,6 +181,14 @@ fn invisible_cascade(world: &World, server: Server) -> Result<()> {
         ],
     )?;
     expect_refusal(&rig, Reason::ReferencesHidden)?;
+    let remedies = rig.refused()?.into_iter().filter_map(|r| r.remedy);
+    let remedies: Vec<String> = remedies.collect();
+    let (name, _) = rig.login.clone().unwrap_or_default();
+    let of_the_table = format!(
+        "GRANT TRIGGER ON `{}`.`t` TO `{name}`@`%`;",
+        rig.database.name
+    );
+    ensure!(remedies.contains(&of_the_table), "{remedies:?}");
     match rig.outcome("one")? {
         JobOutcome::Refused { .. } => {}
         other => bail!("{other:?}"),

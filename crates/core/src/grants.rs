@@ -139,7 +139,9 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
     all
 }
 
-/// What lets the operator create and keep its ledger by itself.
+/// What lets the operator create and keep its ledger's tables by itself. On PostgreSQL in a schema
+/// that an administrator creates: with CREATE on the database its user could make others, and so
+/// could whoever finds a way to run code as that user.
 fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
     let Grantee {
         engine,
@@ -148,9 +150,14 @@ fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
         user,
     } = *to;
     if engine == Engine::Postgres {
-        let mut w = Writer::new(dialect(engine));
-        w.sql("GRANT CREATE ON DATABASE ").ident(database);
-        return vec![format!("{} TO {user};", w.finish().sql.text())];
+        let mut schema = Writer::new(dialect(engine));
+        schema.sql("CREATE SCHEMA IF NOT EXISTS ").ident(ledger);
+        let mut use_it = Writer::new(dialect(engine));
+        use_it.sql("GRANT USAGE, CREATE ON SCHEMA ").ident(ledger);
+        return vec![
+            format!("{};", schema.finish().sql.text()),
+            format!("{} TO {user};", use_it.finish().sql.text()),
+        ];
     }
     crate::ledger::TABLES
         .iter()
@@ -194,6 +201,18 @@ fn grant(
     }
     w.sql(" ON ").table(table);
     format!("{} TO {user};", w.finish().sql.text())
+}
+
+/// What lets the connected user see the triggers of one table (MySQL). Never for a whole database:
+/// there `_` and `%` of its name would stand for any character.
+pub fn seeing_triggers(catalog: &Catalog, table: &TableName) -> String {
+    grant(
+        catalog.engine,
+        "TRIGGER",
+        &BTreeSet::new(),
+        table,
+        &catalog.user,
+    )
 }
 
 /// The grants a user lacks, as far as the catalog tells.
@@ -277,7 +296,10 @@ mod tests {
         assert_eq!(statements(&[], &to, Intent::DryRun), Vec::<String>::new());
         assert_eq!(
             statements(&[], &to, Intent::Enforce),
-            ["GRANT CREATE ON DATABASE \"crm\" TO \"u\";"]
+            [
+                "CREATE SCHEMA IF NOT EXISTS \"oubliette\";",
+                "GRANT USAGE, CREATE ON SCHEMA \"oubliette\" TO \"u\";"
+            ]
         );
     }
 }

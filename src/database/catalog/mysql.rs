@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use oubliette_core::catalog::{
     Bounds, Catalog, Check, Column, ColumnKind, Engine, Index, Table, TableKind, Trigger,
 };
+use oubliette_core::grants::account;
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::{Bound, Writer, dialect};
 use oubliette_core::value::Value;
 
-use super::answer::Answer;
+use super::answer::{Answer, harmless};
 use super::mysql_grants::Grants;
+use super::mysql_references::About;
 use super::{ident, is_copy, mysql_references, table_name};
 use crate::database::fault::{Fault, FaultClass};
 use crate::database::session::Tx;
@@ -73,9 +75,12 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
     };
     let seen = mysql_references::read(tx, grants.everywhere("PROCESS")).await?;
     let roots: BTreeSet<TableName> = wanted.iter().map(qualified).collect();
-    let reached = seen.reached(&roots);
-    let mut names = reached.clone();
-    names.extend(seen.parents(&reached));
+    let About {
+        reached: mut names,
+        parents,
+        mut references,
+    } = seen.about(&roots)?;
+    names.extend(parents);
 
     let sees_references = seen.complete && !names_differ;
     let mut sees_triggers = true;
@@ -97,7 +102,6 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
         }
     }
     copies(tx, &mut tables).await?;
-    let mut references = seen.about(&reached);
     for reference in &mut references {
         let child = tables.get(&reference.from);
         reference.nullable = child.is_some_and(|child| {
@@ -143,11 +147,9 @@ async fn whoami(tx: &mut Tx) -> Result<Own, Fault> {
     let database = a
         .maybe_text()?
         .ok_or_else(|| Fault::own(FaultClass::Missing, "the connection names no database"))?;
-    let user = a.text()?;
-    let (name, host) = user.rsplit_once('@').unwrap_or((&user, "%"));
     Ok(Own {
         database,
-        user: format!("'{name}'@'{host}'"),
+        user: account(tx.engine(), &a.shown()?),
         names_differ: a.int()? == 2,
     })
 }
@@ -211,6 +213,8 @@ async fn one_table(tx: &mut Tx, name: &TableName, selects: bool) -> Result<Optio
         triggers,
         rules: Vec::new(),
         checks,
+        // What a table calls here runs as whoever defined it, or is the server's own.
+        code: Vec::new(),
         row_security: false,
         publications_without_identity: Vec::new(),
         materialised_views: Vec::new(),
@@ -224,7 +228,7 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
     for mut a in ask(tx, COLUMNS, of).await? {
         let name = ident(&a.text()?)?;
         let data_type = a.text()?.to_ascii_lowercase();
-        let type_name = a.text()?;
+        let type_name = a.shown()?;
         let nullable = a.text()? == "YES";
         let max_length = a.maybe_int()?.and_then(|n| u64::try_from(n).ok());
         let charset = a.maybe_text()?;
@@ -236,6 +240,7 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
         columns.push(Column {
             name,
             kind,
+            cast: type_name.clone(),
             type_name,
             nullable,
             max_length: max_length.filter(|_| text || kind == ColumnKind::Bytes),
@@ -393,7 +398,7 @@ async fn indexes(tx: &mut Tx, of: &TableName) -> Result<(Vec<Ident>, Vec<Index>)
 async fn triggers(tx: &mut Tx, of: &TableName) -> Result<Vec<Trigger>, Fault> {
     let mut triggers = Vec::new();
     for mut a in ask(tx, TRIGGERS, of).await? {
-        let name = a.text()?;
+        let name = a.shown()?;
         let event = a.text()?.to_ascii_uppercase();
         let trigger = Trigger {
             name,
@@ -415,7 +420,7 @@ async fn checks(tx: &mut Tx, of: &TableName, columns: &[Column]) -> Result<Vec<C
     } else {
         let mut clauses = Vec::new();
         for mut a in ask(tx, CHECKS_MYSQL, of).await? {
-            clauses.push((a.text()?, a.text()?));
+            clauses.push((a.shown()?, a.text()?));
         }
         clauses
     };
@@ -450,7 +455,7 @@ async fn checks_of_mariadb(tx: &mut Tx, of: &TableName) -> Result<Vec<(String, S
                 continue;
             };
             let name = before.split('`').nth(1).unwrap_or_default();
-            clauses.push((name.to_owned(), clause.to_owned()));
+            clauses.push((harmless(name), clause.to_owned()));
         }
     }
     Ok(clauses)

@@ -156,8 +156,8 @@ reasons! {
         "Leave the table out for now, or remove the reference.";
     ReferenceUnindexed Stalled "A referencing column has no index: each expired row would scan the whole child table."
         "Create the index that the message names.";
-    TriggerPresent Stalled "A trigger or rewrite rule would act on the changed rows and could change others."
-        "Drop or disable it, or leave the table out.";
+    TriggerPresent Stalled "A trigger, a rewrite rule or somebody's function would act on the changed rows and could change others."
+        "Drop or disable it, let a superuser own the function, or leave the table out.";
     RowSecurity Stalled "Row-level security would hide rows from the user, so counts would lie."
         "Give the user BYPASSRLS, or own policies that show every row.";
     ReplicaIdentityMissing Stalled "A publication carries the table and the table has no replica identity, so changes would fail."

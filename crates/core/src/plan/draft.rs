@@ -210,6 +210,7 @@ fn draft_rule(
     let window = WindowSql {
         engine: catalog.engine,
         table: table.name.clone(),
+        with_leaves: table.has_leaves(),
         key,
         index,
     };

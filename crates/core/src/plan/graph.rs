@@ -238,6 +238,7 @@ impl<'a> Walk<'a> {
             depth: Depth {
                 engine: self.catalog.engine,
                 table: child.name.clone(),
+                with_leaves: child.has_leaves(),
                 column: column.clone(),
                 parent_column: parent_column.clone(),
                 effect: match touch.clone() {

@@ -24,6 +24,7 @@ pub use transform::{Transform, pads};
 pub use window::{KeyColumn, Window, WindowSql};
 pub use witness::{Witness, counted};
 
+use crate::catalog::Engine;
 use crate::name::{Ident, TableName};
 use crate::value::Value;
 
@@ -117,6 +118,15 @@ impl<'d> Writer<'d> {
             self.text.push('.');
         }
         self.ident(&name.table)
+    }
+
+    /// The table whose rows are meant. PostgreSQL adds those of every table that inherits from it,
+    /// also from one day to the next, unless it is told not to.
+    fn rows_of(&mut self, name: &TableName, with_leaves: bool) -> &mut Self {
+        if self.dialect.engine() == Engine::Postgres && !with_leaves {
+            self.sql("ONLY ");
+        }
+        self.table(name)
     }
 
     /// A bare placeholder for a value, without a cast.

@@ -114,6 +114,10 @@ impl Dialect for InnoDb {
     }
 
     fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        if column.kind == ColumnKind::Enum {
+            w.ident(&column.name).sql(" = ").bind(value);
+            return;
+        }
         // Under the usual collations `Closed` equals `closed`, and a promise about one would take
         // the other. The plain comparison stays beside it so that an index can serve.
         w.sql("(")
@@ -277,12 +281,15 @@ impl Dialect for InnoDb {
     }
 
     fn set_pads(&self, inner_hex: &str, outer_hex: &str) -> Vec<Bound> {
-        [
-            ("SET @oubliette_i = UNHEX(?)", inner_hex),
-            ("SET @oubliette_o = UNHEX(?)", outer_hex),
+        let plain = |text| Bound::fixed(text, Vec::new());
+        let given = |text, pad: &str| Bound::fixed(text, vec![Value::Text(pad.to_owned())]);
+        vec![
+            // A statement in the slow log stands there with its values.
+            plain("SET SESSION long_query_time = 31536000"),
+            given("SET @oubliette_i = UNHEX(?)", inner_hex),
+            given("SET @oubliette_o = UNHEX(?)", outer_hex),
+            plain("SET SESSION long_query_time = @@global.long_query_time"),
         ]
-        .map(|(text, pad)| Bound::fixed(text, vec![Value::Text(pad.to_owned())]))
-        .into()
     }
 
     /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not.

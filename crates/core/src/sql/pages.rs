@@ -170,6 +170,7 @@ impl ChangeSql {
     pub fn of_leaf(&self, leaf: &TableName) -> Self {
         let mut own = self.clone();
         own.window.table = leaf.clone();
+        own.window.with_leaves = false;
         own
     }
 
@@ -178,9 +179,8 @@ impl ChangeSql {
     pub fn explain_pages(&self, window: &Window) -> Bound {
         let d = dialect(self.window.engine);
         let mut w = Writer::new(d);
-        w.sql(d.explain())
-            .sql("SELECT 1 FROM ")
-            .table(&self.window.table);
+        w.sql(d.explain()).sql("SELECT 1");
+        self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
         self.eligible.write(&mut w);
@@ -197,7 +197,9 @@ pub fn look_at_leaf(leaf: &TableName) -> Bound {
         "SELECT (current_setting('server_version_num')::integer >= 140000 AND c.relkind = 'r' \
          AND c.relpersistence <> 't' AND a.amname = 'heap' AND NOT c.relhasrules \
          AND NOT c.relhassubclass AND NOT row_security_active(c.oid) \
-         AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
+         AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid \
+         AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND NOT EXISTS (SELECT 1 \
+         FROM pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't'))) \
          AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE') \
          AND has_any_column_privilege(c.oid, 'UPDATE'))::integer, \
          pg_relation_size(c.oid) / current_setting('block_size')::bigint \
