@@ -87,7 +87,7 @@ reasons! {
         "Correct or remove the fields that the message names, or update the operator.";
     InvalidSpec Stalled "A field has a value that cannot be used."
         "Write what the message says; it names every such field.";
-    Conflict Stalled "Two policies have rules on one table whose rows may overlap; neither runs."
+    Conflict Stalled "Two policies have rules on one table whose rows may overlap; neither runs. Of two that reach one database by different TargetDatabases, the one that was planned first does."
         "Put the rules into one policy, or give them `where` conditions that exclude each other.";
     DatabaseNotFound Retrying "The referenced TargetDatabase does not exist."
         "Create it, or correct `databaseRef`.";
