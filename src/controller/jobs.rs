@@ -119,10 +119,11 @@ async fn gather(order: Order, input: &DatabaseInput, cluster: &Cluster) -> Resul
         database: input.uid.clone(),
     };
     let keyed = !matches!(order.kind, JobKind::GiveUp { .. });
+    let of = (input.namespace.as_str(), order.mandate.database.as_str());
     let pseudonym_key = match order.mandate.pseudonym_key.as_ref().filter(|_| keyed) {
         Some(at) => Some(
             cluster
-                .pseudonym_key(&order.policy.namespace, at)
+                .pseudonym_key(&order.policy.namespace, at, of)
                 .await
                 .map_err(failed)?,
         ),

@@ -144,7 +144,8 @@ impl Offline {
             return Ok(None);
         };
         let secret = self.supplies.secret(&promise.name.namespace, &at.name)?;
-        secrets::pseudonym_key(secret, at).map(Some)
+        let Name { namespace, name } = &promise.database;
+        secrets::pseudonym_key(secret, at, (namespace, name)).map(Some)
     }
 
     /// Closes all connections.

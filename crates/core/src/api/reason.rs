@@ -99,8 +99,8 @@ reasons! {
         "Create it with the key that the message names.";
     SecretForbidden Retrying "The operator may not read a referenced Secret."
         "Apply the Role that `oubliette rbac -f FILE` prints.";
-    SecretUnfit Retrying "The Secret of `pseudonymKey` is not of the type `oubliette.dev/pseudonym-key`, or its key is too short."
-        "Create the Secret that the message prints, with random content of your own.";
+    SecretUnfit Retrying "The Secret of `pseudonymKey` is not of the type `oubliette.dev/pseudonym-key`, its key is too short, or its annotation `oubliette.dev/database` names other databases."
+        "Do what the message says: it prints a Secret that is taken (put random content of your own into it), or names the annotation.";
     // The connection.
     Unreachable Retrying "The host cannot be reached or its name does not resolve."
         "Check host, port, NetworkPolicies and whether the database runs.";
