@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::retention_policy::{read_spec, read_status};
 use super::target_database::parse;
+use super::watched::Watched;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
 
@@ -39,8 +40,8 @@ pub(super) struct Scope {
 
 /// The moving parts of a scope, until they run.
 pub(super) struct Watch {
-    policies: Api<DynamicObject>,
-    databases: Api<DynamicObject>,
+    policies: Api<Watched>,
+    databases: Api<Watched>,
     policy_writer: Writer<DynamicObject>,
     database_writer: Writer<DynamicObject>,
     for_policies: UnboundedReceiver<ObjectRef<DynamicObject>>,
@@ -253,7 +254,7 @@ fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) 
 
 async fn part(
     kind: Kind,
-    api: Api<DynamicObject>,
+    api: Api<Watched>,
     writer: Writer<DynamicObject>,
     nudges: UnboundedReceiver<ObjectRef<DynamicObject>>,
     context: Arc<Context>,
@@ -266,6 +267,7 @@ async fn part(
     };
     let reader = writer.as_reader();
     let changes = watcher(api, watcher::Config::default())
+        .map_ok(Watched::plain)
         .default_backoff()
         .modify(|object| {
             // Nobody reads them, and they are half of an object.
