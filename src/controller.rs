@@ -12,6 +12,7 @@ mod retention_policy;
 mod runs;
 mod scope;
 mod target_database;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use oubliette_core::api::reason::Reason;
-use oubliette_core::decide::conflict::overlaps;
+use oubliette_core::decide::conflict::{Conflicts, Rules, stands};
 use oubliette_core::decide::retention_policy::Database;
 use oubliette_core::policy::Mandate;
 use oubliette_core::target::{Target, UsableFrom};
 
-use super::retention_policy::{read_spec, standing};
+use super::retention_policy::{read_spec, read_status, standing};
 use super::runs::Stage;
 use super::scope::database_of;
 use super::{Context, Name, target_database};
 use crate::inputs::cluster::DatabaseInput;
 
-/// One sentence for each rule of another policy that may reach the same rows. Policies that may not
-/// use the database cannot stand in anybody's way.
+/// A sentence for each other policy that may reach the same rows, as far as they are told. Policies
+/// that may not use the database cannot stand in anybody's way.
 pub(super) async fn conflicts(
     policy: &DynamicObject,
     mandate: &Mandate,
@@ -28,8 +28,16 @@ pub(super) async fn conflicts(
     let (Some(wanted), Some(input)) = (database_of(policy), database) else {
         return Vec::new();
     };
-    let mut found = Vec::new();
-    for other in context.scopes.policies() {
+    let own = Name::of(policy);
+    let rules = Rules::of(&mandate.policy);
+    let mut found = Conflicts::default();
+    // In their order by name: else each look would name others.
+    let others: BTreeMap<Name, _> = context
+        .scopes
+        .policies()
+        .map(|other| (Name::of(&other), other))
+        .collect();
+    for (name, other) in others {
         if other.uid() == policy.uid() || other.metadata.deletion_timestamp.is_some() {
             continue;
         }
@@ -42,34 +50,35 @@ pub(super) async fn conflicts(
             other_way(&theirs, input, &other, context)
         };
         let Some(way) = way else { continue };
-        let name = Name::of(&other);
-        let spec = read_spec(&other);
         let parsed = context.memory.parsed(&other, Some(way.version()), || {
-            Mandate::parse(spec.as_ref().map_err(Clone::clone)?, &way.target)
+            Mandate::parse(&read_spec(&other)?, &way.target)
         });
         let Ok(parsed) = parsed.as_ref() else {
             continue;
         };
-        let overlapping = overlaps(&mandate.policy, &parsed.policy);
+        let overlap = rules.overlap(&parsed.policy);
+        // Whatever somebody wrote there to compare with, others have their turn in between.
+        tokio::task::yield_now().await;
+        let Some(overlap) = overlap else { continue };
         // Asked last, since it may cost a call; an answer that did not come is no permission to run.
-        if overlapping.is_empty()
-            || matches!(
-                usable(&way.target, &theirs, &name.namespace, context).await,
-                Err(Database::NotUsable(_))
-            )
-        {
+        let usable = usable(&way.target, &theirs, &name.namespace, context).await;
+        if matches!(usable, Err(Database::NotUsable(_))) {
             continue;
         }
-        for overlap in overlapping {
-            found.push(overlap.with(&name));
-        }
+        found.add(|| {
+            if name.namespace == own.namespace {
+                overlap.with(&name)
+            } else {
+                overlap.with_foreign(&name)
+            }
+        });
     }
-    found.sort();
-    found
+    found.told()
 }
 
-/// Another TargetDatabase of the same address, by which the other policy can reach it or is just
-/// doing so: one that never connected proves nothing, or anybody could stop everybody's policies.
+/// Another TargetDatabase of the same address, by which the other policy has shown that it can reach
+/// what it names, or is just doing so: a manifest alone proves nothing, or anybody could stop
+/// everybody's policies.
 fn other_way(
     name: &Name,
     input: &DatabaseInput,
@@ -85,7 +94,11 @@ fn other_way(
         let stage = policy.uid().and_then(|uid| context.runs.stage(&uid));
         matches!(stage, Some((_, Stage::Running(_))))
     };
-    let reached = matches!(standing(&database, name), Database::Ready(_)) || running();
+    let can = || {
+        matches!(standing(&database, name), Database::Ready(_))
+            && stands(policy.metadata.generation, &read_status(policy))
+    };
+    let reached = running() || can();
     reached.then(|| target_database::input(&database, &target))
 }
 

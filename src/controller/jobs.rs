@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::target_database::ended;
-use oubliette_core::decide::{Event, whole_second};
+use oubliette_core::decide::{Event, ran_before, whole_second};
 use oubliette_core::ledger::Owner;
 use oubliette_core::report::{Progress, RunReport};
 use tokio::sync::watch;
@@ -120,10 +120,11 @@ async fn gather(order: Order, input: &DatabaseInput, cluster: &Cluster) -> Resul
         database: input.uid.clone(),
     };
     let keyed = !matches!(order.kind, JobKind::GiveUp { .. });
+    let of = (input.namespace.as_str(), order.mandate.database.as_str());
     let pseudonym_key = match order.mandate.pseudonym_key.as_ref().filter(|_| keyed) {
         Some(at) => Some(
             cluster
-                .pseudonym_key(&order.policy.namespace, at)
+                .pseudonym_key(&order.policy.namespace, at, of)
                 .await
                 .map_err(failed)?,
         ),
@@ -137,6 +138,8 @@ async fn gather(order: Order, input: &DatabaseInput, cluster: &Cluster) -> Resul
 /// What follows from the end of a job beside the status.
 pub(super) fn after_the_end(seen: &Seen, outcome: &JobOutcome, context: &Context) {
     match outcome {
+        // What the ledger still knew of an earlier one was counted when it ended.
+        JobOutcome::Ran { .. } if ran_before(&seen.status, outcome) => {}
         JobOutcome::Ran { run, .. } => count_run(&seen.name, run, context),
         JobOutcome::Failed { reason, .. } => {
             // The database's own condition should say it too, and soon.

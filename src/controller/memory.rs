@@ -24,6 +24,8 @@ pub(super) type Parsed = Arc<Result<Mandate, Vec<FieldError>>>;
 struct Entry {
     generation: Option<i64>,
     failures: Failures,
+    /// Policies: whether it stands in others' way whose database is another object, as last seen.
+    stands: bool,
     /// Policies: the parsed spec, and the database's generation whose guards are in it.
     parsed: Option<(i64, Option<Version>, Parsed)>,
     /// Databases: when they were last looked at, for which generation.
@@ -64,6 +66,16 @@ impl Memory {
             entry.failures = Failures::default();
         }
         new
+    }
+
+    /// Notes whether a policy stands in the way of others; whether that is news to them.
+    pub(super) fn saw_stands(&self, policy: &DynamicObject, stands: bool) -> bool {
+        let Some(uid) = policy.uid() else {
+            return false;
+        };
+        let mut entries = self.lock();
+        let entry = entries.entry(uid).or_default();
+        std::mem::replace(&mut entry.stands, stands) != stands
     }
 
     /// Notes how a database stands; whether that is news to its policies.

@@ -51,7 +51,7 @@ pub(super) struct Seen {
     run_now: Option<String>,
     pub(super) spec: Option<RetentionPolicySpec>,
     pub(super) mandate: Parsed,
-    status: RetentionPolicyStatus,
+    pub(super) status: RetentionPolicyStatus,
     pub(super) database: Found,
     conflicts: Vec<String>,
     pub(super) job: Option<(Ticket, Stage)>,
@@ -233,7 +233,7 @@ pub(super) fn read_spec(object: &DynamicObject) -> Result<RetentionPolicySpec, V
 }
 
 /// The status as stored. One that does not read is begun anew.
-fn read_status(object: &DynamicObject) -> RetentionPolicyStatus {
+pub(super) fn read_status(object: &DynamicObject) -> RetentionPolicyStatus {
     let status = object.data.get("status").cloned().unwrap_or_default();
     serde_json::from_value(status).unwrap_or_default()
 }

@@ -14,13 +14,15 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
+use oubliette_core::decide::conflict::stands;
 use oubliette_core::decide::job::StopWhy;
 use oubliette_core::policy::Mandate;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::retention_policy::read_spec;
+use super::retention_policy::{read_spec, read_status};
 use super::target_database::parse;
+use super::watched::Watched;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
 
@@ -38,8 +40,8 @@ pub(super) struct Scope {
 
 /// The moving parts of a scope, until they run.
 pub(super) struct Watch {
-    policies: Api<DynamicObject>,
-    databases: Api<DynamicObject>,
+    policies: Api<Watched>,
+    databases: Api<Watched>,
     policy_writer: Writer<DynamicObject>,
     database_writer: Writer<DynamicObject>,
     for_policies: UnboundedReceiver<ObjectRef<DynamicObject>>,
@@ -252,7 +254,7 @@ fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) 
 
 async fn part(
     kind: Kind,
-    api: Api<DynamicObject>,
+    api: Api<Watched>,
     writer: Writer<DynamicObject>,
     nudges: UnboundedReceiver<ObjectRef<DynamicObject>>,
     context: Arc<Context>,
@@ -265,6 +267,7 @@ async fn part(
     };
     let reader = writer.as_reader();
     let changes = watcher(api, watcher::Config::default())
+        .map_ok(Watched::plain)
         .default_backoff()
         .modify(|object| {
             // Nobody reads them, and they are half of an object.
@@ -309,13 +312,15 @@ fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
     match event {
         watcher::Event::Apply(policy) => {
             tell_job(policy, context);
-            if context.memory.saw_generation(policy) {
+            let another = context.memory.saw_generation(policy);
+            if saw_stands(policy, context) || another {
                 nudge_neighbours(policy, context);
             }
         }
         watcher::Event::InitApply(policy) => {
             tell_job(policy, context);
             context.memory.saw_generation(policy);
+            saw_stands(policy, context);
         }
         watcher::Event::Delete(policy) => {
             if let Some(uid) = policy.uid() {
@@ -343,6 +348,12 @@ fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
             });
         }
     }
+}
+
+/// Whether a policy has begun, or ceased, to stand in others' way.
+fn saw_stands(policy: &DynamicObject, context: &Context) -> bool {
+    let stands = stands(policy.metadata.generation, &read_status(policy));
+    context.memory.saw_stands(policy, stands)
 }
 
 /// A job must not go on with what is no longer wanted.

@@ -156,13 +156,14 @@ impl Cluster {
         Ok(database)
     }
 
-    /// A key of pseudonyms.
+    /// A key of pseudonyms for a database, by the namespace and name of its TargetDatabase.
     pub async fn pseudonym_key(
         &self,
         namespace: &str,
         at: &KeyOf,
+        database: (&str, &str),
     ) -> Result<SecretSlice<u8>, GatherFault> {
-        secrets::pseudonym_key(self.get(namespace, &at.name).await?, at)
+        secrets::pseudonym_key(self.get(namespace, &at.name).await?, at, database)
     }
 
     /// Lets go of a database's connections: it was refused, changed or deleted. Work under way keeps

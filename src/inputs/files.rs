@@ -10,6 +10,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use oubliette_core::api::refs::{is_label, is_object_name};
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
 use oubliette_core::policy::Mandate;
@@ -49,6 +50,10 @@ const METADATA: [&str; 15] = [
     "selfLink",
     "uid",
 ];
+
+/// Of a name that the API server does not take.
+const NO_NAME: &str =
+    "is no name that Kubernetes takes: write lower-case letters and digits, with '-' between them";
 
 /// One resource as it was written, and where.
 #[derive(Clone, Debug)]
@@ -221,6 +226,7 @@ impl<'n> Reader<'n> {
             (name, own) if own.is_empty() => (name, self.namespace.to_owned()),
             (name, own) => (name, own),
         };
+        let (name, namespace) = (escaped(&name), escaped(&namespace));
         if self.seen.insert((kind, namespace.clone(), name.clone())) {
             let supplies = &mut self.found.supplies;
             supplies.keep(kind, (namespace, name), Value::Object(object));
@@ -254,7 +260,14 @@ impl<'n> Reader<'n> {
         let mut messages = Vec::new();
         if name.is_empty() {
             messages.push("metadata.name: is required".to_owned());
+        } else if !is_object_name(&name) {
+            messages.push(format!("metadata.name: {NO_NAME}"));
         }
+        if !is_label(&namespace) {
+            messages.push(format!("metadata.namespace: {namespace:?} {NO_NAME}"));
+        }
+        // For messages; what would change with it is refused above.
+        let (name, namespace) = (escaped(&name), escaped(&namespace));
         let unknown =
             |path: &str, name: &str| format!("{path}{name}: this version does not know the field");
         for known in ["apiVersion", "kind", "status"] {
@@ -332,6 +345,11 @@ fn text_of(object: &Map<String, Value>, key: &str) -> String {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned()
+}
+
+/// A name without what a terminal would act on.
+fn escaped(name: &str) -> String {
+    name.escape_debug().to_string()
 }
 
 fn manifests_in(folder: &Path) -> io::Result<Vec<PathBuf>> {

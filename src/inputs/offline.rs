@@ -14,7 +14,7 @@ use oubliette_core::api::target_database::{
     ConnectionSpec, CredentialsSpec, TargetDatabaseSpec, TlsSpec,
 };
 use oubliette_core::api::words::Choice;
-use oubliette_core::decide::conflict::overlaps;
+use oubliette_core::decide::conflict::{Conflicts, Rules};
 use oubliette_core::plan::Refusal;
 use oubliette_core::policy::Mandate;
 use oubliette_core::target::{Ca, Target, UsableFrom};
@@ -144,7 +144,8 @@ impl Offline {
             return Ok(None);
         };
         let secret = self.supplies.secret(&promise.name.namespace, &at.name)?;
-        secrets::pseudonym_key(secret, at).map(Some)
+        let Name { namespace, name } = &promise.database;
+        secrets::pseudonym_key(secret, at, (namespace, name)).map(Some)
     }
 
     /// Closes all connections.
@@ -315,13 +316,15 @@ fn hinder(promises: &mut [Promise], supplies: &Supplies) {
                     || other.target.place() == promise.target.place())
                 && other.hindrances.is_empty()
         });
-        let overlapping = others.flat_map(|other| {
-            let found = overlaps(&promise.mandate.policy, &other.mandate.policy);
-            let named = found.into_iter().map(|overlap| overlap.with(&other.name));
-            named.collect::<Vec<_>>()
-        });
-        let found = overlapping.map(|message| Refusal::whole(Reason::Conflict, message));
-        let found: Vec<_> = found.collect();
+        let rules = Rules::of(&promise.mandate.policy);
+        let mut found = Conflicts::default();
+        for other in others {
+            if let Some(overlap) = rules.overlap(&other.mandate.policy) {
+                found.add(|| overlap.with(&other.name));
+            }
+        }
+        let found = found.told().into_iter();
+        let found = found.map(|message| Refusal::whole(Reason::Conflict, message));
         promise.hindrances.extend(found);
     }
 }

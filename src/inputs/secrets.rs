@@ -34,6 +34,11 @@ const READING: Timeouts = Timeouts {
 /// may read, a password for instance.
 pub const PSEUDONYM_KEY_TYPE: &str = "oubliette.dev/pseudonym-key";
 
+/// Annotation of such a Secret that names the TargetDatabases it is for, each as `namespace/name` or by
+/// the name alone in the Secret's own namespace, with commas between them. Without it any database is
+/// sent the key for which a policy of the Secret's namespace asks so.
+pub const KEY_FOR: &str = "oubliette.dev/database";
+
 /// Shortest key of pseudonyms, in bytes.
 const LEAST_KEY: usize = 32;
 
@@ -104,6 +109,20 @@ pub enum GatherFault {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A key of pseudonyms that is for other databases. Which ones they are is not told: who writes
+    /// policies need not be able to read the Secret.
+    #[error(
+        "the Secret {namespace}/{name} is not for the TargetDatabase {database}: its annotation \
+         {KEY_FOR} names others; whoever may write the Secret can add it there"
+    )]
+    KeyForOthers {
+        /// The Secret's namespace.
+        namespace: String,
+        /// The Secret's name.
+        name: String,
+        /// The policy's database.
+        database: String,
+    },
     /// The operator's ServiceAccount may not read it.
     #[error("the operator may not get the {kind} {namespace}/{name}")]
     Forbidden {
@@ -159,7 +178,7 @@ impl GatherFault {
             | Self::NotAmong { .. }
             | Self::Unreadable { .. }
             | Self::Key { .. } => Reason::SecretMissing,
-            Self::NoPseudonymKey { .. } => Reason::SecretUnfit,
+            Self::NoPseudonymKey { .. } | Self::KeyForOthers { .. } => Reason::SecretUnfit,
             Self::Forbidden { .. } => Reason::SecretForbidden,
             // Nothing of the manifest's making, and over when the API server is back.
             Self::Api { .. } => Reason::DatabaseNotReady,
@@ -209,9 +228,13 @@ pub fn pem_of_map(map: &ConfigMap, at: &KeyOf) -> Result<Vec<u8>, GatherFault> {
     Ok(pem.as_bytes().to_vec())
 }
 
-/// A key of pseudonyms.
-pub fn pseudonym_key(mut secret: Secret, at: &KeyOf) -> Result<SecretSlice<u8>, GatherFault> {
-    let key = key_of_pseudonyms(&mut secret, &at.key);
+/// A key of pseudonyms for a database, by the namespace and name of its TargetDatabase.
+pub fn pseudonym_key(
+    mut secret: Secret,
+    at: &KeyOf,
+    database: (&str, &str),
+) -> Result<SecretSlice<u8>, GatherFault> {
+    let key = key_of_pseudonyms(&mut secret, &at.key, database);
     wipe(secret);
     key
 }
@@ -291,7 +314,11 @@ fn bytes(secret: &mut Secret, key: &str) -> Result<Zeroizing<Vec<u8>>, GatherFau
 
 /// Takes a key of pseudonyms out of a Secret. The type is looked at first, so that nothing is told of
 /// what another Secret holds.
-fn key_of_pseudonyms(secret: &mut Secret, key: &str) -> Result<SecretSlice<u8>, GatherFault> {
+fn key_of_pseudonyms(
+    secret: &mut Secret,
+    key: &str,
+    database: (&str, &str),
+) -> Result<SecretSlice<u8>, GatherFault> {
     let unfit = |secret: &Secret, problem| GatherFault::NoPseudonymKey {
         namespace: secret.namespace().unwrap_or_default(),
         name: secret.name_any(),
@@ -304,11 +331,31 @@ fn key_of_pseudonyms(secret: &mut Secret, key: &str) -> Result<SecretSlice<u8>, 
             "is not of the type oubliette.dev/pseudonym-key",
         ));
     }
+    if !is_for(secret, database) {
+        let (namespace, name) = database;
+        return Err(GatherFault::KeyForOthers {
+            namespace: secret.namespace().unwrap_or_default(),
+            name: secret.name_any(),
+            database: format!("{namespace}/{name}"),
+        });
+    }
     let content = bytes(secret, key)?;
     if content.len() < LEAST_KEY {
         return Err(unfit(secret, "has less than 32 bytes under the key"));
     }
     Ok(SecretSlice::from(content.to_vec()))
+}
+
+/// Whether a Secret may be used for a database. An annotation that names none is for none.
+fn is_for(secret: &Secret, (namespace, name): (&str, &str)) -> bool {
+    let own = secret.namespace().unwrap_or_default();
+    let Some(listed) = secret.annotations().get(KEY_FOR) else {
+        return true;
+    };
+    listed.split(',').map(str::trim).any(|entry| {
+        let named = entry.split_once('/').unwrap_or((own.as_str(), entry));
+        named == (namespace, name)
+    })
 }
 
 /// The manifest of a Secret for a key of pseudonyms. What stands for the content is too short to be
@@ -404,7 +451,7 @@ mod tests {
         let told = |kind: Option<&str>, content: &[u8]| {
             let mut secret = secret(&[("no", content)]);
             secret.type_ = kind.map(str::to_owned);
-            key_of_pseudonyms(&mut secret, "no")
+            key_of_pseudonyms(&mut secret, "no", ("web", "crm"))
                 .map_err(|fault| (fault.reason(), fault.to_string()))
         };
         assert!(told(Some(PSEUDONYM_KEY_TYPE), &long).is_ok());
@@ -421,6 +468,34 @@ mod tests {
     }
 
     #[test]
+    fn a_key_goes_only_to_the_databases_that_its_secret_names() {
+        let told = |listed: Option<&str>, database| {
+            let mut secret = secret(&[("key", &[7; LEAST_KEY])]);
+            secret.type_ = Some(PSEUDONYM_KEY_TYPE.to_owned());
+            let listed = listed.map(|listed| (KEY_FOR.to_owned(), listed.to_owned()));
+            secret.metadata.annotations = Some(listed.into_iter().collect());
+            key_of_pseudonyms(&mut secret, "key", database).map(|_| ())
+        };
+        let database = ("crm", "main");
+        for listed in [None, Some("crm/main"), Some("other, crm/main ,x/y")] {
+            assert!(told(listed, database).is_ok(), "{listed:?}");
+        }
+        assert!(
+            told(Some("main"), ("web", "main")).is_ok(),
+            "its own namespace"
+        );
+        for listed in ["", "main", "crm", "crm/other", "web/main", "crm/main/x"] {
+            let fault = told(Some(listed), database).unwrap_err();
+            assert_eq!(fault.reason(), Reason::SecretUnfit);
+            assert_eq!(
+                fault.to_string(),
+                "the Secret web/crm is not for the TargetDatabase crm/main: its annotation \
+                 oubliette.dev/database names others; whoever may write the Secret can add it there"
+            );
+        }
+    }
+
+    #[test]
     fn the_manifest_in_the_message_is_of_a_secret_that_asks_for_content() {
         let text = secret_of_pseudonyms("123", "crm", "no");
         let mut secret: Secret = serde_saphyr::from_str(&text).unwrap();
@@ -432,7 +507,7 @@ mod tests {
                 .collect(),
         );
         assert_eq!(secret.namespace().as_deref(), Some("123"));
-        let (reason, message) = match key_of_pseudonyms(&mut secret, "no") {
+        let (reason, message) = match key_of_pseudonyms(&mut secret, "no", ("web", "crm")) {
             Ok(_) => panic!("the placeholder was taken for a key"),
             Err(fault) => (fault.reason(), fault.to_string()),
         };

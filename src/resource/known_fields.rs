@@ -113,9 +113,10 @@ fn policy(plural: &str, spec: &Value) -> Value {
                 "resources": [plural],
             }]},
             "matchConditions": [{
-                // Else finalizers of a resource from before the policy could not be removed.
+                // Else finalizers of a resource from before the policy could not be removed. Whoever
+                // writes the spec of what is being deleted is not let pass: it is still read.
                 "name": "spec-is-written",
-                "expression": "!has(object.metadata.deletionTimestamp) && (oldObject == null || object.spec != oldObject.spec)",
+                "expression": "oldObject == null || object.spec != oldObject.spec",
             }],
             "variables": variables,
             "validations": validations,

@@ -121,6 +121,20 @@ fn complains(stage: &Stage<'_>, kind: &str, reason: &str, words: &[&str]) -> Res
     Ok(())
 }
 
+/// Waits until the policy's condition says this.
+fn complains_of(stage: &Stage<'_>, words: &str) -> Result<Value> {
+    stage.namespace.wait_until(
+        "RetentionPolicy",
+        &stage.policy,
+        &format!("complains: {words}"),
+        PATIENCE,
+        |object| match ready(object).and_then(|c| c["message"].as_str()) {
+            Some(message) if message.contains(words) => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+}
+
 /// Waits until all is well, runs the policy, and looks at the rows.
 fn recovers(world: &World, stage: &Stage<'_>) -> Result<()> {
     stage
@@ -425,16 +439,7 @@ fn unfit_pseudonym_key(world: &World, server: Server) -> Result<()> {
         "oubliette.dev/pseudonym-key",
         "of 31 bytes, which is too short",
     ))?;
-    let object = stage.namespace.wait_until(
-        "RetentionPolicy",
-        &stage.policy,
-        "complains about the key's length",
-        PATIENCE,
-        |object| match ready(object).and_then(|c| c["message"].as_str()) {
-            Some(message) if message.contains("less than 32 bytes") => Ok(()),
-            other => Err(format!("{other:?}")),
-        },
-    )?;
+    let object = complains_of(&stage, "less than 32 bytes")?;
     // What it prints, with a content of one's own.
     let message = ready(&object).and_then(|c| c["message"].as_str());
     let (_, manifest) = message
@@ -442,7 +447,18 @@ fn unfit_pseudonym_key(world: &World, server: Server) -> Result<()> {
         .context("the message prints no manifest")?;
     let mut printed = documents(&format!("apiVersion{manifest}"))?;
     set(&mut printed[0], "/stringData/no", json!(PSEUDONYM_KEY))?;
-    anew(&printed[0])?;
+    // A key for other databases goes to none but those.
+    let mut secret = printed.remove(0);
+    secret["metadata"]["annotations"] = json!({"oubliette.dev/database": "other"});
+    anew(&secret)?;
+    let others = format!(
+        "own-key is not for the TargetDatabase {}/{TARGET}",
+        stage.namespace.name
+    );
+    complains_of(&stage, &others)?;
+    secret["metadata"]["annotations"] =
+        json!({"oubliette.dev/database": format!("other, {TARGET}")});
+    stage.namespace.apply_value(&secret)?;
     stage
         .namespace
         .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;

@@ -46,6 +46,7 @@ mod samples;
 mod scenario;
 mod servers;
 mod sql;
+mod tenants;
 mod traps;
 mod wait;
 mod walks;
@@ -87,6 +88,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(endings::cases());
     cases.extend(given_up::cases());
     cases.extend(misspelt::cases());
+    cases.extend(tenants::cases());
     cases.extend(commits::cases());
     cases.extend(traps::cases());
     cases.extend(walks::cases());
@@ -106,6 +108,7 @@ fn own_operator_cases() -> Vec<Case> {
     cases.extend(controller::own_operator_cases());
     cases.extend(given_up::own_operator_cases());
     cases.extend(held_up::own_operator_cases());
+    cases.extend(tenants::own_operator_cases());
     cases
 }
 

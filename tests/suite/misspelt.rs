@@ -146,7 +146,7 @@ fn misspelt_in_the_middle_of_the_policy(world: &World, server: Server) -> Result
 }
 
 /// Takes one namespace out of the reach of the known-fields policies.
-fn exempt(world: &World, namespace: &str) -> Result<()> {
+pub(crate) fn exempt(world: &World, namespace: &str) -> Result<()> {
     // One label for all cases: whoever comes second writes the same.
     const LABEL: &str = "oubliette.dev/no-known-fields";
     let client = world.client()?;

@@ -83,6 +83,30 @@ fn a_value_of_the_wrong_type_is_told_with_its_path() {
 }
 
 #[test]
+fn a_name_that_kubernetes_does_not_take_is_no_name_in_a_file() {
+    let line = r#""crm\nALTER ROLE mallory SUPERUSER; --\e[2J""#;
+    for (from, to) in [
+        ("{name: crm}\nspec", format!("{{name: {line}}}\nspec")),
+        (
+            "{name: crm}\nspec",
+            format!("{{name: crm, namespace: {line}}}\nspec"),
+        ),
+        ("{name: crm-oubliette}", format!("{{name: {line}}}")),
+    ] {
+        let text = CRM.replace(from, &to);
+        let told = faults(&text);
+        assert!(told.contains("is no name that Kubernetes takes"), "{told}");
+        assert!(!told.contains(char::is_control), "{told:?}");
+        // Nor where it is told twice.
+        let told = faults(&format!("{text}---\n{text}"));
+        assert!(
+            told.lines()
+                .all(|line| line.starts_with("x.yaml, document "))
+        );
+    }
+}
+
+#[test]
 fn an_unquoted_no_is_false_as_in_kubectl() {
     let told = faults(&CRM.replace("database: crm", "database: no"));
     assert!(

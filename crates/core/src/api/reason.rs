@@ -87,7 +87,7 @@ reasons! {
         "Correct or remove the fields that the message names, or update the operator.";
     InvalidSpec Stalled "A field has a value that cannot be used."
         "Write what the message says; it names every such field.";
-    Conflict Stalled "Two policies have rules on one table whose rows may overlap; neither runs."
+    Conflict Stalled "Two policies have rules on one table whose rows may overlap; neither runs. Of two that reach one database by different TargetDatabases, the one that was planned first does."
         "Put the rules into one policy, or give them `where` conditions that exclude each other.";
     DatabaseNotFound Retrying "The referenced TargetDatabase does not exist."
         "Create it, or correct `databaseRef`.";
@@ -99,8 +99,8 @@ reasons! {
         "Create it with the key that the message names.";
     SecretForbidden Retrying "The operator may not read a referenced Secret."
         "Apply the Role that `oubliette rbac -f FILE` prints.";
-    SecretUnfit Retrying "The Secret of `pseudonymKey` is not of the type `oubliette.dev/pseudonym-key`, or its key is too short."
-        "Create the Secret that the message prints, with random content of your own.";
+    SecretUnfit Retrying "The Secret of `pseudonymKey` is not of the type `oubliette.dev/pseudonym-key`, its key is too short, or its annotation `oubliette.dev/database` names other databases."
+        "Do what the message says: it prints a Secret that is taken (put random content of your own into it), or names the annotation.";
     // The connection.
     Unreachable Retrying "The host cannot be reached or its name does not resolve."
         "Check host, port, NetworkPolicies and whether the database runs.";

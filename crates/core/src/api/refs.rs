@@ -6,6 +6,28 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// What the API server takes for the name of an object (a DNS-1123 subdomain). Nothing else can exist
+/// there; what is read from a file may be printed into SQL and YAML that somebody runs.
+pub fn is_object_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_part)
+}
+
+/// What the API server takes for the name of a namespace (a DNS-1123 label).
+pub fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_part(text)
+}
+
+/// What the API server takes for a key in the data of a Secret or ConfigMap.
+pub fn is_data_key(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    (1..=253).contains(&text.len()) && text.chars().all(plain)
+}
+
+fn is_part(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(plain) && text.ends_with(plain) && text.chars().all(|c| plain(c) || c == '-')
+}
+
 /// A Secret in the resource's own namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -53,4 +75,28 @@ pub struct DatabaseRef {
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_api_server_takes_is_a_name() {
+        for name in ["crm", "0", "crm-rw.crm.svc", "a--b"] {
+            assert!(is_object_name(name), "{name}");
+        }
+        let line = "crm\nALTER ROLE mallory SUPERUSER; --";
+        for name in [
+            "", ".", "a.", "a..b", "-a", "a-", "Crm", "a_b", "a b", "ü", line,
+        ] {
+            assert!(!is_object_name(name), "{name:?}");
+            assert!(!is_label(name), "{name:?}");
+        }
+        assert!(is_object_name(&"a".repeat(253)) && !is_object_name(&"a".repeat(254)));
+        assert!(is_label(&"a".repeat(63)) && !is_label(&"a".repeat(64)));
+        assert!(is_label("crm") && !is_label("crm.svc"));
+        assert!(is_data_key("ca.crt") && is_data_key("..KEY_2-x"));
+        assert!(!is_data_key("") && !is_data_key("a/b") && !is_data_key("a\nb"));
+    }
 }

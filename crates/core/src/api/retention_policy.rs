@@ -101,7 +101,10 @@ pub struct LimitsSpec {
 #[serde(rename_all = "camelCase")]
 pub struct PseudonymKeySpec {
     /// A key of a Secret in the policy's namespace with at least 32 random bytes. The Secret must be
-    /// of the type `oubliette.dev/pseudonym-key`; no other one is taken for a key.
+    /// of the type `oubliette.dev/pseudonym-key`; no other one is taken for a key. Its annotation
+    /// `oubliette.dev/database` (`namespace/name`, several with commas between them) names the
+    /// TargetDatabases that may be sent the key; without it any may to which a policy of the
+    /// namespace refers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub secret_ref: Option<KeyRef>,

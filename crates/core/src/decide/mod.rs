@@ -84,6 +84,7 @@ impl Verdict {
     }
 }
 
+pub use outcome::ran_before;
 pub use retention_policy::whole_second;
 
 /// All faults of a manifest as one verdict.

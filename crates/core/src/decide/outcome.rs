@@ -22,6 +22,16 @@ pub(super) struct Told {
     pub failures: Failures,
 }
 
+/// Whether the end is that of a run which had been begun before it was last asked for: its token was
+/// used again, say. It was told then, and is no news.
+pub fn ran_before(status: &RetentionPolicyStatus, outcome: &JobOutcome) -> bool {
+    let JobOutcome::Ran { plan: None, run } = outcome else {
+        return false;
+    };
+    let asked = status.open_run.as_ref().filter(|open| open.run == run.run);
+    asked.is_some_and(|open| run.as_of < open.since)
+}
+
 /// Enters the end of a job.
 pub(super) fn enter(
     status: &mut RetentionPolicyStatus,
@@ -57,6 +67,16 @@ pub(super) fn enter(
                 ));
             }
             told.verdict = Some(verdict);
+        }
+        JobOutcome::Ran { run, .. } if ran_before(status, job.outcome) => {
+            status.open_run = None;
+            told.failures = observed.failures;
+            told.events.push(Event::new(
+                true,
+                Reason::InvalidSpec,
+                "Run",
+                &say::ran_before(run),
+            ));
         }
         JobOutcome::Ran { plan, run } => {
             if let Some(plan) = plan {

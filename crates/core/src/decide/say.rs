@@ -129,6 +129,17 @@ pub(super) fn given_up(id: &str) -> String {
     format!("the run {id} was given up before it had changed a row")
 }
 
+/// A run that was asked for again.
+pub(super) fn ran_before(run: &RunReport) -> String {
+    format!(
+        "nothing runs: the run {} was carried out before, from {} to {}; to have another one, write a \
+         token into the annotation oubliette.dev/run-now that was not used yet",
+        run.run,
+        whole_second(run.started_at),
+        whole_second(run.finished_at)
+    )
+}
+
 /// Every refusal with what to do, the one that needs somebody first.
 pub(super) fn refused(refusals: &[Refusal]) -> Verdict {
     let worst = refusals

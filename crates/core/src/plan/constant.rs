@@ -220,6 +220,7 @@ mod tests {
             name: Ident::new("c").unwrap(),
             kind,
             type_name: type_name.to_owned(),
+            cast: type_name.to_owned(),
             nullable: true,
             max_length: None,
             bounds,

@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::reason::Reason;
-use super::refs::KeyRef;
+use super::refs::{KeyRef, is_data_key, is_label, is_object_name};
 use super::words::{Choice, Word};
 use crate::name::Ident;
 use crate::target::KeyOf;
@@ -78,6 +78,10 @@ impl Faults {
         }
     }
 }
+
+/// Of what cannot be the name of an object.
+const NO_NAME: &str =
+    "is no name that Kubernetes takes: write lower-case letters and digits, with '-' between them";
 
 /// A place in the manifest, to which faults are noted.
 struct At<'f> {
@@ -146,6 +150,25 @@ impl At<'_> {
             return None;
         }
         Some(text)
+    }
+
+    /// The name of another object, which must be there.
+    fn object_name<'v>(&self, value: Option<&'v String>, example: &str) -> Option<&'v str> {
+        let name = self.text(value, example)?;
+        if !is_object_name(name) {
+            self.invalid(format!("{name:?} {NO_NAME}, such as {example}"));
+            return None;
+        }
+        Some(name)
+    }
+
+    /// The name of a namespace.
+    fn namespace(&self, name: &str) -> Option<String> {
+        if !is_label(name) {
+            self.invalid(format!("{name:?} {NO_NAME}, such as `crm`"));
+            return None;
+        }
+        Some(name.to_owned())
     }
 
     /// A word of a list that must be there.
@@ -222,8 +245,18 @@ impl At<'_> {
     fn key_ref(&self, reference: &KeyRef, example: &str) -> Option<KeyOf> {
         let KeyRef { name, key, unknown } = reference;
         self.known::<KeyRef>(unknown);
-        let name = self.field("name").text(name.as_ref(), "`crm-ca`");
-        let key = self.field("key").text(key.as_ref(), example);
+        let name = self.field("name").object_name(name.as_ref(), "`crm-ca`");
+        let key_at = self.field("key");
+        let key = key_at.text(key.as_ref(), example).filter(|key| {
+            let good = is_data_key(key);
+            if !good {
+                key_at.invalid(format!(
+                    "{key:?} is no key of a Secret or ConfigMap: write at most 253 letters, digits, \
+                     '-', '_' and '.', such as {example}"
+                ));
+            }
+            good
+        });
         Some(KeyOf {
             name: name?.to_owned(),
             key: key?.to_owned(),

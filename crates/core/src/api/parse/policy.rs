@@ -98,8 +98,15 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
                  unknown,
              }| {
                 reference_at.known::<DatabaseRef>(unknown);
-                let name = reference_at.field("name").text(name.as_ref(), "`crm`")?;
-                Some((name.to_owned(), namespace.clone()))
+                let name = reference_at
+                    .field("name")
+                    .object_name(name.as_ref(), "`crm`");
+                let namespace_at = reference_at.field("namespace");
+                let namespace = match namespace {
+                    None => Some(None),
+                    Some(namespace) => namespace_at.namespace(namespace).map(Some),
+                };
+                Some((name?.to_owned(), namespace?))
             },
         );
     let zone_at = at.field("timeZone");

@@ -8,6 +8,7 @@ use super::action::{parse_action, parse_related_action};
 use super::condition::{parse_clause, parse_moment};
 use super::{At, Names, all};
 use crate::api::reason::Reason;
+use crate::api::refs::is_label;
 use crate::api::rule::{
     EpochUnit as EpochUnitWord, MatchSpec, RelatedSpec, RuleSpec, SinceSpec, WalkSpec,
 };
@@ -95,12 +96,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
 
 fn parse_rule_name(at: &At<'_>, name: Option<&String>) -> Option<String> {
     let name = at.text(name, "`course-enquiries`")?;
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let plain = name.len() <= 63
-        && name.chars().all(|c| inner(c) || c == '-')
-        && name.starts_with(inner)
-        && name.ends_with(inner);
-    if !plain {
+    if !is_label(name) {
         at.invalid(
             "write at most 63 lower-case letters, digits and hyphens, such as `course-enquiries`",
         );

@@ -119,7 +119,7 @@ fn parse_connection(
                 secret_at.known::<SecretRef>(unknown);
                 secret_at
                     .field("name")
-                    .text(name.as_ref(), "`crm-oubliette`")
+                    .object_name(name.as_ref(), "`crm-oubliette`")
                     .map(str::to_owned)
             },
         );

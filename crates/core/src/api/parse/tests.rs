@@ -630,6 +630,32 @@ fn faults_of_a_database_name_their_fields() {
 }
 
 #[test]
+fn a_reference_that_kubernetes_cannot_have_is_refused() {
+    const LINE: &str = "x\nALTER ROLE mallory SUPERUSER; --";
+    for pointer in ["/databaseRef/name", "/databaseRef/namespace"] {
+        let (path, reason, message) = fault(with(policy(), pointer, json!(LINE)));
+        assert_eq!(path, format!("spec{}", pointer.replace('/', ".")));
+        assert_eq!(reason, Reason::InvalidSpec);
+        assert!(!message.contains('\n'), "{message}");
+    }
+    let key = |name: &str, key: &str| json!({"secretRef": {"name": name, "key": key}});
+    for (name, entry) in [(LINE, "key"), ("crm", LINE)] {
+        let (path, ..) = fault(with(policy(), "/pseudonymKey", key(name, entry)));
+        assert!(path.starts_with("spec.pseudonymKey.secretRef."), "{path}");
+    }
+    for pointer in [
+        "/connection/credentials/secretRef/name",
+        "/connection/database",
+        "/connection/host",
+    ] {
+        let faults = target_of(with(database(), pointer, json!(LINE))).unwrap_err();
+        assert!(!message_of(&faults).contains('\n'), "{faults:?}");
+    }
+    let ca = json!({"ca": {"configMapRef": {"name": "CA", "key": "ca.crt"}}});
+    assert!(target_of(with(database(), "/connection/tls", ca)).is_err());
+}
+
+#[test]
 fn a_misspelt_name_finds_the_one_that_was_meant() {
     let known = ["limits", "mode", "rules", "suspend"].map(str::to_owned);
     assert_eq!(nearest("limit", &known), Some(&known[0]));

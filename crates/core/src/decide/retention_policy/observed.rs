@@ -22,7 +22,7 @@ pub struct Observed<'a> {
     pub status: &'a RetentionPolicyStatus,
     /// The referenced database.
     pub database: Database,
-    /// One sentence for each overlap with another policy.
+    /// What to say of overlaps with other policies.
     pub conflicts: &'a [String],
     /// This policy's job.
     pub job: Job<'a>,

@@ -6,8 +6,8 @@ use super::*;
 use crate::api::condition::{RECONCILING, STALLED};
 use crate::api::parse::FieldError;
 use crate::catalog::Engine;
-use crate::decide::Meta;
 use crate::decide::job::JobOutcome;
+use crate::decide::{Meta, ran_before};
 use crate::digest::Digest;
 use crate::plan::Refusal;
 use crate::report::{
@@ -483,6 +483,54 @@ fn a_token_runs_once_out_of_schedule() {
     world.run_now = Some("ticket-8".to_owned());
     world.look();
     assert_eq!(world.run_id(), "u-1/now-ticket-8");
+}
+
+#[test]
+fn a_token_that_is_used_again_tells_no_old_run_as_a_new_one() {
+    let mut world = World::enforcing();
+    let first = |now| match ran("u-1/now-a", now, RunOutcome::Completed, 0) {
+        JobOutcome::Ran { run, .. } => JobOutcome::Ran { plan: None, run },
+        other => other,
+    };
+    // Asked for, carried out, and the operator died before it told so: the ledger's word is news.
+    world.run_now = Some("a".to_owned());
+    world.look();
+    let began = world.now;
+    world.end(first(began));
+    assert!(!ran_before(&world.status, &first(began)));
+    world.look();
+    assert_eq!(world.ready(), ("True", "Completed"));
+    world.look();
+    // Another one, after which rows are left.
+    world.now += Duration::from_hours(1);
+    world.run_now = Some("b".to_owned());
+    world.look();
+    world.end(ran("u-1/now-b", world.now, RunOutcome::Completed, 5));
+    world.look();
+    world.look();
+    let before = world.status.clone();
+    // And the first token again.
+    world.now += Duration::from_hours(1);
+    world.run_now = Some("a".to_owned());
+    assert!(matches!(
+        world.look().action,
+        Action::Start(JobKind::Run { .. })
+    ));
+    world.end(first(began));
+    assert!(ran_before(&world.status, &first(began)));
+    let decision = world.look();
+    assert_eq!(decision.action, Action::Forget);
+    let told: Vec<Reason> = decision.events.iter().map(|event| event.reason).collect();
+    assert_eq!(told, [Reason::InvalidSpec], "{:?}", decision.events);
+    assert_eq!(world.look().action, Action::Nothing);
+    let after = &world.status;
+    assert_eq!(after.last_run, before.last_run);
+    assert_eq!(after.history, before.history);
+    assert_eq!(after.ledger_head, before.ledger_head);
+    assert_eq!(after.overdue_rows, Some(5));
+    assert_eq!(after.open_run, None);
+    assert_eq!(after.handled_run_now.as_deref(), Some("a"));
+    assert_eq!(world.ready(), ("True", "Completed"));
 }
 
 #[test]
