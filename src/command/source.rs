@@ -1,4 +1,4 @@
-//! Where `plan` and `apply` take manifests and the database from: the flags that they share.
+//! Where commands take manifests and a database from: the flags that they share.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -31,10 +31,18 @@ pub struct Source {
     /// The namespace of resources that name none.
     #[arg(short, long, default_value = "default")]
     pub namespace: String,
-    /// The database, in place of the connection in its TargetDatabase or of the whole resource:
-    /// `postgres://USER@HOST:5432/DATABASE` or `mysql://USER@HOST:3306/DATABASE`. The server's
-    /// certificate and name are verified unless `?sslmode=disable` or `verify-ca` says otherwise;
-    /// `sslrootcert=FILE` has the CA's certificates.
+    /// The database, in place of the connection in its TargetDatabase or of the whole resource.
+    #[command(flatten)]
+    pub given: Given,
+}
+
+/// A database without a TargetDatabase.
+#[derive(Clone, Debug, Args)]
+pub struct Given {
+    /// The database: `postgres://USER@HOST:5432/DATABASE` or `mysql://USER@HOST:3306/DATABASE`; with
+    /// manifests, in place of the connection in their TargetDatabase or of the whole resource. The
+    /// server's certificate and name are verified unless `?sslmode=disable` or `verify-ca` says
+    /// otherwise; `sslrootcert=FILE` has the CA's certificates.
     #[arg(long, value_name = "URL", env = URL, hide_env_values = true)]
     pub database_url: Option<Hidden>,
     /// A file with the password for the URL. Otherwise it comes from OUBLIETTE_DATABASE_PASSWORD, or
@@ -69,18 +77,22 @@ impl Source {
         if manifests.policies.is_empty() {
             bail!("no RetentionPolicy among the manifests: there is nothing to plan");
         }
-        let given = match &self.database_url {
-            None => None,
-            Some(text) => {
-                let url: DatabaseUrl = text
-                    .0
-                    .parse()
-                    .map_err(|fault| anyhow!("--database-url: it {fault}"))?;
-                let login = self.login(&url)?;
-                Some((url, login))
-            }
+        Ok(Offline::new(manifests, self.given.database()?)?)
+    }
+}
+
+impl Given {
+    /// Where the database is and as whom to connect, where a URL says so.
+    pub fn database(&self) -> anyhow::Result<Option<(DatabaseUrl, Login)>> {
+        let Some(text) = &self.database_url else {
+            return Ok(None);
         };
-        Ok(Offline::new(manifests, given)?)
+        let url: DatabaseUrl = text
+            .0
+            .parse()
+            .map_err(|fault| anyhow!("--database-url: it {fault}"))?;
+        let login = self.login(&url)?;
+        Ok(Some((url, login)))
     }
 
     fn login(&self, url: &DatabaseUrl) -> anyhow::Result<Login> {

@@ -17,12 +17,14 @@ mod engine;
 mod expect;
 mod given_up;
 mod health;
+mod init;
 mod interruption;
 mod lease;
 mod memory;
 mod misspelt;
 mod operator;
 mod planned;
+mod plugin;
 mod printed;
 mod privacy;
 mod proxy;
@@ -76,6 +78,8 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(walks::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());
+    cases.extend(init::cases());
+    cases.extend(plugin::cases());
     Ok(cases)
 }
 

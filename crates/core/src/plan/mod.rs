@@ -16,5 +16,5 @@ mod refusal;
 pub use approve::{ApprovedPlan, Plan};
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
-pub use graph::Node;
+pub use graph::{Node, entry};
 pub use refusal::Refusal;
