@@ -75,8 +75,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What commands log where nothing else is asked for: their answer is elsewhere.
-const COMMAND_FILTER: &str = "error";
+/// What commands log where nothing else is asked for: their answer is elsewhere, and the HTTP client's
+/// errors stand in theirs.
+const COMMAND_FILTER: &str = "error,kube_client=off";
 
 /// The runtime of a command, which does one thing at a time.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -54,14 +54,14 @@ pub(crate) fn sample_cases() -> Vec<Case> {
 
 const SCHEMA: &str = "
 CREATE TABLE learners (id integer PRIMARY KEY, full_name varchar(100), born_on date, left_at ${instant} NULL);
-CREATE TABLE enrolments (id integer PRIMARY KEY, learner integer NOT NULL REFERENCES learners (id), ended_on date);
+CREATE TABLE enrolments (id integer PRIMARY KEY, learner integer NOT NULL, ended_on date);
 CREATE TABLE messages (id integer PRIMARY KEY, sender integer, sent ${civil} NULL, body varchar(200));
 CREATE TABLE keyless (note varchar(100), noted_at ${instant} NULL);
 CREATE TABLE countries (code char(2) PRIMARY KEY, label varchar(100));
 CREATE TABLE secret (id integer PRIMARY KEY, made_at ${instant} NULL);
 ";
 
-/// MySQL reads REFERENCES behind a column and forgets it.
+/// Some servers read REFERENCES behind a column and forget it.
 const KEYS: &str = "
 ALTER TABLE enrolments ADD FOREIGN KEY (learner) REFERENCES learners (id);
 ALTER TABLE messages ADD FOREIGN KEY (sender) REFERENCES learners (id);

@@ -194,7 +194,8 @@ impl<'c> Proposing<'c, '_> {
                         ),
                     ));
                 }
-                if !found.contains(reference) {
+                // One entry decides all foreign keys over the same columns.
+                if !found.iter().any(|known| are_alike(known, reference)) {
                     found.push(reference);
                 }
                 let mut further = way.clone();
@@ -219,6 +220,15 @@ fn first(refusals: Vec<Refusal>) -> Refusal {
     let mut refusals = refusals.into_iter();
     let first = refusals.next();
     first.unwrap_or_else(|| Refusal::whole(Reason::InternalError, "it is refused for no reason"))
+}
+
+/// Whether two references run over the same columns, whatever they are called.
+fn are_alike(a: &Reference, b: &Reference) -> bool {
+    let pairs = |reference: &Reference| -> BTreeSet<(Ident, Ident)> {
+        let columns = reference.from_columns.iter().cloned();
+        columns.zip(reference.to_columns.iter().cloned()).collect()
+    };
+    a.from == b.from && a.to == b.to && pairs(a) == pairs(b)
 }
 
 fn deleted(reference: &Reference) -> Related {

@@ -13,7 +13,7 @@ use clap::{Args, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -75,17 +75,20 @@ impl Access {
 
     /// The kubeconfig, merged as kubectl merges it.
     pub(super) fn kubeconfig(&self) -> anyhow::Result<Kubeconfig> {
-        match &self.kubeconfig {
+        let read = match &self.kubeconfig {
             Some(file) => Kubeconfig::read_from(file),
             None => Kubeconfig::read(),
-        }
-        .context("failed to read the kubeconfig")
+        };
+        read.map_err(|error| unusable(&error))
     }
 
     async fn config(&self) -> anyhow::Result<Config> {
-        if self.kubeconfig.is_none() && self.context.is_none() {
-            let inferred = Config::infer().await;
-            return inferred.context("failed to find a cluster");
+        // Within a Pod there is no kubeconfig and it need not be named.
+        if self.kubeconfig.is_none()
+            && self.context.is_none()
+            && let Ok(config) = Config::incluster()
+        {
+            return Ok(config);
         }
         let options = KubeConfigOptions {
             context: self.context.clone(),
@@ -93,7 +96,7 @@ impl Access {
         };
         Config::from_custom_kubeconfig(self.kubeconfig()?, &options)
             .await
-            .context("failed to use the kubeconfig")
+            .map_err(|error| unusable(&error))
     }
 }
 
@@ -180,6 +183,23 @@ impl Cluster {
     }
 }
 
+/// What is wrong with a kubeconfig. It holds credentials: nothing of its text is repeated.
+fn unusable(error: &KubeconfigError) -> anyhow::Error {
+    match error {
+        KubeconfigError::ReadConfig(source, file) => {
+            anyhow!("failed to read the kubeconfig {}: {source}", file.display())
+        }
+        KubeconfigError::Parse(_) => anyhow!("the kubeconfig is not YAML of a kubeconfig"),
+        KubeconfigError::LoadContext(name) => {
+            anyhow!("the kubeconfig has no context {name:?}; --context names another one")
+        }
+        other => anyhow!(
+            "the kubeconfig cannot be used: {}",
+            one_line(&other.to_string())
+        ),
+    }
+}
+
 /// A call's failure in one line.
 fn told(error: kube::Error, what: &str) -> anyhow::Error {
     match error {
@@ -198,7 +218,12 @@ fn told(error: kube::Error, what: &str) -> anyhow::Error {
         kube::Error::Api(status) => anyhow!("failed to {what}: {}", one_line(&status.message)),
         // The answer cannot be read: nothing of it is repeated.
         kube::Error::SerdeError(_) => anyhow!("failed to {what}: the answer cannot be read"),
-        other => anyhow::Error::new(other).context(format!("failed to {what}")),
+        // Each of the errors around the cause repeats it.
+        other => {
+            let other = anyhow::Error::new(other);
+            let cause = one_line(&other.root_cause().to_string());
+            anyhow!("failed to {what}: the API server cannot be reached: {cause}")
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use clap_complete::engine::ArgValueCandidates;
 use oubliette_core::api::reason::{Reason, Standing};
 
 use super::names;
-use crate::command::columns::{Cell, coloured, grid, painted, wrap};
+use crate::command::columns::{coloured, painted, wrap};
 
 /// How like a reason a word must be to be offered for it, from 0 to 1.
 const ALIKE: f64 = 0.8;
@@ -49,24 +49,23 @@ const STANDINGS: [Standing; 4] = [
     Standing::Well,
 ];
 
+/// Where meanings begin: behind the longest name.
+const MEANINGS: usize = 26;
+
 fn list(coloured: bool) -> String {
     let mut lines = Vec::new();
     for standing in STANDINGS {
-        let of_it = Reason::ALL.iter().filter(|r| r.standing() == standing);
-        let rows: Vec<[Cell; 2]> = of_it
-            .map(|reason| {
-                let (meaning, _) = reason
-                    .meaning()
-                    .split_once([':', ';', '.'])
-                    .unwrap_or_default();
-                [
-                    Cell::standing(reason.as_str(), Some(standing)),
-                    Cell::from(meaning),
-                ]
-            })
-            .collect();
         lines.push(format!("{}:", standing.describe()));
-        lines.extend(grid(&rows, [false; 2], &[1], coloured));
+        for reason in Reason::ALL.iter().filter(|r| r.standing() == standing) {
+            let mut meaning = Vec::new();
+            wrap(&mut meaning, &" ".repeat(MEANINGS), reason.meaning());
+            let name = painted(reason.as_str(), Some(standing), coloured);
+            let gap = MEANINGS.saturating_sub(2 + reason.as_str().len());
+            if let Some(first) = meaning.first_mut() {
+                *first = format!("  {name}{}{}", " ".repeat(gap), first.trim_start());
+            }
+            lines.append(&mut meaning);
+        }
     }
     lines.join("\n") + "\n"
 }
@@ -142,9 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn the_list_has_every_reason_on_a_line_of_its_own() {
+    fn the_list_has_every_reason_with_its_meaning() {
         let text = list(false);
-        assert_eq!(text.lines().count(), Reason::ALL.len() + STANDINGS.len());
+        for reason in Reason::ALL {
+            let first: Vec<&str> = reason.meaning().split(' ').take(3).collect();
+            let begun = |line: &&str| line.starts_with(&format!("  {reason} "));
+            let line = text.lines().find(begun).unwrap_or_default();
+            assert!(
+                line.contains(&format!("  {}", first.join(" "))),
+                "{reason}: {line}"
+            );
+        }
         assert!(
             text.lines().all(|line| line.chars().count() <= WIDTH),
             "{text}"

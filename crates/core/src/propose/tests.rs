@@ -132,6 +132,8 @@ fn the_largest_tables_with_a_date_are_proposed_with_every_reference_to_them() {
         ],
         vec![
             reference("notes", "enquiries", 1),
+            // The same columns once more.
+            reference("notes", "enquiries", 1),
             reference("attachments", "notes", 1),
         ],
     );
