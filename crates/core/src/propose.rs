@@ -188,7 +188,7 @@ impl<'c> Proposing<'c, '_> {
                     return Err(Refusal::whole(
                         Reason::ReferenceUndecided,
                         format!(
-                            "{}: more than {MAX_RELATED} references hang on its rows, more than a \
+                            "{}: rows hang on its own in more than {MAX_RELATED} ways, more than a \
                              rule can decide",
                             table.name
                         ),
