@@ -1,7 +1,6 @@
 //! `kubectl oubliette` as people run it: by kubectl itself, against the real API server, with the rights
 //! of somebody who may view and of somebody who may edit.
 
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -49,7 +48,7 @@ struct Person<'w> {
     kubeconfig: PathBuf,
     namespace: String,
     /// Where the program is found under the plugin's names.
-    path: PathBuf,
+    path: tempfile::TempDir,
 }
 
 impl<'w> Person<'w> {
@@ -70,10 +69,9 @@ impl<'w> Person<'w> {
         }
         let cluster = &world.control_plane()?.cluster;
         let token = cluster.service_account_token(&namespace.name, &name)?;
-        let path = world.evidence.join(format!("plugin-{name}"));
-        fs::create_dir_all(&path)?;
+        let path = tempfile::tempdir()?;
         for link in ["kubectl-oubliette", "kubectl_complete-oubliette"] {
-            symlink(env!("CARGO_BIN_EXE_oubliette"), path.join(link))?;
+            symlink(env!("CARGO_BIN_EXE_oubliette"), path.path().join(link))?;
         }
         Ok(Self {
             world,
@@ -89,7 +87,7 @@ impl<'w> Person<'w> {
         let mut command = cluster.kubectl_command(&self.kubeconfig);
         let path = std::env::var("PATH").unwrap_or_default();
         command
-            .env("PATH", format!("{}:{path}", self.path.display()))
+            .env("PATH", format!("{}:{path}", self.path.path().display()))
             .stdin(Stdio::null());
         Ok(command)
     }

@@ -1,6 +1,6 @@
 //! Names from kubeconfig and cluster for the completion of a command line that is still being typed.
 //!
-//! Whoever presses Tab waits: no answer within [`PATIENCE`] is no names, and so is every failure.
+//! Whoever presses Tab waits: no answer within two seconds is no names, and so is every failure.
 
 use std::ffi::OsString;
 use std::time::Duration;
