@@ -1,8 +1,19 @@
-//! Every subcommand and flag. What they do is in `command`.
+//! Every subcommand and flag, and the names under which the program can be called. What they do is in
+//! `command`.
 
-use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
 
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::command::completion;
 use crate::{command, operator, telemetry};
+
+/// The name under which kubectl finds the program.
+const PLUGIN: &str = "kubectl-oubliette";
+/// The name under which kubectl asks what completes a command line of the plugin.
+const COMPLETES_PLUGIN: &str = "kubectl_complete-oubliette";
 
 /// Keeps retention promises in PostgreSQL, MySQL and MariaDB databases that already exist.
 #[derive(Debug, Parser)]
@@ -11,6 +22,83 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The same program as kubectl calls it: what the plugin is for comes first, all else is there.
+#[derive(Debug, Parser)]
+#[command(
+    name = PLUGIN,
+    bin_name = "kubectl oubliette",
+    version,
+    about = "Shows and runs retention policies in a cluster",
+    max_term_width = 100
+)]
+struct Plugin {
+    #[command(subcommand)]
+    command: PluginCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    #[command(flatten)]
+    Verb(command::plugin::Verb),
+    #[command(flatten)]
+    Other(Command),
+}
+
+/// The plugin's commands. What makes no sense behind kubectl is hidden.
+fn plugin() -> clap::Command {
+    ["kubectl", "operator"]
+        .into_iter()
+        .fold(Plugin::command(), |plugin, name| {
+            plugin.mut_subcommand(name, |hidden| hidden.hide(true))
+        })
+}
+
+/// The program under each of its names, for the manual: behind kubectl what is there for kubectl.
+pub fn manual() -> [clap::Command; 2] {
+    let plugin = clap::Command::new(PLUGIN).about("Shows and runs retention policies in a cluster");
+    [
+        Cli::command(),
+        command::plugin::Verb::augment_subcommands(plugin),
+    ]
+}
+
+impl Cli {
+    /// Reads the command line, by the name under which the program was called.
+    pub fn read(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        if !is_called(&arguments, PLUGIN) {
+            return Self::try_parse_from(arguments);
+        }
+        let matches = plugin().try_get_matches_from(arguments)?;
+        let command = match Plugin::from_arg_matches(&matches)?.command {
+            PluginCommand::Verb(verb) => Command::Kubectl(verb),
+            PluginCommand::Other(command) => command,
+        };
+        Ok(Self { command })
+    }
+}
+
+/// Answers a shell or kubectl that asks what completes a command line. `None`: nobody asks.
+pub fn completed(arguments: &[OsString]) -> Option<ExitCode> {
+    let answered = if is_called(arguments, COMPLETES_PLUGIN) {
+        completion::of_kubectl(arguments.to_vec(), &mut plugin()).map(|()| true)
+    } else {
+        completion::of_shell(arguments, Cli::command)
+    };
+    match answered {
+        Ok(false) => None,
+        Ok(true) => Some(ExitCode::SUCCESS),
+        // Whatever is said here would stand in the middle of somebody's command line.
+        Err(_) => Some(ExitCode::FAILURE),
+    }
+}
+
+fn is_called(arguments: &[OsString], name: &str) -> bool {
+    let program = arguments.first().map(Path::new);
+    program
+        .and_then(Path::file_stem)
+        .is_some_and(|stem| stem == name)
 }
 
 /// What to do.
@@ -23,6 +111,8 @@ pub enum Command {
     /// something is refused or was not completed, or an error; 2: rows are due and stay (a dry run,
     /// suspended, or the answer was no); 3: told to stop, and the same command goes on.
     Apply(command::apply::Request),
+    /// Prints a shell's script that completes the command lines of this program.
+    Completion(command::completion::Request),
     /// Prints the custom resource definitions, for `kubectl apply -f -`.
     Crd,
     /// Writes the files of the repository that are made by the program (`make generate`).
@@ -30,6 +120,13 @@ pub enum Command {
     Generate(command::generate::Request),
     /// Prints the GRANT statements that give a database user what policies need, and no more.
     Grants(command::grants::Request),
+    /// Proposes a TargetDatabase and a RetentionPolicy from what a database's catalog says.
+    ///
+    /// It is printed with comments, is valid as it stands, and changes nothing: `DryRun`.
+    Init(command::init::Request),
+    /// What `kubectl oubliette` does: shows, runs, suspends and explains what is in a cluster.
+    #[command(subcommand)]
+    Kubectl(command::plugin::Verb),
     /// Runs the operator: keeps the promises of all RetentionPolicies of the cluster.
     Operator(Operator),
     /// Prints the ledger's tables for an administrator, or hands a ledger over.
@@ -64,7 +161,6 @@ pub struct Operator {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use oubliette_core::api::reason::Reason;
 
     use super::*;
@@ -115,5 +211,80 @@ mod tests {
                 }
             }
         }
+    }
+    fn read(line: &str) -> Result<Command, clap::Error> {
+        let arguments = line.split(' ').map(OsString::from).collect();
+        Cli::read(arguments).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_plugin_has_its_verbs_in_front_and_all_else_behind_both_names() {
+        for line in [
+            "oubliette kubectl explain Conflict",
+            "/usr/bin/kubectl-oubliette explain Conflict",
+            "kubectl-oubliette.exe explain Conflict",
+        ] {
+            let command = read(line);
+            assert!(
+                matches!(
+                    command,
+                    Ok(Command::Kubectl(command::plugin::Verb::Explain(_)))
+                ),
+                "{line}: {command:?}"
+            );
+        }
+        for line in ["oubliette crd", "kubectl-oubliette crd"] {
+            assert!(matches!(read(line), Ok(Command::Crd)), "{line}");
+        }
+        assert!(read("oubliette explain Conflict").is_err());
+        assert!(read("/kubectl-oubliette/oubliette explain Conflict").is_err());
+    }
+
+    #[test]
+    fn the_plugin_shows_itself_as_kubectl_calls_it() {
+        let help = read("kubectl-oubliette --help").unwrap_err().to_string();
+        assert!(
+            help.contains("Usage: kubectl oubliette <COMMAND>"),
+            "{help}"
+        );
+        assert!(help.contains("  status "), "{help}");
+        assert!(!help.contains("  operator "), "{help}");
+    }
+
+    #[test]
+    fn kubectl_is_told_verbs_and_reasons_in_cobras_way() {
+        let fitting = |line: &str| {
+            let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let last = arguments.len() - 1;
+            completion::candidates(&mut plugin(), arguments, last).unwrap()
+        };
+        let verbs = fitting("kubectl_complete-oubliette s");
+        assert!(verbs.contains("status\tShows the databases"), "{verbs}");
+        assert!(verbs.ends_with("\n:4\n"), "{verbs}");
+        let reasons = fitting("kubectl_complete-oubliette explain Ledger");
+        assert!(reasons.contains("LedgerRewound\t"), "{reasons}");
+        assert!(!reasons.contains("Unreachable"), "{reasons}");
+    }
+    #[test]
+    fn krew_links_the_program_under_the_plugins_name() {
+        let template = include_str!("../deploy/krew/oubliette.yaml");
+        let of_a_release = |line: &&str| line.trim_start().starts_with("{{addURIAndSha ");
+        let lines = template.lines().filter(|line| !of_a_release(line));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let text = text.replace("{{ .TagName }}", "v0.0.0");
+        let manifest: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let name = manifest["metadata"]["name"].as_str().unwrap();
+        assert_eq!(format!("kubectl-{name}"), PLUGIN);
+        let platforms = manifest["spec"]["platforms"].as_array().unwrap();
+        assert_eq!(
+            platforms.len(),
+            template.lines().filter(of_a_release).count()
+        );
+        for platform in platforms {
+            assert_eq!(platform["bin"], PLUGIN);
+            assert_eq!(platform["files"][0]["to"], PLUGIN);
+        }
+        // What looks like a checksum and is none would be believed.
+        assert!(!template.contains("sha256: "), "{template}");
     }
 }

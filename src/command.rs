@@ -3,11 +3,16 @@
 
 pub mod apply;
 mod ask;
+mod columns;
+pub mod completion;
 pub mod crd;
+mod form;
 pub mod generate;
 pub mod grants;
+pub mod init;
 pub mod ledger;
 pub mod plan;
+pub mod plugin;
 mod progress;
 pub mod rbac;
 pub mod reference;

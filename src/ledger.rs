@@ -302,7 +302,16 @@ impl Store {
 
     /// The runs of all policies that have not ended, oldest first.
     pub async fn open_runs(&self) -> Result<Vec<RunRow>, LedgerFault> {
-        self.read(&self.ledger.all_open_runs())
+        self.read_runs(&self.ledger.all_open_runs()).await
+    }
+
+    /// Every run of a policy by its namespace and name, newest first.
+    pub async fn runs_of(&self, policy: &str) -> Result<Vec<RunRow>, LedgerFault> {
+        self.read_runs(&self.ledger.runs_of(policy)).await
+    }
+
+    async fn read_runs(&self, statement: &Bound) -> Result<Vec<RunRow>, LedgerFault> {
+        self.read(statement)
             .await?
             .iter()
             .map(|row| Ledger::read_run(row).ok_or(LedgerFault::Malformed("run")))

@@ -3,18 +3,22 @@
 //! The one place that knows both the process around the controllers and the controllers.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 use oubliette::cli::{Cli, Command};
 use oubliette::work::job::StopWhy;
 use oubliette::{cli, command, controller, operator, telemetry};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = cli::completed(&arguments) {
+        return code;
+    }
+    let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(usage) => {
             // Standard error may be closed: there is nobody to tell then.
@@ -50,9 +54,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(request) => {
             return runtime()?.block_on(Box::pin(command::apply::run(&request, out)));
         }
+        Command::Completion(request) => command::completion::run(&request, out)?,
         Command::Crd => command::crd::run(out)?,
         Command::Generate(request) => command::generate::run(&request)?,
         Command::Grants(request) => command::grants::run(&request, out)?,
+        Command::Init(request) => {
+            return runtime()?.block_on(Box::pin(command::init::run(&request, out)));
+        }
+        Command::Kubectl(verb) => {
+            return runtime()?.block_on(Box::pin(command::plugin::run(&verb, out)));
+        }
         Command::Ledger(request) => {
             let text = runtime()?.block_on(Box::pin(command::ledger::run(&request)))?;
             command::ledger::write(&text, out)?;
@@ -62,13 +73,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return runtime()?.block_on(Box::pin(command::plan::run(&request, out)));
         }
         Command::Rbac(request) => command::rbac::run(&request, out)?,
-        Command::Reference(request) => command::reference::run(&request, out)?,
+        Command::Reference(request) => command::reference::run(&request, &cli::manual(), out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What commands log where nothing else is asked for: their answer is elsewhere.
-const COMMAND_FILTER: &str = "error";
+/// What commands log where nothing else is asked for: their answer is elsewhere, and the HTTP client's
+/// errors stand in theirs.
+const COMMAND_FILTER: &str = "error,kube_client=off";
 
 /// The runtime of a command, which does one thing at a time.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -348,7 +348,7 @@ async fn performed(job: Job, stop: &CancellationToken) -> JobOutcome {
     } else {
         Shown::Lines
     };
-    let policy = job.policy.clone();
+    let policy = job.policy.to_string();
     let mut working = Box::pin(work::perform(job, &sender, signal));
     tokio::select! {
         outcome = &mut working => return outcome,

@@ -197,7 +197,8 @@ pub(super) async fn watched(job: &Job, as_of: Timestamp) -> Result<Plan, JobOutc
     } else {
         Shown::Nothing
     };
-    let showing = progress::show(&job.policy, shown, how);
+    let name = job.policy.to_string();
+    let showing = progress::show(&name, shown, how);
     tokio::select! {
         plan = work::plan(job, as_of, &sender) => plan,
         never = showing => match never {},

@@ -1,4 +1,4 @@
-//! Where `plan` and `apply` take manifests and the database from: the flags that they share.
+//! Where commands take manifests and a database from: the flags that they share.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -31,18 +31,18 @@ pub struct Source {
     /// The namespace of resources that name none.
     #[arg(short, long, default_value = "default")]
     pub namespace: String,
-    /// The database itself.
+    /// The database, in place of the connection in its TargetDatabase or of the whole resource.
     #[command(flatten)]
     pub given: Given,
 }
 
-/// A database that was given as a URL.
+/// A database without a TargetDatabase.
 #[derive(Clone, Debug, Args)]
 pub struct Given {
-    /// The database, in place of the connection in its TargetDatabase or of the whole resource:
-    /// `postgres://USER@HOST:5432/DATABASE` or `mysql://USER@HOST:3306/DATABASE`. The server's
-    /// certificate and name are verified unless `?sslmode=disable` or `verify-ca` says otherwise;
-    /// `sslrootcert=FILE` has the CA's certificates.
+    /// The database: `postgres://USER@HOST:5432/DATABASE` or `mysql://USER@HOST:3306/DATABASE`; with
+    /// manifests, in place of the connection in their TargetDatabase or of the whole resource. The
+    /// server's certificate and name are verified unless `?sslmode=disable` or `verify-ca` says
+    /// otherwise; `sslrootcert=FILE` has the CA's certificates.
     #[arg(long, value_name = "URL", env = URL, hide_env_values = true)]
     pub database_url: Option<Hidden>,
     /// A file with the password for the URL. Otherwise it comes from OUBLIETTE_DATABASE_PASSWORD, or
@@ -77,12 +77,13 @@ impl Source {
         if manifests.policies.is_empty() {
             bail!("no RetentionPolicy among the manifests: give its file with -f");
         }
-        Ok(Offline::new(manifests, self.given.open()?)?)
+        Ok(Offline::new(manifests, self.given.database()?)?)
     }
 }
 
 impl Given {
-    fn open(&self) -> anyhow::Result<Option<(DatabaseUrl, Login)>> {
+    /// Where the database is and as whom to connect, where a URL says so.
+    pub fn database(&self) -> anyhow::Result<Option<(DatabaseUrl, Login)>> {
         let Some(text) = &self.database_url else {
             return Ok(None);
         };

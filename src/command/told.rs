@@ -5,11 +5,10 @@
 
 mod markdown;
 mod table;
-mod words;
+pub(super) mod words;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::words::Word;
@@ -19,6 +18,7 @@ use oubliette_core::plan::{Refusal, estimate};
 use oubliette_core::report::{PlanReport, RunOutcome, RunReport};
 use serde::Serialize;
 
+use super::form;
 use crate::database::Database;
 use crate::inputs::offline::Promise;
 
@@ -249,16 +249,8 @@ impl Report {
         Ok(match output {
             Output::Table => table::text(self.policies.iter()),
             Output::Markdown => markdown::text(self),
-            Output::Json => {
-                let mut text =
-                    serde_json::to_string_pretty(self).context("failed to write JSON")?;
-                text.push('\n');
-                text
-            }
-            Output::Yaml => {
-                let value = serde_json::to_value(self).context("failed to write YAML")?;
-                serde_saphyr::to_string(&value).context("failed to write YAML")?
-            }
+            Output::Json => form::json(self)?,
+            Output::Yaml => form::yaml(self)?,
         })
     }
 }

@@ -14,7 +14,7 @@ mod probe;
 mod session;
 
 pub use cancel::Canceller;
-pub use catalog::inspect;
+pub use catalog::{inspect, tables};
 pub use connect::{ConnectSettings, Database, DeclaredEngine, Tls, Version};
 pub use fault::{Fault, FaultClass};
 pub use probe::{Concern, ServerFacts, Warning, give_pads};

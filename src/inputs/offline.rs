@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::refs::SecretRef;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
@@ -156,6 +157,49 @@ impl Offline {
     }
 }
 
+/// What a URL asks for, as a TargetDatabase would.
+pub fn target_of(url: &DatabaseUrl) -> Result<Target, Faults> {
+    Target::parse(&spec_of(url)).map_err(|all| {
+        let origin = Origin {
+            file: "--database-url".to_owned(),
+            document: 1,
+            item: None,
+        };
+        let fault = |fault: FieldError| Fault::Field {
+            origin: origin.clone(),
+            kind: DATABASE,
+            name: "database-url".to_owned(),
+            message: fault.to_string(),
+        };
+        Faults(all.into_iter().map(fault).collect())
+    })
+}
+
+fn spec_of(url: &DatabaseUrl) -> TargetDatabaseSpec {
+    let connection = ConnectionSpec {
+        host: Some(url.host.clone()),
+        port: url.port.map(i32::from),
+        database: Some(url.database.clone()),
+        credentials: Some(CredentialsSpec {
+            secret_ref: Some(SecretRef {
+                name: Some("database-url".to_owned()),
+                ..SecretRef::default()
+            }),
+            ..CredentialsSpec::default()
+        }),
+        tls: Some(TlsSpec {
+            mode: Some(Choice::Known(url.tls)),
+            ..TlsSpec::default()
+        }),
+        ..ConnectionSpec::default()
+    };
+    TargetDatabaseSpec {
+        engine: Some(Choice::Known(url.engine)),
+        connection: Some(connection),
+        ..TargetDatabaseSpec::default()
+    }
+}
+
 /// Puts a URL's connection in place of the one of the only TargetDatabase, or makes that one.
 fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> {
     let mut named: Vec<(Name, &Written<RetentionPolicySpec>)> = Vec::new();
@@ -177,23 +221,7 @@ fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> 
     let Some((name, policy)) = named.first() else {
         return Ok(());
     };
-    let connection = ConnectionSpec {
-        host: Some(url.host.clone()),
-        port: url.port.map(i32::from),
-        database: Some(url.database.clone()),
-        credentials: Some(CredentialsSpec {
-            secret_ref: Some(SecretRef {
-                name: Some("database-url".to_owned()),
-                ..SecretRef::default()
-            }),
-            ..CredentialsSpec::default()
-        }),
-        tls: Some(TlsSpec {
-            mode: Some(Choice::Known(url.tls)),
-            ..TlsSpec::default()
-        }),
-        ..ConnectionSpec::default()
-    };
+    let given = spec_of(url);
     let written = manifests
         .databases
         .iter_mut()
@@ -204,7 +232,7 @@ fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> 
             let message = "spec.engine: --database-url is of another engine".to_owned();
             return Err(Faults(vec![fault(written, DATABASE, message)]));
         }
-        written.spec.connection = Some(connection);
+        written.spec.connection = given.connection;
     } else {
         let origin = Origin {
             file: "--database-url".to_owned(),
@@ -214,11 +242,7 @@ fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> 
             origin,
             namespace: name.namespace.clone(),
             name: name.name.clone(),
-            spec: TargetDatabaseSpec {
-                engine: Some(Choice::Known(url.engine)),
-                connection: Some(connection),
-                ..TargetDatabaseSpec::default()
-            },
+            spec: given,
         };
         manifests.databases.push(written);
     }

@@ -1,5 +1,7 @@
 //! One piece of work on one database: a plan, or a run. The same for controller and CLI.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 pub use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
@@ -27,6 +29,12 @@ pub struct PolicyRef {
     pub name: String,
     /// The generation whose spec is worked on.
     pub generation: i64,
+}
+
+impl fmt::Display for PolicyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 /// A statement of a batch that runs this long has met something unforeseen.

@@ -216,7 +216,7 @@ async fn begin(
     let new = NewRun {
         id: id.to_owned(),
         policy_uid: job.policy.uid.clone(),
-        policy: format!("{}/{}", job.policy.namespace, job.policy.name),
+        policy: job.policy.to_string(),
         plan: approved.digest().to_string(),
         as_of: approved.as_of().to_string(),
         started_at: Timestamp::now().to_string(),

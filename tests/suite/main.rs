@@ -21,6 +21,7 @@ mod expect;
 mod given_up;
 mod health;
 mod held_up;
+mod init;
 mod install;
 mod interruption;
 mod lease;
@@ -33,6 +34,7 @@ mod operator;
 mod owners;
 mod packaged;
 mod planned;
+mod plugin;
 mod printed;
 mod privacy;
 mod proxy;
@@ -98,6 +100,8 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(leaves::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());
+    cases.extend(init::cases());
+    cases.extend(plugin::cases());
     Ok(cases)
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use crate::case::Case;
+use crate::init;
 use crate::scenario;
 use crate::world::repository;
 
@@ -14,12 +15,14 @@ fn data() -> Option<PathBuf> {
     std::env::var_os("OUBLIETTE_SAMPLES").map(PathBuf::from)
 }
 
-/// One case per folder of `tests/samples` and server.
+/// One case per folder of `tests/samples` and server, and `oubliette init` on each database.
 pub(crate) fn cases() -> Result<Vec<Case>> {
     if data().is_none() {
         return Ok(Vec::new());
     }
-    scenario::in_folder("samples", &repository().join("tests/samples"))
+    let mut cases = scenario::in_folder("samples", &repository().join("tests/samples"))?;
+    cases.extend(init::sample_cases());
+    Ok(cases)
 }
 
 /// The script that fills a sample's database: the files that its `load.txt` names, without what

@@ -254,6 +254,18 @@ impl Database {
         })
     }
 
+    /// Where it is and who comes, as `--database-url` takes it; the certificate is verified.
+    pub(crate) fn url(&self, user: &str) -> String {
+        let Endpoint { host, port, ca, .. } = &self.endpoint;
+        let (scheme, parameter) = if self.server.is_postgres() {
+            ("postgres", "sslrootcert")
+        } else {
+            ("mysql", "ssl-ca")
+        };
+        let (name, ca) = (&self.name, ca.display());
+        format!("{scheme}://{user}@{host}:{port}/{name}?{parameter}={ca}")
+    }
+
     /// What qualifies a table's name in a policy: `public`, or the database's own name.
     pub(crate) fn schema(&self) -> &str {
         if self.server.is_postgres() {

@@ -86,6 +86,12 @@ pub struct Clock {
     pub not_before: Timestamp,
 }
 
+impl Clock {
+    /// Readings before this are implausible unless the rule says otherwise: 1970-01-02, so that a zero
+    /// in an integer column is not a date.
+    pub const PLAUSIBLE_FROM: Timestamp = Timestamp::constant(86_400, 0);
+}
+
 /// What one unit of an integer clock is, counted from 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpochUnit {

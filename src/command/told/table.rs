@@ -1,11 +1,8 @@
-//! The form for people: a block per policy, no line longer than [`WIDTH`] but where a name or a
-//! remedy's own line is.
+//! The form for people: a block per policy.
 
+use super::super::columns::{Cell, grid, shorten, wrap};
 use super::words::{day, number, open, outlook, ran, seconds, share, tables, unreadable};
 use super::{RefusalTold, Told};
-
-/// Columns of a terminal that everything fits.
-const WIDTH: usize = 100;
 
 /// Longest name of a rule or table, and longest walk, that a column makes room for.
 const LONGEST: [usize; 2] = [24, 36];
@@ -39,7 +36,7 @@ fn block(told: &Told) -> String {
     let rows = cells(told);
     if rows.len() > 1 {
         lines.push(String::new());
-        lines.extend(grid(&rows));
+        lines.extend(grid(&rows, RIGHT, &YIELDING, false));
         lines.push(String::new());
     }
     for refusal in &told.refusals {
@@ -118,14 +115,17 @@ const HEAD: [&str; 8] = [
 /// Columns of numbers stand to the right.
 const RIGHT: [bool; 8] = [false, false, false, true, true, false, false, true];
 
-fn cells(told: &Told) -> Vec<[String; 8]> {
-    let mut all = vec![HEAD.map(str::to_owned)];
+/// Walk, table and rule.
+const YIELDING: [usize; 3] = [6, 1, 0];
+
+fn cells(told: &Told) -> Vec<[Cell; 8]> {
+    let mut all = vec![HEAD.map(Cell::from)];
     for (index, rule) in told.plan.iter().flat_map(|plan| &plan.rules).enumerate() {
         let time = told.estimated_seconds.get(index).copied().flatten();
         for (position, (table, effect, count)) in tables(rule).into_iter().enumerate() {
             let table = shorten(table, LONGEST[1]);
             let (what, count) = (effect.verb().to_owned(), number(count));
-            all.push(if position == 0 {
+            let row = if position == 0 {
                 [
                     shorten(&rule.rule, LONGEST[0]),
                     table,
@@ -148,73 +148,9 @@ fn cells(told: &Told) -> Vec<[String; 8]> {
                     none(),
                     none(),
                 ]
-            });
+            };
+            all.push(row.map(Cell::from));
         }
     }
     all
-}
-
-/// Lines of columns. Where all of it would be too wide, the names give way.
-fn grid(rows: &[[String; 8]]) -> Vec<String> {
-    let width_of = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let mut widths: [usize; 8] = std::array::from_fn(width_of);
-    let gaps = 2 * widths.len();
-    for column in [6, 1, 0] {
-        let all: usize = widths.iter().sum::<usize>() + gaps;
-        let room = widths[column].saturating_sub(all.saturating_sub(WIDTH));
-        widths[column] = room.max(widths[column].min(8));
-    }
-    let line = |row: &[String; 8]| {
-        let mut text = String::new();
-        for ((cell, width), right) in row.iter().zip(widths).zip(RIGHT) {
-            let cell = shorten(cell, width);
-            let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
-            text.push_str("  ");
-            if right {
-                text.push_str(&pad);
-                text.push_str(&cell);
-            } else {
-                text.push_str(&cell);
-                text.push_str(&pad);
-            }
-        }
-        text.trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
-}
-
-/// A name that is too long loses its middle: its ends tell it from others.
-fn shorten(text: &str, most: usize) -> String {
-    let length = text.chars().count();
-    if length <= most {
-        return text.to_owned();
-    }
-    let head = most.saturating_sub(1) / 2;
-    let tail = most.saturating_sub(1) - head;
-    let start: String = text.chars().take(head).collect();
-    let end: String = text.chars().skip(length - tail).collect();
-    format!("{start}…{end}")
-}
-
-/// Adds a text as lines of at most [`WIDTH`] columns, broken between words; its own line feeds stay.
-fn wrap(lines: &mut Vec<String>, indent: &str, text: &str) {
-    let mut before = indent.to_owned();
-    for paragraph in text.lines() {
-        let mut line = before.clone();
-        for word in paragraph.split(' ') {
-            let begun = line.len() > before.len();
-            if begun && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                before = format!("{indent}  ");
-                lines.push(std::mem::replace(&mut line, before.clone()));
-            } else if begun {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        lines.push(line);
-        before = format!("{indent}  ");
-    }
 }

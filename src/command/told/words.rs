@@ -6,7 +6,7 @@ use oubliette_core::report::{Effect, Residual, RulePlan, RunOutcome, RunReport};
 use super::{OpenRunTold, Told};
 
 /// A count with a comma at each thousand.
-pub(super) fn number(count: i64) -> String {
+pub(in crate::command) fn number(count: i64) -> String {
     let digits = count.unsigned_abs().to_string();
     let mut text = String::new();
     if count < 0 {
@@ -22,7 +22,7 @@ pub(super) fn number(count: i64) -> String {
 }
 
 /// "1 row", "2,000 rows".
-pub(super) fn rows(count: i64) -> String {
+pub(in crate::command) fn rows(count: i64) -> String {
     let unit = if count == 1 { "row" } else { "rows" };
     format!("{} {unit}", number(count))
 }
@@ -42,7 +42,7 @@ pub(super) fn day(at: Option<Timestamp>) -> String {
 }
 
 /// A number of seconds, coarsely.
-pub(super) fn seconds(seconds: Option<i64>) -> String {
+pub(in crate::command) fn seconds(seconds: Option<i64>) -> String {
     match seconds {
         None => "?".to_owned(),
         Some(0) => "<1 s".to_owned(),

@@ -12,6 +12,7 @@ mod postgres_text;
 
 use oubliette_core::catalog::{Catalog, Engine};
 use oubliette_core::name::{Ident, TableName};
+use oubliette_core::sql::Bound;
 
 use super::fault::{Fault, FaultClass};
 use super::session::Tx;
@@ -23,6 +24,22 @@ pub async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog, Fault
         Engine::Postgres => postgres::inspect(tx, wanted).await,
         Engine::MySql | Engine::MariaDb => mysql::inspect(tx, wanted).await,
     }
+}
+
+/// The tables that the user may know of: those of all schemas on PostgreSQL, of the connected database
+/// on MySQL and MariaDB; not the system's, and no partitions by themselves. One whose name is none is
+/// left out.
+pub async fn tables(tx: &mut Tx) -> Result<Vec<TableName>, Fault> {
+    let text = match tx.engine() {
+        Engine::Postgres => postgres_text::ALL_TABLES,
+        Engine::MySql | Engine::MariaDb => mysql::ALL_TABLES,
+    };
+    let mut names = Vec::new();
+    for row in tx.rows(&Bound::fixed(text, Vec::new())).await? {
+        let mut answer = answer::Answer::new(row);
+        names.extend(table_name(&answer.text()?, &answer.text()?).ok());
+    }
+    Ok(names)
 }
 
 fn ident(name: &str) -> Result<Ident, Fault> {

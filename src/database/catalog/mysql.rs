@@ -21,6 +21,10 @@ use crate::database::session::Tx;
 const SELF: &str = "SELECT CONVERT(DATABASE() USING utf8mb4), \
     CONVERT(CURRENT_USER() USING utf8mb4), CAST(@@lower_case_table_names AS SIGNED)";
 
+pub(super) const ALL_TABLES: &str = "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES \
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+    ORDER BY TABLE_NAME";
+
 const TABLE: &str = "SELECT TABLE_TYPE, ENGINE, CAST(TABLE_ROWS AS SIGNED), \
     CAST(EXISTS (SELECT * FROM information_schema.PARTITIONS p WHERE p.TABLE_SCHEMA = ? \
         AND p.TABLE_NAME = ? AND p.PARTITION_NAME IS NOT NULL) AS SIGNED) \

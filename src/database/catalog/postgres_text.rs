@@ -1,6 +1,17 @@
 //! The statements that read PostgreSQL's catalog: `pg_catalog` only, which hides nothing from
 //! anybody. Texts work from version 13 on; what came later is looked up through `to_jsonb`.
 
+/// Every table that is not the system's, temporary or a partition.
+pub(super) const ALL_TABLES: &str = r"
+SELECT n.nspname, c.relname
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+ORDER BY n.nspname, c.relname
+";
+
 /// Which tables: `$1` is a JSON list of `{"s": schema, "t": table}`.
 ///
 /// From the wanted tables to everything that references them at any depth, through partitions and

@@ -192,6 +192,12 @@ reasons! {
 }
 
 impl Reason {
+    /// The reason of that name, whatever its case.
+    pub fn named(text: &str) -> Option<Self> {
+        let same = |reason: &&Self| reason.as_str().eq_ignore_ascii_case(text);
+        Self::ALL.iter().find(same).copied()
+    }
+
     /// Whether something is wrong.
     pub fn is_failure(self) -> bool {
         matches!(self.standing(), Standing::Retrying | Standing::Stalled)

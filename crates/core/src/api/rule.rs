@@ -11,6 +11,8 @@ use crate::period::Period;
 
 /// Most rules of one policy.
 pub const MAX_RULES: usize = 64;
+/// Most entries of `related` of one rule.
+pub const MAX_RELATED: usize = 32;
 
 /// One promise about one table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,7 +66,7 @@ pub struct RuleSpec {
     /// decision: a plan with an undecided one is refused and prints the entry to add. The list is
     /// flat; an entry's `of` names the table that it hangs on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = MAX_RELATED), extend("x-kubernetes-list-type" = "atomic"))]
     pub related: Option<Vec<RelatedSpec>>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]

@@ -472,8 +472,8 @@ fn is_given_up(open: &OpenRun, wanted: &Wanted<'_>) -> bool {
 /// The status schema's bound on `handledRunNow`.
 const MAX_HANDLED: usize = 256;
 
-/// Reasons that are found again at each look: they end when their cause does.
-fn is_gate(reason: Reason) -> bool {
+/// Reasons that are found again at each look: they end when their cause does, and nothing runs before.
+pub fn is_gate(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::UnknownField

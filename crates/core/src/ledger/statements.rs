@@ -121,6 +121,15 @@ impl Ledger {
         w.finish()
     }
 
+    /// Every run of a policy by its namespace and name, newest first: a policy that was made anew has
+    /// another UID.
+    pub fn runs_of(&self, policy: &str) -> Bound {
+        let mut w = self.select_run();
+        w.sql("policy = ").bind(text(policy));
+        w.sql(" ORDER BY started_at DESC, id DESC");
+        w.finish()
+    }
+
     /// One run.
     pub fn run(&self, id: &str) -> Bound {
         let mut w = self.select_run();

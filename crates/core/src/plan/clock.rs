@@ -173,7 +173,7 @@ impl Typing<'_> {
         match clause {
             Clause::Test(condition) => self
                 .condition(condition)
-                .map(|(column, test)| TypedCondition::Test(column, test)),
+                .map(|(column, test)| TypedCondition::Test(Box::new(column), test)),
             Clause::AnyOf(groups) => groups
                 .iter()
                 .map(|group| group.iter().map(|c| self.condition(c)).collect())

@@ -11,6 +11,7 @@ use crate::policy::{Related, RelatedAction, Rule};
 use crate::report;
 use crate::sql::{Depth, Effect, Transform};
 use crate::strategy::Strategy;
+use crate::yaml::scalar;
 
 /// A child table with more rows than this needs an index on its referencing column: otherwise the
 /// check of every single parent scans it (69 ms against 0.015 ms, PERFORMANCE.md section 10).
@@ -297,6 +298,26 @@ fn is_unique_in(parent: &Table, reference: &Reference) -> bool {
     parent.name == reference.to && (parent.primary_key == *columns || unique)
 }
 
+/// The entry of `related` that decides a reference, with what else its action could be.
+pub fn entry(reference: &Reference) -> String {
+    let columns = |names: &[Ident]| {
+        let names = names.iter().map(|name| scalar(name.as_str()));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let detach = if reference.nullable {
+        ", or {type: Detach} to keep the row"
+    } else {
+        ""
+    };
+    format!(
+        "- table: {}\n  of: {}\n  match: [{{column: {}, equals: {}}}]\n  action: {{type: Delete}}   # the rows go with their parent{detach}",
+        scalar(&reference.from.to_string()),
+        scalar(&reference.to.to_string()),
+        columns(&reference.from_columns),
+        columns(&reference.to_columns),
+    )
+}
+
 fn undecided(rule: &Rule, reference: &Reference, above: &[&Table]) -> Refusal {
     if let Some(refusal) = unsupported(rule, reference, above) {
         return refusal;
@@ -306,35 +327,18 @@ fn undecided(rule: &Rule, reference: &Reference, above: &[&Table]) -> Refusal {
         OnDelete::Cascade => "would silently delete rows there (ON DELETE CASCADE)",
         OnDelete::SetNull | OnDelete::SetDefault => "would silently change rows there",
     };
-    let columns = |names: &[Ident]| {
-        names
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let detach = if reference.nullable {
-        ", or {type: Detach} to keep the row"
-    } else {
-        ""
-    };
+    let columns: Vec<_> = reference.from_columns.iter().map(Ident::as_str).collect();
     Refusal::of(
         &rule.name,
         Reason::ReferenceUndecided,
         format!(
             "{} ({}) references {} and {would}: nothing decides what happens to its rows",
             reference.from,
-            columns(&reference.from_columns),
+            columns.join(", "),
             reference.to,
         ),
     )
-    .remedy(format!(
-        "related:\n- table: {}\n  of: {}\n  match: [{{column: {}, equals: {}}}]\n  action: {{type: Delete}}   # the rows go with their parent{detach}",
-        reference.from,
-        reference.to,
-        columns(&reference.from_columns),
-        columns(&reference.to_columns),
-    ))
+    .remedy(format!("related:\n{}", entry(reference)))
 }
 
 fn unmatched(catalog: &Catalog, rule: &Rule, related: &Related) -> Refusal {

@@ -27,7 +27,7 @@ pub struct Eligible {
 #[derive(Clone, Debug)]
 pub enum TypedCondition {
     /// A test of one column.
-    Test(Column, TypedTest),
+    Test(Box<Column>, TypedTest),
     /// At least one group holds; all tests of a group hold.
     AnyOf(Vec<Vec<(Column, TypedTest)>>),
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-
 use super::action::{parse_action, parse_related_action};
 use super::condition::{parse_clause, parse_moment};
 use super::{At, Names, all};
@@ -16,10 +14,6 @@ use crate::name::TableName;
 use crate::period::Period;
 use crate::policy::{Clock, EpochUnit, Moment, Related, Rule};
 use crate::zone;
-
-/// Readings before this are implausible unless `notBefore` says otherwise: 1970-01-02, so that a
-/// zero in an integer column is not a date.
-const PLAUSIBLE_FROM: i64 = 86_400;
 
 pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<Rule> {
     let RuleSpec {
@@ -167,7 +161,7 @@ fn parse_since(at: &At<'_>, spec: &SinceSpec, names: &Names) -> Option<Clock> {
     }
     let floor_at = at.field("notBefore");
     let not_before = match not_before {
-        None => Timestamp::from_second(PLAUSIBLE_FROM).ok(),
+        None => Some(Clock::PLAUSIBLE_FROM),
         Some(text) => parse_moment(&floor_at, text).and_then(|moment| match moment {
             Moment::Instant(instant) => Some(instant),
             Moment::Date(date) => {

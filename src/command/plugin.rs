@@ -1,0 +1,87 @@
+//! `kubectl oubliette`, which is `oubliette kubectl` under the name kubectl looks for: what people ask
+//! of the resources in a cluster, and tell them.
+//!
+//! Everything here goes through the API server with the rights of whoever asks, and changes no more
+//! than an annotation or `spec.suspend`.
+
+pub mod access;
+pub mod explain;
+pub mod history;
+pub mod names;
+pub mod run;
+pub mod status;
+pub mod suspend;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+
+use super::form;
+
+/// What is asked of the plugin.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Shows the databases and policies of a namespace: what runs next, what is overdue, what waits
+    /// and why.
+    Status(status::Request),
+    /// Says what a reason of a condition, event or refusal means and what to do about it.
+    ///
+    /// Needs no cluster. Without a name it lists all of them.
+    Explain(explain::Request),
+    /// Runs a policy now instead of at its time.
+    ///
+    /// Exit code with --wait: 0 where the run did all it planned, 1 otherwise.
+    Run(run::Request),
+    /// Stops a policy, or all that runs on a database, within one batch, until it is resumed.
+    Suspend(suspend::Request),
+    /// Lets a suspended policy or database go on where it stopped.
+    Resume(suspend::Request),
+    /// Lists the last runs of a policy, or with --database-url all that the ledger knows.
+    History(history::Request),
+}
+
+/// How the answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people, 100 columns wide.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+impl Output {
+    /// The data in one of its forms; `table` makes the one for people.
+    fn text(self, data: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<String> {
+        match self {
+            Self::Table => Ok(table()),
+            Self::Json => form::json(data),
+            Self::Yaml => form::yaml(data),
+        }
+    }
+}
+
+/// Does what is asked.
+pub async fn run(verb: &Verb, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    let text = match verb {
+        Verb::Status(request) => status::run(request).await?,
+        Verb::Explain(request) => explain::run(request)?,
+        Verb::Run(request) => {
+            let (text, ended) = run::run(request).await?;
+            code = ended;
+            text
+        }
+        Verb::Suspend(request) => suspend::run(request, true).await?,
+        Verb::Resume(request) => suspend::run(request, false).await?,
+        Verb::History(request) => history::run(request).await?,
+    };
+    out.write_all(text.as_bytes())
+        .context("failed to write the answer")?;
+    Ok(code)
+}

@@ -1,0 +1,248 @@
+//! `run`: asks for a run now, by the annotation that the operator looks for, and can wait for its end.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use oubliette_core::api::condition::READY;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::api::retention_policy::{Mode, PastRun, ProgressStatus};
+use oubliette_core::api::words::Choice;
+use oubliette_core::decide::due::{RUN_NOW, id_of_token};
+use oubliette_core::decide::retention_policy::is_gate;
+use oubliette_core::report::{Progress, RunOutcome};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::access::{Access, Cluster};
+use super::names;
+use super::status::{database_of, ready};
+use crate::command::progress::{self, Shown};
+use crate::command::told::words::rows;
+use crate::resource::{RetentionPolicy, TargetDatabase};
+
+/// How often the policy is looked at while its run is waited for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Within this time an operator that runs and watches the namespace has taken the run up.
+const TAKEN_UP: Duration = Duration::from_mins(1);
+
+/// What is asked of the command.
+#[derive(Clone, Debug, Args)]
+pub struct Request {
+    /// The policy.
+    #[arg(add = ArgValueCandidates::new(names::policies))]
+    pub policy: String,
+    /// Waits until the run has ended and shows how far it is. Ending this command does not end the run.
+    #[arg(long)]
+    pub wait: bool,
+    /// Where.
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Asks for a run, and waits for its end where that is asked for.
+pub async fn run(request: &Request) -> anyhow::Result<(String, ExitCode)> {
+    let cluster = request.access.open().await?;
+    let name = &request.policy;
+    let policy: RetentionPolicy = cluster.get(name).await?;
+    let full = format!("RetentionPolicy {}/{name}", cluster.namespace);
+    if let Some(database) = suspended_database(&cluster, &policy).await {
+        bail!(
+            "{full} would not run: its TargetDatabase {database} is suspended; \
+             `kubectl oubliette resume --database` lets it go on"
+        );
+    }
+    let token = token(Timestamp::now());
+    cluster
+        .change(name, |policy: &RetentionPolicy| {
+            if let Some(why) = hindrance(policy) {
+                bail!("{full} would not run: {why}");
+            }
+            let annotation = json!({RUN_NOW: token});
+            Ok(Some(json!({"metadata": {"annotations": annotation}})))
+        })
+        .await?;
+    if !request.wait {
+        let text = format!(
+            "{full} runs as soon as the operator has seen it (token {token}); \
+             `kubectl oubliette status` shows how far it is\n"
+        );
+        return Ok((text, ExitCode::SUCCESS));
+    }
+    let past = followed(&cluster, name, &token).await?;
+    let (how, code) = match past.outcome {
+        RunOutcome::Completed => ("completed".to_owned(), ExitCode::SUCCESS),
+        RunOutcome::Stopped(reason) => (format!("stopped: {reason}"), ExitCode::FAILURE),
+        RunOutcome::Failed(reason) => (format!("failed: {reason}"), ExitCode::FAILURE),
+    };
+    let text = format!(
+        "{full} {how}; {} changed, {} left\n",
+        rows(past.rows_changed),
+        rows(past.rows_left)
+    );
+    Ok((text, code))
+}
+
+/// A token that nobody else has: when, and a number.
+fn token(now: Timestamp) -> String {
+    format!(
+        "{}-{:08x}",
+        now.strftime("%Y%m%dT%H%M%SZ"),
+        rand::random::<u32>()
+    )
+}
+
+/// Why nothing of a policy would run, as far as its object tells.
+fn hindrance(policy: &RetentionPolicy) -> Option<String> {
+    let spec = &policy.spec.0;
+    if policy.metadata.deletion_timestamp.is_some() {
+        return Some("it is being deleted".to_owned());
+    }
+    if spec.suspend.unwrap_or_default() {
+        return Some("it is suspended; `kubectl oubliette resume` lets it go on".to_owned());
+    }
+    if spec.mode != Some(Choice::Known(Mode::Enforce)) {
+        return Some(
+            "its mode is DryRun, in which nothing is changed; set `mode: Enforce`".to_owned(),
+        );
+    }
+    let ready = ready(&policy.status.as_ref()?.conditions)?;
+    // What was said of an older spec may not hold any more: the operator will tell.
+    let current = ready.observed_generation == policy.metadata.generation;
+    let gate = Reason::named(&ready.reason).filter(|reason| current && is_gate(*reason))?;
+    let message = ready.message.lines().next().unwrap_or_default();
+    Some(format!("{gate}, {message}"))
+}
+
+/// The policy's database, where it is suspended. Whoever may not see it learns that from the operator.
+pub(super) async fn suspended_database(
+    cluster: &Cluster,
+    policy: &RetentionPolicy,
+) -> Option<String> {
+    let (namespace, name) = database_of(policy)?;
+    let cluster = Cluster {
+        client: cluster.client.clone(),
+        namespace,
+    };
+    let database: TargetDatabase = cluster.get(&name).await.ok()?;
+    let suspended = database.spec.0.suspend.unwrap_or_default();
+    suspended.then(|| format!("{}/{name}", cluster.namespace))
+}
+
+/// How a run stands that was asked for by a token.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    /// The operator has not seen the token.
+    NotTaken,
+    /// The operator has not seen the token and is busy with an older run or plan.
+    Behind,
+    /// It is under way.
+    Under(Option<ProgressStatus>),
+    /// Nothing goes on until somebody changes something.
+    Held(String),
+    /// It has ended.
+    Ended(PastRun),
+    /// It was taken up and the status has lost it.
+    Lost,
+}
+
+impl Seen {
+    fn of(policy: &RetentionPolicy, token: &str) -> Self {
+        let status = policy.status.clone().unwrap_or_default();
+        let id = id_of_token(&policy.uid().unwrap_or_default(), token);
+        if let Some(past) = status.history.into_iter().find(|past| past.run == id) {
+            return Self::Ended(past);
+        }
+        let ready = status.conditions.iter().find(|c| c.type_ == READY);
+        let held = ready.and_then(|ready| {
+            let reason = Reason::named(&ready.reason)?;
+            let holds = reason.is_stalled() || reason == Reason::Suspended;
+            let message = ready.message.lines().next().unwrap_or_default();
+            holds.then(|| Self::Held(format!("{reason}, {message}")))
+        });
+        let handled = status.handled_run_now.as_deref() == Some(token);
+        match (handled, status.open_run, status.progress) {
+            (true, Some(open), Some(progress)) if open.run == id => Self::Under(Some(progress)),
+            // Nothing is being done for it: either it is tried again, or somebody is needed.
+            (true, Some(open), None) if open.run == id => held.unwrap_or(Self::Under(None)),
+            (true, _, _) => Self::Lost,
+            (false, _, Some(_)) | (false, Some(_), None) => Self::Behind,
+            (false, None, None) => Self::NotTaken,
+        }
+    }
+}
+
+/// Waits for the end of a run, and shows meanwhile how far it is.
+async fn followed(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<PastRun> {
+    let (sender, shown) = watch::channel(progress::BEGUN);
+    let how = if std::io::stderr().is_terminal() {
+        Shown::Bar
+    } else {
+        Shown::Lines
+    };
+    let full = format!("{}/{name}", cluster.namespace);
+    let showing = progress::show(&full, shown, how);
+    let ended = async {
+        let mut idle_since = Instant::now();
+        loop {
+            let policy: RetentionPolicy = cluster.get(name).await?;
+            let seen = Seen::of(&policy, token);
+            if seen != Seen::NotTaken {
+                idle_since = Instant::now();
+            }
+            match seen {
+                Seen::Ended(past) => return Ok(past),
+                Seen::Held(why) => bail!("the run of {full} waits for somebody: {why}"),
+                Seen::Lost => bail!(
+                    "the run of {full} was taken up and is not in the status any more; \
+                     `kubectl oubliette history --database-url` has it from the ledger"
+                ),
+                Seen::NotTaken if idle_since.elapsed() > TAKEN_UP => bail!(
+                    "the operator has not taken the run of {full} up within {} s: does it run, and \
+                     watch this namespace? It does so once it can",
+                    TAKEN_UP.as_secs()
+                ),
+                Seen::Under(Some(now)) => {
+                    sender.send_replace(shown_of(&now));
+                }
+                Seen::Under(None) | Seen::NotTaken | Seen::Behind => {}
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        ended = ended => ended,
+        never = showing => match never {},
+    }
+}
+
+/// What a status tells of a progress, as it was told to the status.
+fn shown_of(told: &ProgressStatus) -> Progress {
+    let ProgressStatus {
+        phase,
+        rule,
+        rows_done,
+        rows_planned,
+        rows_per_second,
+        estimated_end_at: _,
+        waiting_for,
+    } = told;
+    Progress {
+        // A newer version may know other phases.
+        phase: serde_json::from_value(json!(phase)).unwrap_or(progress::BEGUN.phase),
+        rule: rule.clone(),
+        done: *rows_done,
+        planned: *rows_planned,
+        rate: *rows_per_second,
+        waiting: waiting_for.as_deref().and_then(Reason::named),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! `status`: the whole picture of a namespace, read and never decided from.
+//!
+//! Owns the shape of its JSON and YAML. The parts of a resource's status stand in it as the resource
+//! has them.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use clap::Args;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use oubliette_core::api::condition::READY;
+use oubliette_core::api::reason::{Reason, Standing};
+use oubliette_core::api::retention_policy::{OpenRun, PastRun, ProgressStatus};
+use oubliette_core::api::words::Choice;
+use serde::Serialize;
+
+use super::Output;
+use super::access::Access;
+use crate::command::columns::coloured;
+use crate::resource::{RetentionPolicy, TargetDatabase};
+
+/// What is asked of the command.
+#[derive(Clone, Debug, Args)]
+pub struct Request {
+    /// Where.
+    #[command(flatten)]
+    pub access: Access,
+    /// All namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    /// How the picture is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Everything there is to see.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub struct Picture {
+    /// The TargetDatabases, by namespace and name.
+    pub databases: Vec<DatabaseTold>,
+    /// The RetentionPolicies, by namespace and name.
+    pub policies: Vec<PolicyTold>,
+    /// What does not go on by itself or not yet, and why.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A TargetDatabase.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseTold {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The engine that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// True, False or Unknown.
+    pub ready: String,
+    /// Why.
+    pub reason: String,
+    /// Whether all that runs on it is suspended.
+    pub suspended: bool,
+    /// Runs of the policies shown that have not come to their end, by their ids in the ledger.
+    pub open_runs: Vec<String>,
+}
+
+/// A RetentionPolicy.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyTold {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The TargetDatabase, by namespace and name.
+    pub database: String,
+    /// DryRun or Enforce.
+    pub mode: String,
+    /// Whether it is suspended by itself.
+    pub suspended: bool,
+    /// True, False or Unknown.
+    pub ready: String,
+    /// Why.
+    pub reason: String,
+    /// When it runs next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_run_at: Option<Timestamp>,
+    /// The last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<PastRun>,
+    /// Rows that are expired and not yet changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overdue_rows: Option<i64>,
+    /// When the oldest of them fell due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_overdue_at: Option<Timestamp>,
+    /// The run that has not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_run: Option<OpenRun>,
+    /// The plan or run under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressStatus>,
+}
+
+/// What waits.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// TargetDatabase or RetentionPolicy.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The class, as docs/reasons.md explains it.
+    pub reason: String,
+    /// What happens next: "stalled until changed", "tried again by itself"; left out for a reason
+    /// that this version does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stands: Option<&'static str>,
+    /// What the resource says.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Reads and shows.
+pub async fn run(request: &Request) -> anyhow::Result<String> {
+    let cluster = request.access.open().await?;
+    let everywhere = request.all_namespaces;
+    let databases = cluster.list(everywhere).await?;
+    let policies = cluster.list(everywhere).await?;
+    let picture = Picture::of(&databases, &policies);
+    request.output.text(&picture, || {
+        let place = if everywhere {
+            "any namespace".to_owned()
+        } else {
+            format!("namespace {}", cluster.namespace)
+        };
+        table::text(&picture, &place, Timestamp::now(), coloured())
+    })
+}
+
+impl Picture {
+    /// What these resources say.
+    pub fn of(databases: &[TargetDatabase], policies: &[RetentionPolicy]) -> Self {
+        let mut picture = Self {
+            policies: policies.iter().map(policy).collect(),
+            ..Self::default()
+        };
+        picture.databases = databases
+            .iter()
+            .map(|resource| database(resource, &picture.policies))
+            .collect();
+        let of_databases = databases.iter().filter_map(|resource| {
+            let status = resource.status.as_ref();
+            waiting("TargetDatabase", resource, status.map(|s| &*s.conditions))
+        });
+        let of_policies = policies.iter().filter_map(|resource| {
+            let status = resource.status.as_ref();
+            waiting("RetentionPolicy", resource, status.map(|s| &*s.conditions))
+        });
+        picture.waiting = of_databases.chain(of_policies).collect();
+        picture
+    }
+}
+
+fn database(resource: &TargetDatabase, policies: &[PolicyTold]) -> DatabaseTold {
+    let status = resource.status.clone().unwrap_or_default();
+    let (ready, reason) = ready_of(&status.conditions);
+    let (namespace, name) = place(resource);
+    let own = format!("{namespace}/{name}");
+    let open = policies.iter().filter(|policy| policy.database == own);
+    DatabaseTold {
+        open_runs: open
+            .filter_map(|policy| policy.open_run.as_ref())
+            .map(|open| open.run.clone())
+            .collect(),
+        namespace,
+        name,
+        engine: status.engine,
+        version: status.version,
+        ready,
+        reason,
+        suspended: resource.spec.0.suspend.unwrap_or_default(),
+    }
+}
+
+fn policy(resource: &RetentionPolicy) -> PolicyTold {
+    let spec = &resource.spec.0;
+    let status = resource.status.clone().unwrap_or_default();
+    let (ready, reason) = ready_of(&status.conditions);
+    let (namespace, name) = place(resource);
+    PolicyTold {
+        database: database_of(resource)
+            .map_or_else(String::new, |(ns, name)| format!("{ns}/{name}")),
+        namespace,
+        name,
+        mode: spec.mode.as_ref().map_or("DryRun", Choice::text).to_owned(),
+        suspended: spec.suspend.unwrap_or_default(),
+        ready,
+        reason,
+        next_run_at: status.next_run_at,
+        last_run: last_run(&status),
+        overdue_rows: status.overdue_rows,
+        oldest_overdue_at: status.oldest_overdue_at,
+        open_run: status.open_run,
+        progress: status.progress,
+    }
+}
+
+fn last_run(
+    status: &oubliette_core::api::retention_policy::RetentionPolicyStatus,
+) -> Option<PastRun> {
+    let first = status.history.first().cloned();
+    first.or_else(|| status.last_run.as_ref().map(PastRun::from))
+}
+
+/// Namespace and name of the database that a policy is about.
+pub(super) fn database_of(resource: &RetentionPolicy) -> Option<(String, String)> {
+    let reference = resource.spec.0.database_ref.as_ref()?;
+    let namespace = reference.namespace.clone();
+    Some((
+        namespace.unwrap_or_else(|| place(resource).0),
+        reference.name.clone()?,
+    ))
+}
+
+fn place(resource: &impl ResourceExt) -> (String, String) {
+    (
+        resource.namespace().unwrap_or_default(),
+        resource.name_any(),
+    )
+}
+
+/// Status and reason of the condition Ready.
+fn ready_of(conditions: &[Condition]) -> (String, String) {
+    ready(conditions).map_or_else(
+        || ("Unknown".to_owned(), Reason::Pending.as_str().to_owned()),
+        |ready| (ready.status.clone(), ready.reason.clone()),
+    )
+}
+
+/// The condition Ready.
+pub(super) fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == READY)
+}
+
+/// What a resource waits for, where it waits. One that the operator has not looked at as it is now
+/// waits for that, whatever its status says of what it was.
+fn waiting(
+    kind: &'static str,
+    resource: &impl ResourceExt,
+    conditions: Option<&[Condition]>,
+) -> Option<Waiting> {
+    let condition = ready(conditions.unwrap_or_default());
+    let behind = condition
+        .is_none_or(|condition| condition.observed_generation != resource.meta().generation);
+    let (reason, message) = match condition {
+        Some(condition) if !behind => (condition.reason.as_str(), condition.message.as_str()),
+        Some(_) | None => (
+            Reason::Pending.as_str(),
+            "the operator has not looked at it as it is now",
+        ),
+    };
+    let known = Reason::named(reason);
+    let waits = known.is_none_or(|reason| {
+        let waits = [Reason::Pending, Reason::Suspended];
+        reason.is_failure() || waits.contains(&reason)
+    });
+    let (namespace, name) = place(resource);
+    waits.then(|| Waiting {
+        kind,
+        namespace,
+        name,
+        reason: reason.to_owned(),
+        stands: known.map(|reason| reason.standing().describe()),
+        message: message.to_owned(),
+        remedy: known
+            .map_or(
+                "A newer version of the program gave this reason: ask that one to explain it.",
+                Reason::remedy,
+            )
+            .to_owned(),
+    })
+}
+
+/// How things stand with whoever gives a reason, where this version knows it.
+fn standing(reason: &str) -> Option<Standing> {
+    Reason::named(reason).map(Reason::standing)
+}
