@@ -1,6 +1,6 @@
 # Every target is also a plain command: see its line. `make setup` installs what the others need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-samples soak lint generate
+.PHONY: help setup demo test test-samples soak lint generate deploy
 
 ONLY ?=
 DATA ?=
@@ -38,3 +38,8 @@ lint: ## What CI checks before the tests
 
 generate: ## Writes the files that the program makes: CRDs, parts of the chart and docs
 	cargo run --quiet -- generate
+
+# Apart from `generate`, because it needs helm.
+deploy: ## Writes deploy/oubliette.yaml, which a case of the suite compares, from the chart
+	@cargo run --quiet --package bed -- setup --only tools
+	OUBLIETTE_WRITE_DEPLOY=1 cargo test --quiet --test suite -- packaged::the_raw_manifests

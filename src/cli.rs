@@ -16,6 +16,13 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Carries policies out from here, without a cluster: with the guards, the ledger and the checks
+    /// of the operator.
+    ///
+    /// Asks on a terminal before it changes anything. Exit code 0: done, or nothing to do; 1:
+    /// something is refused or was not completed, or an error; 2: rows are due and stay (a dry run,
+    /// suspended, or the answer was no); 3: told to stop, and the same command goes on.
+    Apply(command::apply::Request),
     /// Prints the custom resource definitions, for `kubectl apply -f -`.
     Crd,
     /// Writes the files of the repository that are made by the program (`make generate`).
@@ -61,6 +68,32 @@ mod tests {
     use oubliette_core::api::reason::Reason;
 
     use super::*;
+
+    fn watched(arguments: &[&str]) -> Result<Vec<String>, clap::Error> {
+        let command = ["oubliette", "operator"];
+        let cli = Cli::try_parse_from(command.iter().chain(arguments))?;
+        match cli.command {
+            Command::Operator(operator) => Ok(operator.settings.watch_namespaces),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn namespaces_are_repeated_or_listed_with_commas_and_none_is_all() {
+        assert_eq!(watched(&[]).unwrap(), Vec::<String>::new());
+        let listed = watched(&["--watch-namespace=crm,learning"]).unwrap();
+        assert_eq!(listed, ["crm", "learning"]);
+        let repeated = watched(&["--watch-namespace", "crm", "--watch-namespace=learning"]);
+        assert_eq!(repeated.unwrap(), listed);
+    }
+
+    #[test]
+    fn a_namespace_without_a_name_is_refused() {
+        // Else a variable that is not set would mean one namespace more, or all of them.
+        for argument in ["--watch-namespace=", "--watch-namespace=crm,,learning"] {
+            assert!(watched(&[argument]).is_err(), "{argument}");
+        }
+    }
 
     #[test]
     fn every_command_that_a_remedy_names_exists() {

@@ -1,6 +1,8 @@
 //! The commands that people type, one file each. They share `inputs` and `work` with the controller
 //! and never import it.
 
+pub mod apply;
+mod ask;
 pub mod crd;
 pub mod generate;
 pub mod grants;

@@ -262,7 +262,11 @@ impl Store {
     }
 
     async fn create(&self) -> Result<(), LedgerFault> {
-        for statement in self.ledger.create() {
+        let place_is_there = match self.ledger.place_present() {
+            Some(ask) => !self.read(&ask).await?.is_empty(),
+            None => false,
+        };
+        for statement in self.ledger.create(place_is_there) {
             let mut tx = self.begin().await?;
             match tx.change(&statement).await {
                 Ok(_) => finish(tx).await?,
@@ -313,7 +317,7 @@ impl Store {
     }
 
     /// Records a run with all of its workers in one transaction. `targets`: how many related tables
-    /// each step has.
+    /// each step has. `TakenOver`: another worker has begun one of this policy meanwhile.
     pub async fn record(
         &self,
         run: &NewRun,
@@ -321,6 +325,13 @@ impl Store {
         targets: &[i32],
     ) -> Result<(), LedgerFault> {
         let mut tx = self.begin().await?;
+        // Under the head's lock: of two that come at once the second sees the first one's run.
+        tx.rows(&self.ledger.lock_head()).await?;
+        let open = self.ledger.open_runs(&run.policy_uid);
+        if !tx.rows(&open).await?.is_empty() {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
         tx.change(&self.ledger.insert_run(run)).await?;
         for row in checkpoints {
             tx.change(&self.ledger.insert_checkpoint(&run.id, row))

@@ -47,6 +47,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         telemetry::install(filter, telemetry::Format::Text)?;
     }
     match cli.command {
+        Command::Apply(request) => {
+            return runtime()?.block_on(Box::pin(command::apply::run(&request, out)));
+        }
         Command::Crd => command::crd::run(out)?,
         Command::Generate(request) => command::generate::run(&request)?,
         Command::Grants(request) => command::grants::run(&request, out)?,
@@ -90,12 +93,12 @@ fn run_operator(request: cli::Operator) -> anyhow::Result<()> {
         let operator::Surroundings {
             client,
             outside,
-            watch_namespace,
+            watch_namespaces,
             identity,
             stop,
         } = around;
         let settings = controller::Settings {
-            namespaces: watch_namespace.into_iter().collect(),
+            namespaces: watch_namespaces,
             jobs: max_jobs,
             identity,
         };

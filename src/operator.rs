@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use kube::{Client, Config};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -58,9 +59,14 @@ pub struct Settings {
     /// the database keeps the rows right, but they would take each other's runs over again and again.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub leader_elect: bool,
-    /// Serves the resources of one namespace instead of all.
-    #[arg(long, value_name = "NAMESPACE")]
-    pub watch_namespace: Option<String>,
+    /// Serves the resources of these namespaces instead of all; repeated, or with commas between them.
+    #[arg(
+        long = "watch-namespace",
+        value_name = "NAMESPACE",
+        value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub watch_namespaces: Vec<String>,
 }
 
 /// What the controllers are given.
@@ -70,8 +76,8 @@ pub struct Surroundings {
     pub client: Client,
     /// Gates to require, pulses to beat, metrics to count.
     pub outside: Outside,
-    /// The one namespace to serve, where one was named.
-    pub watch_namespace: Option<String>,
+    /// The namespaces to serve; all, when empty.
+    pub watch_namespaces: Vec<String>,
     /// What this replica is called.
     pub identity: String,
     /// Cancelled when the process is to end. Where the controllers must stop without it, the lease
@@ -174,12 +180,12 @@ where
         lease_namespace,
         identity,
         leader_elect: _,
-        watch_namespace,
+        watch_namespaces,
     } = settings;
     let surroundings = Surroundings {
         client,
         outside: outside.clone(),
-        watch_namespace: watch_namespace.clone(),
+        watch_namespaces: watch_namespaces.clone(),
         identity: identity.clone(),
         stop: stop.clone(),
     };

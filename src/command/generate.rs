@@ -1,6 +1,8 @@
 //! `oubliette generate`: the files of the repository that the program writes. They are committed, and
 //! a test compares them.
 
+mod values;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,8 +22,17 @@ pub struct Request {
 }
 
 /// Every generated file with its path below the repository's root.
-pub fn files() -> anyhow::Result<Vec<(PathBuf, String)>> {
+pub fn files(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let read = |path: &str| {
+        fs::read_to_string(root.join(path)).with_context(|| format!("failed to read {path}"))
+    };
+    let readme = "charts/oubliette/README.md";
     let mut files = vec![
+        (
+            PathBuf::from(readme),
+            values::readme(&read(readme)?, &read("charts/oubliette/values.yaml")?)
+                .with_context(|| format!("failed to write the values in {readme}"))?,
+        ),
         (PathBuf::from("docs/reasons.md"), reason::page()),
         (
             PathBuf::from("charts/oubliette/templates/known-fields.yaml"),
@@ -40,7 +51,7 @@ pub fn files() -> anyhow::Result<Vec<(PathBuf, String)>> {
 
 /// Writes them.
 pub fn run(request: &Request) -> anyhow::Result<()> {
-    for (path, text) in files()? {
+    for (path, text) in files(&request.root)? {
         let path = request.root.join(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)
@@ -58,7 +69,7 @@ mod tests {
     #[test]
     fn the_committed_files_are_what_the_program_writes() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for (path, text) in files().unwrap() {
+        for (path, text) in files(root).unwrap() {
             let committed = fs::read_to_string(root.join(&path)).unwrap_or_default();
             assert!(
                 committed == text,

@@ -172,7 +172,8 @@ spec:
         GRANT UPDATE ("created_at") ON "public"."enquiries" TO "retention";
         GRANT SELECT ON "public"."notes" TO "retention";
         GRANT UPDATE ("enquiry_id") ON "public"."notes" TO "retention";
-        GRANT CREATE ON DATABASE "crm" TO "retention";
+        CREATE SCHEMA IF NOT EXISTS "oubliette";
+        GRANT USAGE, CREATE ON SCHEMA "oubliette" TO "retention";
         "#);
     }
 

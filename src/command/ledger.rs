@@ -8,13 +8,16 @@ use clap::{Args, Subcommand};
 use kube::{Api, Client, ResourceExt};
 use oubliette_core::catalog::Engine;
 use oubliette_core::grants::account;
-use oubliette_core::ledger::{Ledger, Owner, printed};
+use oubliette_core::ledger::{Ledger, Owner, printed, uuid};
+use oubliette_core::name::Ident;
 use oubliette_core::target::{EngineName, Target};
 
+use super::source::{Given, Source};
+use crate::database::Database;
 use crate::inputs::cluster::{Cluster, DatabaseInput};
 use crate::inputs::files;
-use crate::ledger::Store;
 use crate::resource::TargetDatabase;
+use crate::work::owned::{self, HandedOver};
 
 /// What is to be done with a ledger.
 #[derive(Clone, Debug, Subcommand)]
@@ -22,8 +25,8 @@ pub enum Request {
     /// Prints the SQL that creates the ledger, for users who may not create it themselves.
     Print(Print),
     /// Makes a TargetDatabase of the current cluster the owner of the ledger that stands in its
-    /// database: after the resource was made anew, or the cluster replaced. The former owner's
-    /// operator must not run any more.
+    /// database: after the resource was made anew, or the cluster replaced. Or, with -f,
+    /// `oubliette apply` without a cluster. The former owner must not be at work any more.
     Adopt(Adopt),
 }
 
@@ -41,11 +44,18 @@ pub struct Print {
 /// Whose the ledger shall be.
 #[derive(Clone, Debug, Args)]
 pub struct Adopt {
-    /// The TargetDatabase.
-    pub name: String,
-    /// Its namespace.
+    /// The TargetDatabase of the current cluster.
+    #[arg(required_unless_present = "files", conflicts_with = "files")]
+    pub name: Option<String>,
+    /// Its namespace; with -f, the one of resources that name none.
     #[arg(short, long, default_value = "default")]
     pub namespace: String,
+    /// The manifests that `oubliette apply` is given: it becomes the owner of their ledgers.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The database itself, with -f.
+    #[command(flatten)]
+    pub given: Given,
 }
 
 /// Does what is asked.
@@ -84,7 +94,13 @@ fn print(request: &Print) -> anyhow::Result<String> {
 }
 
 async fn adopt(request: &Adopt) -> anyhow::Result<String> {
-    let Adopt { name, namespace } = request;
+    match &request.name {
+        Some(name) => adopt_in_cluster(&request.namespace, name).await,
+        None => adopt_without_cluster(request).await,
+    }
+}
+
+async fn adopt_in_cluster(namespace: &str, name: &str) -> anyhow::Result<String> {
     let client = Client::try_default()
         .await
         .context("failed to reach the cluster")?;
@@ -96,7 +112,7 @@ async fn adopt(request: &Adopt) -> anyhow::Result<String> {
     let target = parsed(name, &resource.spec.0)?;
     let cluster = Cluster::new(client);
     let input = DatabaseInput {
-        namespace: namespace.clone(),
+        namespace: namespace.to_owned(),
         uid: resource.uid().context("the TargetDatabase has no UID")?,
         generation: resource.metadata.generation.unwrap_or_default(),
         target,
@@ -106,28 +122,56 @@ async fn adopt(request: &Adopt) -> anyhow::Result<String> {
         database: input.uid.clone(),
     };
     let database = cluster.connect(&input).await?;
-    let ledger = Ledger {
-        engine: database.engine(),
-        place: input.target.ledger.clone(),
+    let named = format!("{namespace}/{name}");
+    handed_over(&database, &input.target.ledger, &owner, &named).await
+}
+
+async fn adopt_without_cluster(request: &Adopt) -> anyhow::Result<String> {
+    let source = Source {
+        files: request.files.clone(),
+        namespace: request.namespace.clone(),
+        given: request.given.clone(),
     };
-    let store = Store::unchecked(&database, ledger);
-    if !store.is_present().await? {
-        bail!("there is no ledger in this database: the operator creates one by itself");
+    let (mut offline, promises) = source.open()?;
+    let mut text = String::new();
+    let mut seen = Vec::new();
+    for promise in &promises {
+        if seen.contains(&&promise.database) {
+            continue;
+        }
+        seen.push(&promise.database);
+        let database = offline.connect(promise).await?;
+        let owner = Owner::without_cluster(uuid(rand::random()));
+        let named = promise.database.to_string();
+        text += &handed_over(&database, &promise.target.ledger, &owner, &named).await?;
     }
-    let Some((_, before)) = store.meta().await? else {
-        bail!("the ledger is nobody's: the operator claims it by itself");
-    };
-    if before == owner {
-        return Ok(format!(
-            "the ledger belongs to TargetDatabase {namespace}/{name} already\n"
-        ));
-    }
-    store.adopt(&owner).await?;
-    Ok(format!(
-        "the ledger of TargetDatabase {} of cluster {} now belongs to TargetDatabase {} \
-         ({namespace}/{name}) of cluster {}\n",
-        before.database, before.cluster, owner.database, owner.cluster
-    ))
+    offline.close().await;
+    Ok(text)
+}
+
+/// Hands the ledger over, and says so. `named`: the TargetDatabase, for people.
+async fn handed_over(
+    database: &Database,
+    place: &Ident,
+    owner: &Owner,
+    named: &str,
+) -> anyhow::Result<String> {
+    Ok(match owned::hand_over(database, place, owner).await? {
+        HandedOver::Already if owner.is_without_cluster() => {
+            format!("the ledger of {named} belongs to `oubliette apply` already\n")
+        }
+        HandedOver::Already => {
+            format!("the ledger belongs to TargetDatabase {named} already\n")
+        }
+        HandedOver::From(before, ended) => {
+            let ended = ended.iter().map(|run| {
+                let run = &run.run;
+                format!("the run {run} was ended, with its counts\n")
+            });
+            let ended: String = ended.collect();
+            format!("the ledger of {named} belonged to {before}, now to {owner}\n{ended}")
+        }
+    })
 }
 
 fn parsed(

@@ -8,15 +8,18 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
+use oubliette_core::catalog::Engine;
 use oubliette_core::decide::job::{JobKind, JobOutcome};
 use oubliette_core::decide::whole_second;
 use oubliette_core::ledger::{Owner, uuid};
 use oubliette_core::plan::{Plan, Refusal};
+use secrecy::SecretSlice;
 use tokio::sync::watch;
 
 use super::progress::{self, Shown};
 use super::source::Source;
 use super::told::{Output, Report, StatementsTold, Told};
+use crate::database::Database;
 use crate::inputs::offline::{Offline, Promise};
 use crate::inputs::secrets::GatherFault;
 use crate::metrics::Metrics;
@@ -67,12 +70,29 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
 }
 
 /// Plans one policy and enters what was found. `None`: it was refused before there were figures.
-pub(super) async fn planned(
+async fn planned(
     offline: &mut Offline,
     promise: &Promise,
     as_of: Timestamp,
     told: &mut Told,
 ) -> Option<Plan> {
+    let (database, key) = gather(offline, promise, false, told).await?;
+    let engine = database.engine();
+    // A plan reads no ledger: nobody's name stands in it.
+    let owner = Owner::without_cluster(uuid(0));
+    let job = order(promise, &owner, JobKind::Plan).job(database, owner, key, as_of);
+    let planned = watched(&job, as_of).await;
+    entered(planned, promise, engine, told)
+}
+
+/// The database that a policy is about, and its key of pseudonyms. `None`: something is in the way,
+/// which is entered. `keyed`: without the key nothing is to go on.
+pub(super) async fn gather(
+    offline: &mut Offline,
+    promise: &Promise,
+    keyed: bool,
+    told: &mut Told,
+) -> Option<(Database, Option<SecretSlice<u8>>)> {
     if told.suspended {
         told.notes
             .push("suspend: true is set; nothing runs until it is false".to_owned());
@@ -81,36 +101,44 @@ pub(super) async fn planned(
         told.refuse(&promise.hindrances);
         return None;
     }
-    let refused = |fault: GatherFault| vec![Refusal::whole(fault.reason(), fault.to_string())];
     let database = match offline.connect(promise).await {
         Ok(database) => database,
         Err(fault) => {
-            told.refuse(&refused(fault));
+            told.refuse(&[not_gathered(&fault)]);
             return None;
         }
     };
     told.enter_server(&database);
-    let key = match offline.pseudonym_key(promise) {
-        Ok(key) => key,
+    match offline.pseudonym_key(promise) {
+        Ok(key) => Some((database, key)),
         // The key is in the digest and in no figure: who reviews a manifest need not have it.
-        Err(GatherFault::NotAmong { .. }) => {
+        Err(GatherFault::NotAmong { .. }) if !keyed => {
             told.notes.push(
                 "the Secret of pseudonymKey is not among the manifests: the plan's digest is \
                  another one than with it"
                     .to_owned(),
             );
-            None
+            Some((database, None))
         }
         Err(fault) => {
-            told.refuse(&refused(fault));
-            return None;
+            told.refuse(&[not_gathered(&fault)]);
+            None
         }
-    };
-    let engine = database.engine();
-    // A plan reads no ledger: nobody's name stands in it.
-    let owner = Owner::without_cluster(uuid(0));
-    let job = order(promise, &owner, JobKind::Plan).job(database, owner, key, as_of);
-    match watched(&job, as_of).await {
+    }
+}
+
+pub(super) fn not_gathered(fault: &GatherFault) -> Refusal {
+    Refusal::whole(fault.reason(), fault.to_string())
+}
+
+/// Enters what planning came to. `None`: it was refused before there were figures.
+pub(super) fn entered(
+    planned: Result<Plan, JobOutcome>,
+    promise: &Promise,
+    engine: Engine,
+    told: &mut Told,
+) -> Option<Plan> {
+    match planned {
         Ok(plan) => {
             told.enter_plan(plan.report().clone(), promise, engine);
             told.refuse(plan.refusals());
@@ -157,19 +185,19 @@ pub(super) fn order(promise: &Promise, owner: &Owner, kind: JobKind) -> Order {
         // Nothing outside of the ledger remembers it without a cluster.
         remembered: Vec::new(),
         metrics: Metrics::new(),
+        consent: None,
     }
 }
 
 /// Plans, with a sign of life on a terminal.
-async fn watched(job: &Job, as_of: Timestamp) -> Result<Plan, JobOutcome> {
+pub(super) async fn watched(job: &Job, as_of: Timestamp) -> Result<Plan, JobOutcome> {
     let (sender, shown) = watch::channel(progress::BEGUN);
-    let name = format!("{}/{}", job.policy.namespace, job.policy.name);
     let how = if std::io::stderr().is_terminal() {
         Shown::Bar
     } else {
         Shown::Nothing
     };
-    let showing = progress::show(&name, shown, how);
+    let showing = progress::show(&job.policy, shown, how);
     tokio::select! {
         plan = work::plan(job, as_of, &sender) => plan,
         never = showing => match never {},

@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use oubliette_core::report::{Phase, Progress};
 use tokio::sync::watch;
 
+use crate::work::job::PolicyRef;
+
 /// A job that has told nothing yet.
 pub(super) const BEGUN: Progress = Progress {
     phase: Phase::Connecting,
@@ -34,16 +36,17 @@ pub(super) enum Shown {
 
 /// Shows progress until it is dropped.
 pub(super) async fn show(
-    name: &str,
+    policy: &PolicyRef,
     mut progress: watch::Receiver<Progress>,
     how: Shown,
 ) -> Infallible {
+    let name = format!("{}/{}", policy.namespace, policy.name);
     let mut bar = (how == Shown::Bar).then(Bar::new);
     let mut said: Option<(Instant, Phase, Option<String>)> = None;
     loop {
         let now = progress.borrow_and_update().clone();
         if let Some(bar) = &mut bar {
-            bar.draw(name, &now);
+            bar.draw(&name, &now);
         }
         let news = said.as_ref().is_none_or(|(at, phase, rule)| {
             *phase != now.phase || *rule != now.rule || at.elapsed() >= SAID

@@ -31,6 +31,14 @@ pub struct Source {
     /// The namespace of resources that name none.
     #[arg(short, long, default_value = "default")]
     pub namespace: String,
+    /// The database itself.
+    #[command(flatten)]
+    pub given: Given,
+}
+
+/// A database that was given as a URL.
+#[derive(Clone, Debug, Args)]
+pub struct Given {
     /// The database, in place of the connection in its TargetDatabase or of the whole resource:
     /// `postgres://USER@HOST:5432/DATABASE` or `mysql://USER@HOST:3306/DATABASE`. The server's
     /// certificate and name are verified unless `?sslmode=disable` or `verify-ca` says otherwise;
@@ -67,20 +75,23 @@ impl Source {
     pub fn open(&self) -> anyhow::Result<(Offline, Vec<Promise>)> {
         let manifests = files::read(&self.files, &self.namespace)?;
         if manifests.policies.is_empty() {
-            bail!("no RetentionPolicy among the manifests: there is nothing to plan");
+            bail!("no RetentionPolicy among the manifests: give its file with -f");
         }
-        let given = match &self.database_url {
-            None => None,
-            Some(text) => {
-                let url: DatabaseUrl = text
-                    .0
-                    .parse()
-                    .map_err(|fault| anyhow!("--database-url: it {fault}"))?;
-                let login = self.login(&url)?;
-                Some((url, login))
-            }
+        Ok(Offline::new(manifests, self.given.open()?)?)
+    }
+}
+
+impl Given {
+    fn open(&self) -> anyhow::Result<Option<(DatabaseUrl, Login)>> {
+        let Some(text) = &self.database_url else {
+            return Ok(None);
         };
-        Ok(Offline::new(manifests, given)?)
+        let url: DatabaseUrl = text
+            .0
+            .parse()
+            .map_err(|fault| anyhow!("--database-url: it {fault}"))?;
+        let login = self.login(&url)?;
+        Ok(Some((url, login)))
     }
 
     fn login(&self, url: &DatabaseUrl) -> anyhow::Result<Login> {

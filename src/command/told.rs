@@ -39,8 +39,11 @@ pub enum Output {
 /// Everything that was found, one entry per policy in the order of the manifests.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// The policies.
+    /// The policies. One whose interrupted run was ended first has a second entry for what came then.
     pub policies: Vec<Told>,
+    /// Whether it was told to stop before its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 /// What is told of one policy.
@@ -79,6 +82,9 @@ pub struct Told {
     /// What a run did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunReport>,
+    /// A run that has not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_run: Option<OpenRunTold>,
     /// Where changed rows may still be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_elsewhere: Vec<String>,
@@ -116,6 +122,16 @@ impl From<&Refusal> for RefusalTold {
     }
 }
 
+/// A run that is open in the ledger: the same command goes on with it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenRunTold {
+    /// Its id.
+    pub run: String,
+    /// Rows that it has changed so far.
+    pub rows_changed: i64,
+}
+
 /// The statements of one rule.
 #[derive(Debug, Serialize)]
 pub struct StatementsTold {
@@ -142,6 +158,7 @@ impl Told {
             notes: Vec::new(),
             statements: Vec::new(),
             run: None,
+            open_run: None,
             left_elsewhere: Vec::new(),
         }
     }
@@ -175,13 +192,24 @@ impl Told {
     pub fn pending(&self) -> i64 {
         self.plan.as_ref().map_or(0, PlanReport::rows)
     }
+}
 
-    /// Whether a run has done all it was to do.
-    fn is_done(&self) -> bool {
-        self.run
-            .as_ref()
-            .is_some_and(|run| run.outcome == RunOutcome::Completed)
-    }
+/// Whether a run was ended because its promise is another one now. What is due by that one is told
+/// beside it.
+pub fn is_given_up(run: &RunReport) -> bool {
+    [Reason::Abandoned, Reason::Drifted]
+        .map(RunOutcome::Stopped)
+        .contains(&run.outcome)
+}
+
+/// A number of rows as people read it.
+pub fn rows(count: i64) -> String {
+    words::rows(count)
+}
+
+/// Policies as people read them.
+pub fn table<'t>(policies: impl Iterator<Item = &'t Told>) -> String {
+    table::text(policies)
 }
 
 /// Nothing is to be done, or all of it was.
@@ -190,9 +218,12 @@ const NOTHING: u8 = 0;
 const FAILED: u8 = 1;
 /// Rows are due and nothing was done about them.
 const PENDING: u8 = 2;
+/// Told to stop before the end.
+const INTERRUPTED: u8 = 3;
 
 impl Report {
-    /// 0: nothing to do, or done. 1: refused or not completed. 2: rows are due and stay.
+    /// 0: nothing to do, or done. 1: refused or not completed. 2: rows are due and stay. 3: told to
+    /// stop.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code())
     }
@@ -200,13 +231,14 @@ impl Report {
     fn code(&self) -> u8 {
         let code = |told: &Told| match &told.run {
             _ if !told.refusals.is_empty() => FAILED,
-            Some(_) if told.is_done() => NOTHING,
+            Some(run) if run.outcome == RunOutcome::Completed || is_given_up(run) => NOTHING,
             Some(_) => FAILED,
             None if told.pending() > 0 => PENDING,
             None => NOTHING,
         };
-        let codes: Vec<u8> = self.policies.iter().map(code).collect();
-        let worst = [FAILED, PENDING]
+        let mut codes: Vec<u8> = self.policies.iter().map(code).collect();
+        codes.extend(self.interrupted.then_some(INTERRUPTED));
+        let worst = [FAILED, INTERRUPTED, PENDING]
             .into_iter()
             .find(|code| codes.contains(code));
         worst.unwrap_or(NOTHING)
@@ -215,7 +247,7 @@ impl Report {
     /// The answer in one of its forms.
     pub fn text(&self, output: Output) -> anyhow::Result<String> {
         Ok(match output {
-            Output::Table => table::text(self),
+            Output::Table => table::text(self.policies.iter()),
             Output::Markdown => markdown::text(self),
             Output::Json => {
                 let mut text =

@@ -45,6 +45,7 @@ pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
             mandate.database.clone(),
         )),
         metrics: context.metrics.clone(),
+        consent: None,
     };
     let input = input.clone();
     let ticket = Ticket {
@@ -146,6 +147,8 @@ pub(super) fn after_the_end(seen: &Seen, outcome: &JobOutcome, context: &Context
             if matches!(
                 reason,
                 Reason::Unreachable
+                    | Reason::NoSuchDatabase
+                    | Reason::TooManyConnections
                     | Reason::AuthenticationFailed
                     | Reason::CertificateInvalid
                     | Reason::SecretMissing

@@ -336,11 +336,11 @@ fn measure(seen: &Seen, status: &RetentionPolicyStatus, context: &Context) {
     if let Some(rows) = status.overdue_rows {
         context.metrics.overdue(namespace, name, rows);
     }
-    // From the status, so that a restart does not forget it.
+    // From the status, so that a restart does not forget it, not even when runs failed since.
     let completed = status
-        .last_run
-        .as_ref()
-        .filter(|run| run.outcome == RunOutcome::Completed);
+        .history
+        .iter()
+        .find(|run| run.outcome == RunOutcome::Completed);
     if let Some(run) = completed {
         context
             .metrics

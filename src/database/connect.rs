@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, MySqlPool, PgPool};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::fault::{Fault, FaultClass};
 use super::session::{IDLE_LIMIT, Timeouts};
@@ -84,6 +85,9 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     pools: Pools,
+    /// One for each connection of the pool. Whoever works on the database waits here for a free one,
+    /// because the pool gives up after the time that connecting may take.
+    slots: Arc<Semaphore>,
     engine: Engine,
     version: Version,
     reading: Timeouts,
@@ -151,8 +155,10 @@ impl Database {
             }
         };
         refuse_too_old(engine, &version)?;
+        let slots = usize::try_from(settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         Ok(Self(Arc::new(Inner {
             pools,
+            slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
             engine,
             version,
             reading: settings.reading,
@@ -180,6 +186,12 @@ impl Database {
 
     pub(super) fn pools(&self) -> &Pools {
         &self.0.pools
+    }
+
+    /// Waits for a connection of the pool to be free.
+    pub(super) async fn slot(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let slot = self.0.slots.clone().acquire_owned().await;
+        slot.map_err(|_| Fault::own(FaultClass::Lost, "the connections were closed"))
     }
 
     pub(super) fn reading(&self) -> Timeouts {

@@ -28,8 +28,12 @@ pub enum FaultClass {
     WrongEngine,
     /// A version below the supported minimum.
     TooOld,
-    /// No free connection, in the server or in the program's own pool.
+    /// The server gives no further connection.
     TooManyConnections,
+    /// The server is out of disk space, memory or another resource.
+    Exhausted,
+    /// The database to connect to does not exist.
+    NoDatabase,
     /// A lock was not granted in time.
     Lock,
     /// The transaction was the victim of a deadlock and is gone.
@@ -46,7 +50,7 @@ pub enum FaultClass {
     Privilege,
     /// A change in a read-only transaction or on a read-only server.
     ReadOnly,
-    /// A table, column, function or database does not exist.
+    /// A table, column, schema or function does not exist.
     Missing,
     /// A server or session setting makes the work unsafe.
     UnsafeSetting,
@@ -67,7 +71,9 @@ impl FaultClass {
             Self::Certificate => "the connection could not be secured",
             Self::WrongEngine => "the server is not of the declared engine",
             Self::TooOld => "the server's version is too old",
-            Self::TooManyConnections => "no free connection",
+            Self::TooManyConnections => "the server gives no further connection",
+            Self::Exhausted => "the server is out of disk space, memory or another resource",
+            Self::NoDatabase => "the server has no database of that name",
             Self::Lock => "a lock was not granted in time",
             Self::Deadlock => "the transaction lost a deadlock",
             Self::Serialization => "the transaction collided with another one",
@@ -76,7 +82,7 @@ impl FaultClass {
             Self::Data => "a value does not fit its column",
             Self::Privilege => "a privilege is missing",
             Self::ReadOnly => "the transaction or the server is read-only",
-            Self::Missing => "a table, column, function or database does not exist",
+            Self::Missing => "a table, column, schema or function does not exist",
             Self::UnsafeSetting => "a setting of the server or session is unsafe",
             Self::Undecodable => "a result column has a type that is not read",
             Self::Ended => "the transaction has failed already and can only be rolled back",
@@ -163,14 +169,16 @@ impl Fault {
     /// The reason a condition shows for it.
     pub fn reason(&self) -> Reason {
         match self.class {
-            FaultClass::Unreachable | FaultClass::Lost | FaultClass::TooManyConnections => {
-                Reason::Unreachable
-            }
+            FaultClass::Unreachable | FaultClass::Lost => Reason::Unreachable,
+            FaultClass::TooManyConnections => Reason::TooManyConnections,
+            FaultClass::Exhausted => Reason::ServerExhausted,
+            FaultClass::NoDatabase => Reason::NoSuchDatabase,
             FaultClass::Authentication => Reason::AuthenticationFailed,
             FaultClass::Certificate => Reason::CertificateInvalid,
             FaultClass::WrongEngine | FaultClass::TooOld => Reason::EngineMismatch,
             FaultClass::Lock => Reason::RowsLocked,
-            FaultClass::Constraint | FaultClass::Data => Reason::ConstraintConflict,
+            FaultClass::Constraint => Reason::ConstraintConflict,
+            FaultClass::Data => Reason::ColumnUnfit,
             FaultClass::Privilege => Reason::MissingGrants,
             FaultClass::ReadOnly | FaultClass::UnsafeSetting => Reason::UnsafeSetting,
             FaultClass::Missing => Reason::Drifted,
@@ -189,6 +197,7 @@ impl Fault {
             FaultClass::Unreachable
                 | FaultClass::Lost
                 | FaultClass::TooManyConnections
+                | FaultClass::Exhausted
                 | FaultClass::Lock
                 | FaultClass::Deadlock
                 | FaultClass::Serialization
@@ -245,10 +254,10 @@ impl Fault {
             sqlx::Error::Io(error) => Self::from_io(&error, broken),
             sqlx::Error::Tls(error) => Self::from_tls(&error.to_string()),
             sqlx::Error::Protocol(text) => Self::from_protocol(&text, phase),
-            sqlx::Error::PoolTimedOut => Self::own(
-                FaultClass::TooManyConnections,
-                "all of the program's own connections are in use",
-            ),
+            // Not for want of a free one, see `Database::begin`.
+            sqlx::Error::PoolTimedOut => {
+                Self::own(FaultClass::Unreachable, "no connection was made in time")
+            }
             sqlx::Error::PoolClosed => Self::own(FaultClass::Lost, "the connections were closed"),
             sqlx::Error::BeginFailed => Self::own(FaultClass::Lost, "BEGIN was not obeyed"),
             // The driver has no other setting to be wrong about: the rest is set by us.
@@ -398,13 +407,14 @@ fn class_of_sqlstate(state: &str, session_is_gone: bool) -> FaultClass {
         "57014" => FaultClass::Cancelled,
         "42501" => FaultClass::Privilege,
         "25006" => FaultClass::ReadOnly,
-        "42P01" | "42703" | "42883" | "42704" | "3D000" | "3F000" => FaultClass::Missing,
+        "3D000" => FaultClass::NoDatabase,
+        "42P01" | "42703" | "42883" | "42704" | "3F000" => FaultClass::Missing,
         "25P02" => FaultClass::Ended,
         _ => match state.get(..2) {
             Some("08" | "57") => FaultClass::Lost,
             Some("23") => FaultClass::Constraint,
             Some("22") => FaultClass::Data,
-            Some("53") => FaultClass::TooManyConnections,
+            Some("53") => FaultClass::Exhausted,
             _ => FaultClass::Other,
         },
     }
@@ -418,6 +428,9 @@ fn class_of_number(number: u16, state: Option<&str>, phase: Phase) -> FaultClass
         // require_secure_transport
         3159 => FaultClass::Certificate,
         1040 | 1203 | 1226 => FaultClass::TooManyConnections,
+        // disk full, table full (which means the disk), memory, threads
+        1021 | 1114 | 1037 | 1038 | 1041 | 1135 => FaultClass::Exhausted,
+        1049 => FaultClass::NoDatabase,
         1205 | 3572 => FaultClass::Lock,
         1213 => FaultClass::Deadlock,
         // Galera and Group Replication
@@ -425,7 +438,7 @@ fn class_of_number(number: u16, state: Option<&str>, phase: Phase) -> FaultClass
         1317 | 1969 | 3024 | 1028 => FaultClass::Cancelled,
         1044 | 1142 | 1143 | 1227 | 1370 | 1419 => FaultClass::Privilege,
         1792 | 1290 | 1836 => FaultClass::ReadOnly,
-        1046 | 1049 | 1051 | 1054 | 1109 | 1146 | 1305 => FaultClass::Missing,
+        1046 | 1051 | 1054 | 1109 | 1146 | 1305 => FaultClass::Missing,
         1022 | 1048 | 1062 | 1169 | 1216 | 1217 | 1451 | 1452 | 1557 | 1586 | 1761 | 1762
         | 3819 => FaultClass::Constraint,
         // MariaDB's CHECK; MySQL has another error under this number
@@ -547,6 +560,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_lacks_is_not_taken_for_an_unreachable_one_or_a_changed_schema() {
+        for (number, reason, passes) in [
+            (1049, Reason::NoSuchDatabase, false),
+            (1040, Reason::TooManyConnections, true),
+            (1021, Reason::ServerExhausted, true),
+            (1114, Reason::ServerExhausted, true),
+            (1146, Reason::Drifted, false),
+            (1264, Reason::ColumnUnfit, false),
+        ] {
+            let fault = mysql(number, "");
+            let found = (fault.reason(), fault.is_retryable());
+            assert_eq!(found, (reason, passes), "{number}");
+        }
+    }
+
+    #[test]
     fn postgres_codes_find_their_class() {
         for (state, class) in [
             ("55P03", FaultClass::Lock),
@@ -557,6 +586,9 @@ mod tests {
             ("25006", FaultClass::ReadOnly),
             ("57P01", FaultClass::Lost),
             ("28P01", FaultClass::Authentication),
+            ("53100", FaultClass::Exhausted),
+            ("53300", FaultClass::TooManyConnections),
+            ("3D000", FaultClass::NoDatabase),
         ] {
             assert_eq!(class_of_sqlstate(state, false), class, "{state}");
         }

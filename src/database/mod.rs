@@ -17,5 +17,5 @@ pub use cancel::Canceller;
 pub use catalog::inspect;
 pub use connect::{ConnectSettings, Database, DeclaredEngine, Tls, Version};
 pub use fault::{Fault, FaultClass};
-pub use probe::{Concern, ServerFacts, Warning};
+pub use probe::{Concern, ServerFacts, Warning, give_pads};
 pub use session::{Access, CommitFault, Timeouts, Tx};

@@ -4,7 +4,8 @@
 
 use jiff::Timestamp;
 use oubliette_core::catalog::Engine;
-use oubliette_core::sql::Bound;
+use oubliette_core::hmac::Pads;
+use oubliette_core::sql::{Bound, pads};
 use oubliette_core::value::Value;
 
 use super::connect::Database;
@@ -35,6 +36,24 @@ pub struct Warning {
     pub setting: &'static str,
     /// Its value.
     pub value: String,
+    /// With it the key of pseudonyms would be written into a log: the pads, from which it follows,
+    /// are values of a statement, too.
+    pub shows_key: bool,
+}
+
+impl Warning {
+    /// What an administrator does about it for this user alone where the engine can, else for all.
+    pub fn cure(&self, engine: Engine, user: &str) -> String {
+        let of_role = |setting, value| format!("ALTER ROLE {user} SET {setting} = {value};");
+        match (engine, self.setting) {
+            (Engine::Postgres, "auto_explain.log_min_duration") => of_role(self.setting, "-1"),
+            (Engine::Postgres, "pgaudit.log_parameter") => of_role(self.setting, "off"),
+            (Engine::Postgres, "log_parameter_max_length_on_error") => of_role(self.setting, "0"),
+            (Engine::Postgres, _) => of_role("log_parameter_max_length", "0"),
+            (_, "binlog_format") => "SET GLOBAL binlog_format = 'ROW';".to_owned(),
+            (_, setting) => format!("SET GLOBAL {setting} = OFF;"),
+        }
+    }
 }
 
 /// Which promise a setting weakens.
@@ -53,6 +72,7 @@ impl std::fmt::Display for Warning {
             concern,
             setting,
             value,
+            shows_key: _,
         } = self;
         match concern {
             Concern::Durability => write!(
@@ -103,6 +123,25 @@ macro_rules! settings {
 
 const MYSQL: &str = settings!("@@session.binlog_rows_query_log_events");
 const MARIADB: &str = settings!("@@session.binlog_annotate_row_events");
+
+/// Gives a transaction the pads of the keyed HMAC, unless this very session's statements are logged
+/// with their values: settings change, and one made for our user reaches new sessions only.
+pub async fn give_pads(tx: &mut Tx, found: &Pads) -> Result<(), Fault> {
+    let warnings = match tx.engine() {
+        Engine::Postgres => postgres(tx).await?.warnings,
+        Engine::MySql | Engine::MariaDb => mysql(tx).await?.warnings,
+    };
+    if warnings.iter().any(|warning| warning.shows_key) {
+        return Err(Fault::own(
+            FaultClass::UnsafeSetting,
+            "it would write the key of the pseudonyms into a log; the next plan names the setting",
+        ));
+    }
+    for statement in pads(tx.engine(), found) {
+        tx.rows(&statement).await?;
+    }
+    Ok(())
+}
 
 impl Database {
     /// Asks the server for its clock and settings.
@@ -178,16 +217,17 @@ fn postgres_warnings(settings: &[String]) -> Vec<Warning> {
         return Vec::new();
     };
     let mut warnings = Vec::new();
-    let mut warn = |holds: bool, concern, setting, value: &str| {
+    let mut warn = |holds: bool, (concern, shows_key), setting, value: &str| {
         if holds {
             warnings.push(Warning {
                 concern,
                 setting,
                 value: value.to_owned(),
+                shows_key,
             });
         }
     };
-    let durability = Concern::Durability;
+    let durability = (Concern::Durability, false);
     warn(fsync == "off", durability, "fsync", fsync);
     warn(
         full_page_writes == "off",
@@ -197,10 +237,11 @@ fn postgres_warnings(settings: &[String]) -> Vec<Warning> {
     );
     // 0 means that no parameter is ever written.
     let logged = parameter_length != "0";
-    let logging = Concern::Logging;
+    let logging = (Concern::Logging, true);
     warn(
         logged && matches!(log_statement.as_str(), "mod" | "all"),
-        logging,
+        // The pads are given by a SELECT.
+        (Concern::Logging, log_statement == "all"),
         "log_statement",
         log_statement,
     );
@@ -269,16 +310,17 @@ fn mysql_warnings(mariadb: bool, settings: &[String]) -> Vec<Warning> {
     };
     let on = |value: &str| value == "1" || value.eq_ignore_ascii_case("on");
     let mut warnings = Vec::new();
-    let mut warn = |holds: bool, concern, setting, value: &str| {
+    let mut warn = |holds: bool, (concern, shows_key), setting, value: &str| {
         if holds {
             warnings.push(Warning {
                 concern,
                 setting,
                 value: value.to_owned(),
+                shows_key,
             });
         }
     };
-    let durability = Concern::Durability;
+    let durability = (Concern::Durability, false);
     warn(
         flush != "1",
         durability,
@@ -292,9 +334,11 @@ fn mysql_warnings(mariadb: bool, settings: &[String]) -> Vec<Warning> {
         "sync_binlog",
         sync_binlog,
     );
-    let logging = Concern::Logging;
+    let logging = (Concern::Logging, true);
+    let of_rows = (Concern::Logging, false);
     warn(on(general_log), logging, "general_log", general_log);
-    warn(on(slow_log), logging, "slow_query_log", slow_log);
+    // While the pads are given nothing is slow.
+    warn(on(slow_log), of_rows, "slow_query_log", slow_log);
     warn(
         log_bin && binlog_format != "ROW",
         logging,
@@ -306,6 +350,73 @@ fn mysql_warnings(mariadb: bool, settings: &[String]) -> Vec<Warning> {
     } else {
         "binlog_rows_query_log_events"
     };
-    warn(log_bin && on(rows_query), logging, name, rows_query);
+    warn(log_bin && on(rows_query), of_rows, name, rows_query);
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shows_key(warnings: &[Warning]) -> Vec<&'static str> {
+        let shown = warnings.iter().filter(|warning| warning.shows_key);
+        shown.map(|warning| warning.setting).collect()
+    }
+
+    fn of_postgres(change: usize, value: &str) -> Vec<&'static str> {
+        let quiet = ["on", "on", "-1", "0", "none", "-1", "-1", "0", "", ""];
+        let mut settings = quiet.map(str::to_owned);
+        value.clone_into(&mut settings[change]);
+        shows_key(&postgres_warnings(&settings))
+    }
+
+    #[test]
+    fn what_logs_the_values_of_a_select_shows_the_key_on_postgresql() {
+        assert_eq!(of_postgres(0, "off"), [""; 0]);
+        assert_eq!(of_postgres(3, "-1"), ["log_parameter_max_length_on_error"]);
+        assert_eq!(of_postgres(4, "mod"), [""; 0]);
+        assert_eq!(of_postgres(4, "all"), ["log_statement"]);
+        assert_eq!(of_postgres(5, "10000"), ["log_min_duration_statement"]);
+        assert_eq!(of_postgres(6, "0"), ["log_min_duration_sample"]);
+        assert_eq!(of_postgres(7, "0.1"), ["log_transaction_sample_rate"]);
+        assert_eq!(of_postgres(8, "0"), ["auto_explain.log_min_duration"]);
+        assert_eq!(of_postgres(9, "on"), ["pgaudit.log_parameter"]);
+        // Without values a log has no pads.
+        let mut settings = ["on", "on", "0", "0", "all", "0", "0", "1", "", ""].map(str::to_owned);
+        assert_eq!(shows_key(&postgres_warnings(&settings)), [""; 0]);
+        settings[2] = "7".to_owned();
+        assert_eq!(shows_key(&postgres_warnings(&settings)).len(), 4);
+    }
+
+    #[test]
+    fn the_general_log_and_statements_in_the_binary_log_show_the_key_on_innodb() {
+        let of = |change: usize, value: &str| {
+            let quiet = ["1", "1", "1", "0", "0", "ROW", "0"];
+            let mut settings = quiet.map(str::to_owned);
+            value.clone_into(&mut settings[change]);
+            shows_key(&mysql_warnings(true, &settings))
+        };
+        assert_eq!(of(3, "1"), ["general_log"]);
+        assert_eq!(of(4, "1"), [""; 0]);
+        assert_eq!(of(5, "MIXED"), ["binlog_format"]);
+        assert_eq!(of(6, "1"), [""; 0]);
+    }
+
+    #[test]
+    fn a_cure_is_for_our_user_where_the_engine_can() {
+        let warning = |setting| Warning {
+            concern: Concern::Logging,
+            setting,
+            value: String::new(),
+            shows_key: true,
+        };
+        assert_eq!(
+            warning("log_statement").cure(Engine::Postgres, "\"o\""),
+            "ALTER ROLE \"o\" SET log_parameter_max_length = 0;"
+        );
+        assert_eq!(
+            warning("general_log").cure(Engine::MySql, "`o`@`%`"),
+            "SET GLOBAL general_log = OFF;"
+        );
+    }
 }

@@ -4,7 +4,7 @@
 //! to the pool only when both sides agree that nothing is open on it.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oubliette_core::catalog::Engine;
 use oubliette_core::sql::{Bound, Sql};
@@ -16,6 +16,7 @@ use oubliette_core::value::Value;
 use sqlx::AssertSqlSafe;
 use sqlx::pool::PoolConnection;
 use sqlx::{MySql, Postgres, SqlSafeStr, SqlStr};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::cancel::Canceller;
 use super::connect::{Database, Pools, Version};
@@ -76,6 +77,10 @@ pub struct Tx {
     state: State,
     limit: Duration,
     canceller: Canceller,
+    /// When a connection was free for it.
+    started: Instant,
+    /// Given back after the connection.
+    _slot: OwnedSemaphorePermit,
 }
 
 /// How a COMMIT failed.
@@ -99,12 +104,15 @@ impl CommitFault {
 }
 
 impl Database {
-    /// Begins a transaction with the session settings that SQL.md section 1 asks for.
+    /// Begins a transaction with the session settings that SQL.md section 1 asks for. Where all
+    /// connections are in use it waits for one: whoever has one must not begin a second transaction.
     pub async fn begin(&self, access: Access) -> Result<Tx, Fault> {
         let (read_only, timeouts) = match access {
             Access::ReadOnly => (true, self.reading()),
             Access::Change(timeouts) => (false, timeouts),
         };
+        let slot = self.slot().await?;
+        let started = Instant::now();
         let link = match self.pools() {
             Pools::Postgres(pool) => Link::Postgres(self.acquired(pool.acquire().await).await?),
             Pools::MySql(pool) => Link::MySql(self.acquired(pool.acquire().await).await?),
@@ -114,6 +122,8 @@ impl Database {
             state: State::Busy,
             limit: timeouts.statement,
             canceller: Canceller::new(self.clone()),
+            started,
+            _slot: slot,
         };
         let engine = self.engine();
         let begun = {
@@ -171,6 +181,11 @@ impl Tx {
             Link::MySql(conn) => mysql::change(conn, bound).await,
         })
         .await
+    }
+
+    /// When it had a connection: the wait for a free one says nothing of its own work.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// The server's engine.
@@ -252,7 +267,8 @@ impl Tx {
         };
         self.state = State::Busy;
         let answer = {
-            let mut running = std::pin::pin!(statement(link));
+            // On the heap: the driver's part is large, and a batch is many calls deep.
+            let mut running = Box::pin(statement(link));
             let answer = tokio::time::timeout(self.limit + GRACE, &mut running).await;
             if let Ok(answer) = answer {
                 answer

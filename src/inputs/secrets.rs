@@ -10,11 +10,15 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Resource, ResourceExt};
 use oubliette_core::api::reason::Reason;
+use oubliette_core::catalog::Engine;
+use oubliette_core::grants::admission;
 use oubliette_core::target::{EngineName, KeyOf, PacingMode, Target, TlsMode};
 use secrecy::{SecretSlice, SecretString};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::database::{ConnectSettings, Database, DeclaredEngine, Fault, Timeouts, Tls};
+use crate::database::{
+    ConnectSettings, Database, DeclaredEngine, Fault, FaultClass, Timeouts, Tls,
+};
 
 /// How long connecting to a database may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -152,6 +156,15 @@ pub enum GatherFault {
         #[source]
         fault: Fault,
     },
+    /// The user may not connect to the database.
+    #[error("{fault}; {remedy}")]
+    NotAdmitted {
+        /// What the database answered.
+        #[source]
+        fault: Fault,
+        /// The statement that admits it, or what to do.
+        remedy: String,
+    },
     /// The database could not be connected to.
     #[error("{0}")]
     Database(#[from] Fault),
@@ -169,7 +182,9 @@ impl GatherFault {
             Self::Forbidden { .. } => Reason::SecretForbidden,
             // Nothing of the manifest's making, and over when the API server is back.
             Self::Api { .. } => Reason::DatabaseNotReady,
-            Self::Refused { fault, .. } | Self::Database(fault) => fault.reason(),
+            Self::Refused { fault, .. }
+            | Self::NotAdmitted { fault, .. }
+            | Self::Database(fault) => fault.reason(),
         }
     }
 }
@@ -231,8 +246,17 @@ pub async fn connect(
     login: Login,
     from: Option<(&str, &str)>,
 ) -> Result<Database, GatherFault> {
-    let connected = Database::connect(&settings(target, login)).await;
+    let settings = settings(target, login);
+    let connected = Database::connect(&settings).await;
     connected.map_err(|fault| match from {
+        _ if fault.class == FaultClass::Privilege => {
+            let engine = match target.engine {
+                EngineName::PostgreSQL => Engine::Postgres,
+                EngineName::MySQL => Engine::MySql,
+            };
+            let remedy = admission(engine, &settings.database, &settings.username);
+            GatherFault::NotAdmitted { fault, remedy }
+        }
         Some((namespace, name)) if fault.reason() == Reason::AuthenticationFailed => {
             GatherFault::Refused {
                 namespace: namespace.to_owned(),

@@ -9,11 +9,13 @@ use oubliette_core::hmac::Pads;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, Order, Outcome};
-use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, pads};
+use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness};
 use oubliette_core::value::{Key, Value};
 
 use super::pages;
-use crate::database::{Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx};
+use crate::database::{
+    Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx, give_pads,
+};
 use crate::ledger::{Place, Store};
 use crate::metrics::{BatchResult, Metrics};
 
@@ -46,6 +48,8 @@ pub(super) enum Stop {
     TooMany,
     /// Fewer rows went than were locked, or a count's row was not there.
     Raced,
+    /// The partition is no part of the table any more.
+    Detached,
     /// The engine has changed other rows than those that were counted.
     Unaccounted {
         counted: Witness,
@@ -79,13 +83,17 @@ impl Done {
 
     /// What the engine must have changed, and nothing else.
     fn counted(&self, rule: &RuleDraft) -> Witness {
-        let nodes = rule.nodes.iter().map(|node| &node.depth.effect);
+        let nodes = rule
+            .nodes
+            .iter()
+            .map(|node| (&node.depth.effect, node.counted));
         let related = nodes.zip(self.related.iter().copied());
+        let own = ((&rule.change.effect, rule.counted), self.changed);
         let mut counted = Witness::default();
-        for (effect, rows) in std::iter::once((&rule.change.effect, self.changed)).chain(related) {
+        for ((effect, times), rows) in std::iter::once(own).chain(related) {
             match effect {
-                Effect::Delete => counted.deleted += signed(rows),
-                Effect::Update(..) => counted.updated += signed(rows),
+                Effect::Delete => counted.deleted += times * signed(rows),
+                Effect::Update(..) => counted.updated += times * signed(rows),
             }
         }
         counted
@@ -103,7 +111,7 @@ pub(super) async fn attempt(
     handle: &Handle,
 ) -> Outcome {
     let started = Instant::now();
-    let outcome = try_once(step, place, order, handle, started).await;
+    let outcome = try_once(step, place, order, handle).await;
     let result = match &outcome {
         Outcome::Committed { .. } => BatchResult::Committed,
         Outcome::Locked => BatchResult::Locked,
@@ -114,17 +122,12 @@ pub(super) async fn attempt(
     outcome
 }
 
-async fn try_once(
-    step: Step<'_>,
-    place: &Place,
-    order: &Order,
-    handle: &Handle,
-    started: Instant,
-) -> Outcome {
+async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle) -> Outcome {
     let mut tx = match step.database.begin(Access::Change(step.timeouts)).await {
         Ok(tx) => tx,
         Err(fault) => return outcome(&fault),
     };
+    let started = tx.started();
     if let Ok(mut handle) = handle.lock() {
         *handle = Some(tx.canceller());
     }
@@ -145,6 +148,7 @@ async fn try_once(
                 Stop::Missed(changed) => Outcome::Missed { changed },
                 Stop::TooMany => Outcome::TooMany,
                 Stop::Raced => Outcome::Again(Reason::RowsLocked),
+                Stop::Detached => Outcome::Failed(Reason::Drifted),
                 Stop::Unaccounted { counted, witnessed } => {
                     tracing::error!(
                         rule = step.rule.name,
@@ -181,9 +185,7 @@ async fn change(
     tx: &mut Tx,
 ) -> Result<(Rows, Option<Key>), Stop> {
     if let Some(found) = step.pads {
-        for statement in pads(tx.engine(), found) {
-            tx.rows(&statement).await?;
-        }
+        give_pads(tx, found).await?;
     }
     let before = witness(tx).await?;
     let done = match step.pages {
@@ -192,6 +194,12 @@ async fn change(
         }
         _ => over_window(step, order, tx).await?,
     };
+    if tx.engine() == Engine::Postgres {
+        // A deferred constraint would fail at COMMIT, behind the fence, and a deferred trigger act there,
+        // behind the witness.
+        tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
+            .await?;
+    }
     if let (Some(before), Some(after)) = (before, witness(tx).await?) {
         let (counted, witnessed) = (done.counted(step.rule), after.since(before));
         if counted != witnessed {
@@ -206,11 +214,6 @@ async fn change(
         if raised != 1 {
             return Err(Stop::Raced);
         }
-    }
-    if step.rule.nodes.iter().any(|n| n.deferrable) && tx.engine() == Engine::Postgres {
-        // A deferred constraint would fail at COMMIT, behind the fence.
-        tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
-            .await?;
     }
     let changed = Rows::changed(done.changed, done.related.iter().sum());
     let fence = ledger.fence(place, order, changed, done.reached.as_ref());

@@ -1,5 +1,7 @@
 //! From a job to a plan: catalog, draft, figures. Everything here runs in READ ONLY transactions.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::hmac_hex;
@@ -11,7 +13,7 @@ use secrecy::ExposeSecret;
 
 use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
-use crate::database::{Access, Fault, inspect};
+use crate::database::{Access, Fault, ServerFacts, inspect};
 
 /// The operator's clock and the database's may differ by this much (DESIGN section 5).
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -54,6 +56,9 @@ pub async fn plan(
             plan: None,
             refusals,
         })?;
+    if draft.keyed {
+        check_key(job.intent, &server, &catalog.user, &mut draft.warnings)?;
+    }
     draft
         .warnings
         .extend(server.warnings.iter().map(ToString::to_string));
@@ -100,6 +105,42 @@ fn tables(job: &Job) -> Vec<TableName> {
     names.sort();
     names.dedup();
     names
+}
+
+/// A key in a log is one that must be given up: nothing keyed runs while the server would write it.
+fn check_key(
+    intent: Intent,
+    server: &ServerFacts,
+    user: &str,
+    warnings: &mut Vec<String>,
+) -> Result<(), JobOutcome> {
+    let shows = server.warnings.iter().filter(|w| w.shows_key);
+    let (settings, cures): (Vec<String>, BTreeSet<String>) = shows
+        .map(|w| {
+            (
+                format!("{} is {}", w.setting, w.value),
+                w.cure(server.engine, user),
+            )
+        })
+        .unzip();
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the server would write the key of the pseudonyms into its log ({}); as an administrator \
+         run:\n{}",
+        settings.join(", "),
+        cures.into_iter().collect::<Vec<_>>().join("\n")
+    );
+    if intent == Intent::DryRun {
+        warnings.push(format!("before mode Enforce: {message}"));
+        return Ok(());
+    }
+    Err(JobOutcome::Failed {
+        reason: Reason::UnsafeSetting,
+        message,
+        passing: true,
+    })
 }
 
 fn check_clock(server: Timestamp) -> Result<(), JobOutcome> {

@@ -5,7 +5,7 @@ use oubliette_core::api::retention_policy::RetentionPolicySpec;
 pub use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::ledger::Owner;
 use oubliette_core::name::Ident;
-use oubliette_core::plan::Intent;
+use oubliette_core::plan::{Consent, Intent};
 use oubliette_core::policy::{Mandate, Mode, Policy};
 use oubliette_core::report::Progress;
 use oubliette_core::run::BATCHES_PER_PART;
@@ -68,6 +68,8 @@ pub struct Order {
     pub remembered: Vec<String>,
     /// Where its batches are counted.
     pub metrics: Metrics,
+    /// What somebody agreed to, where a plan was shown to anybody.
+    pub consent: Option<Consent>,
 }
 
 impl Order {
@@ -96,6 +98,7 @@ impl Order {
             kind,
             remembered,
             metrics,
+            consent,
         } = self;
         let pacing = target.pacing;
         Job {
@@ -124,6 +127,7 @@ impl Order {
             kind,
             remembered,
             metrics,
+            consent,
             now,
         }
     }
@@ -158,6 +162,9 @@ pub struct Job {
     pub remembered: Vec<String>,
     /// Where its batches are counted.
     pub metrics: Metrics,
+    /// What somebody agreed to: then nothing else runs, and no other run is gone on with than the one
+    /// that was asked about.
+    pub consent: Option<Consent>,
     /// The operator's clock when the job was made.
     pub now: Timestamp,
 }

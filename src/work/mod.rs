@@ -10,6 +10,7 @@ pub mod job;
 pub mod look;
 mod measure;
 mod meter;
+pub mod owned;
 mod pages;
 mod run;
 mod verify;

@@ -1,8 +1,11 @@
 //! A batch over pages of a table instead of a window of its key: PostgreSQL deletes in Backlog.
 
+use oubliette_core::name::TableName;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::run::{Form, Order};
-use oubliette_core::sql::{PageStep, Pages, leaf_pages, look_at_leaf, reads_pages_only};
+use oubliette_core::sql::{
+    PageStep, Pages, Window, leaf_of, leaf_pages, look_at_leaf, reads_pages_only,
+};
 use oubliette_core::value::Key;
 
 use super::batch::{CHOSEN, Done, KEYS, Step, Stop, unsigned};
@@ -63,16 +66,31 @@ pub(super) async fn change(
     let Some(leaf) = step.rule.leaves.get(leaf) else {
         return Err(Stop::Raced);
     };
+    let changed = of_leaf(step, leaf, &window, order.form, tx).await?;
+    let table = &step.rule.change.window.table;
+    if leaf != table && tx.rows(&leaf_of(leaf, table)).await?.is_empty() {
+        return Err(Stop::Detached);
+    }
+    Ok(Done {
+        changed,
+        ..Done::nothing(reached)
+    })
+}
+
+/// Changes the eligible rows of some pages of a leaf.
+async fn of_leaf(
+    step: Step<'_>,
+    leaf: &TableName,
+    window: &Window,
+    form: Form,
+    tx: &mut Tx,
+) -> Result<u64, Stop> {
     let sql = step.rule.change.of_leaf(leaf);
-    if order.form == Form::Window {
-        let changed = tx.change(&sql.by_window(&window)).await?;
-        return Ok(Done {
-            changed,
-            ..Done::nothing(reached)
-        });
+    if form == Form::Window {
+        return Ok(tx.change(&sql.by_window(window)).await?);
     }
     let keys: Vec<Key> = tx
-        .rows(&sql.choose(&window, true, CHOSEN))
+        .rows(&sql.choose(window, true, CHOSEN))
         .await?
         .iter()
         .map(|row| sql.key_row(row).key)
@@ -83,13 +101,10 @@ pub(super) async fn change(
     let mut changed = 0;
     for chunk in keys.chunks(KEYS) {
         // Locked rows do not move: here the pages bound the statement as the key's ends would.
-        changed += tx.change(&sql.by_keys(&window, chunk)).await?;
+        changed += tx.change(&sql.by_keys(window, chunk)).await?;
     }
     if changed != unsigned(keys.len()) {
         return Err(Stop::Raced);
     }
-    Ok(Done {
-        changed,
-        ..Done::nothing(reached)
-    })
+    Ok(changed)
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::Pads;
 use oubliette_core::ledger::{CheckpointRow, Ledger, NewRun, RunRow};
-use oubliette_core::plan::{ApprovedPlan, Plan};
+use oubliette_core::plan::{ApprovedPlan, Plan, Refusal};
 use oubliette_core::report::{Phase, Residual, RuleRun, RunOutcome, RunReport};
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{Halt, Lane, Pace, PaceSettings, Saved, Style, Unit, shares};
@@ -58,6 +58,11 @@ async fn attempt(
         && let Some(ended) = store.run(id).await.map_err(|f| refused(&f))?
     {
         return recorded(&ended);
+    }
+    if let (Some(_), Some(row)) = (&job.consent, &open)
+        && row.id != id
+    {
+        return Err(begun_meanwhile(row));
     }
     let told = *stop.borrow();
     if let Some(why) = told {
@@ -114,6 +119,21 @@ pub(super) fn recorded(row: &RunRow) -> Result<JobOutcome, JobOutcome> {
         .and_then(|r| serde_json::from_str(r).ok())
         .ok_or_else(|| malformed("report"))?;
     Ok(JobOutcome::Ran { plan: None, run })
+}
+
+/// Whoever agreed to one run has not agreed to go on with another one.
+fn begun_meanwhile(row: &RunRow) -> JobOutcome {
+    let message = format!(
+        "the run {} of this policy was begun elsewhere after the plan was shown",
+        row.id
+    );
+    JobOutcome::Refused {
+        plan: None,
+        refusals: vec![
+            Refusal::whole(Reason::TakenOver, message)
+                .remedy("ask again: that run is finished first"),
+        ],
+    }
 }
 
 /// A stop before the run's work began or was taken over.
@@ -188,7 +208,7 @@ async fn begin(
     planned: Plan,
 ) -> Result<(ApprovedPlan, RunRow, Taken), JobOutcome> {
     let approved = planned
-        .approve()
+        .approve(job.consent.clone())
         .map_err(|(plan, refusals)| JobOutcome::Refused {
             plan: Some(plan),
             refusals,
@@ -498,7 +518,10 @@ impl Run<'_> {
 fn goes_on_after(reason: Reason) -> bool {
     !matches!(
         reason,
-        Reason::ConstraintConflict | Reason::InternalError | Reason::RowsUnaccounted
+        Reason::ConstraintConflict
+            | Reason::ColumnUnfit
+            | Reason::InternalError
+            | Reason::RowsUnaccounted
     )
 }
 

@@ -136,7 +136,8 @@ impl Verification<'_> {
         stop: &mut StopSignal,
     ) -> Result<Lane, Broken> {
         let mut lane = Lane::sweep(window.clone(), saved, waits, self.pace.clone());
-        let walked = walk(self.step, self.place, &mut lane, stop, self.changed).await;
+        let walk = walk(self.step, self.place, &mut lane, stop, self.changed);
+        let walked = Box::pin(walk).await;
         *saved = Saved {
             walked: true,
             cursor: None,

@@ -74,7 +74,7 @@ pub(super) async fn walk(
                 let before = lane.changed();
                 // Changes nothing, and may wait long for a batch that is still under way somewhere.
                 let settled = tokio::select! {
-                    settled = step.store.settle(place) => settled,
+                    settled = Box::pin(step.store.settle(place)) => settled,
                     () = stopped(stop) => continue,
                 };
                 lane.take(match settled {
@@ -85,10 +85,8 @@ pub(super) async fn walk(
             }
             Directive::RollOver { .. } => {
                 let targets = i32::try_from(step.rule.nodes.len()).unwrap_or(i32::MAX);
-                let rolled = step
-                    .store
-                    .roll_over(place, lane.saved().epoch, targets)
-                    .await;
+                let epoch = lane.saved().epoch;
+                let rolled = Box::pin(step.store.roll_over(place, epoch, targets)).await;
                 lane.take(match rolled {
                     Ok(part) => Outcome::RolledOver(part),
                     // Whether it happened is unknown: the row tells.

@@ -36,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
         unverifiable_certificate,
     );
     on("wrong_database_name", engines, wrong_database_name);
+    on("no_right_to_connect", one, no_right_to_connect);
     on("wrong_engine", engines, wrong_engine);
     on("missing_secret", one, missing_secret);
     on("secret_without_a_role", one, secret_without_a_role);
@@ -245,24 +246,46 @@ fn wrong_database_name(world: &World, server: Server) -> Result<()> {
         json!("no_such_database"),
     )?;
     stage.apply(&[bad, policy])?;
-    // Servers differ: a user without rights on a database is not told whether it exists.
-    let seen = stage.namespace.wait_until(
+    // Servers differ: MySQL does not tell a user without rights on a database whether it exists.
+    let (reason, words) = if server.is_postgres() {
+        ("NoSuchDatabase", "Correct `connection.database`")
+    } else {
+        (
+            "MissingGrants",
+            "there is no database `no_such_database`, or `",
+        )
+    };
+    complains(
+        &stage,
         "TargetDatabase",
-        TARGET,
-        "is not usable",
-        PATIENCE,
-        |object| match ready(object).map(|c| c["status"] == "False") {
-            Some(true) => Ok(()),
-            _ => Err("it is Ready, or nobody has looked".to_owned()),
-        },
+        reason,
+        &["no_such_database", words],
     )?;
-    let message = ready(&seen)
-        .and_then(|c| c["message"].as_str())
-        .unwrap_or_default();
-    if !message.contains("no_such_database") {
-        bail!("the message does not name the database: {message}");
-    }
     stage.apply(&[target])?;
+    recovers(world, &stage)
+}
+
+/// The message has the statement that admits the user.
+fn no_right_to_connect(world: &World, server: Server) -> Result<()> {
+    let (stage, target, policy) = stage(world, server, "no_right_to_connect")?;
+    let administrator = &stage.database.admin;
+    let revoke = format!(
+        "REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {}",
+        stage.database.name, stage.user
+    );
+    world.block_on(administrator.execute(&revoke))?;
+    stage.apply(&[target, policy])?;
+    let printed = "GRANT CONNECT ON DATABASE";
+    complains(&stage, "TargetDatabase", "MissingGrants", &[printed])?;
+    let object = stage
+        .namespace
+        .wait_reason("TargetDatabase", TARGET, "MissingGrants")?;
+    let message = ready(&object).and_then(|c| c["message"].as_str());
+    let statement = message
+        .and_then(|message| message.find(printed).map(|at| &message[at..]))
+        .and_then(|rest| rest.split_once(';'))
+        .context("the message prints no statement")?;
+    world.block_on(administrator.execute(statement.0))?;
     recovers(world, &stage)
 }
 

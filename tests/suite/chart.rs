@@ -1,8 +1,9 @@
 //! The chart as the tests install it: rendered by helm, everything but the Deployment applied. The
 //! operators of the tests run as processes with the token of the chart's ServiceAccount.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
@@ -20,38 +21,52 @@ pub(crate) fn rendered() -> Result<Vec<Value>> {
     template(&["--set", "image.repository=not.pulled/by-tests"])
 }
 
+/// The chart's folder.
+pub(crate) const FOLDER: &str = "charts/oubliette";
+
+/// Values that turn on whatever is off by default.
+pub(crate) const EVERYTHING: &str = "charts/oubliette/ci/everything-values.yaml";
+
 /// What the chart renders to with these arguments, or what helm says against it.
 pub(crate) fn template(arguments: &[&str]) -> Result<Vec<Value>> {
-    let output = Command::new(helm()?)
-        .args(["template", RELEASE, "charts/oubliette"])
-        .args(["--namespace", SYSTEM_NAMESPACE])
-        // The least that the chart accepts.
-        .args(["--kube-version", "1.30.0"])
-        .args(arguments)
-        .current_dir(repository())
-        .output()
-        .context("failed to run helm")?;
-    if !output.status.success() {
-        bail!(
-            "helm template failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    documents(&String::from_utf8(output.stdout)?)
+    documents(&template_text(arguments)?)
 }
 
-/// helm, as `make setup` built it.
-fn helm() -> Result<PathBuf> {
-    let cache = bed::cache_folder()?;
-    let mut found: Vec<PathBuf> = std::fs::read_dir(&cache)
-        .with_context(|| format!("failed to read {}: run `make setup`", cache.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path().join("helm")))
-        .filter(|path| path.is_file())
-        .collect();
-    found.sort();
-    found
-        .pop()
-        .ok_or_else(|| anyhow!("helm is not in {}: run `make setup`", cache.display()))
+/// The same, as helm prints it.
+pub(crate) fn template_text(arguments: &[&str]) -> Result<String> {
+    // The least Kubernetes that the chart accepts.
+    let command: &[&str] = &["template", RELEASE, FOLDER, "--kube-version", "1.30.0"];
+    let command = [command, &["--namespace", SYSTEM_NAMESPACE], arguments].concat();
+    tool("helm", &command, "")
+}
+
+/// Runs a program that `make setup` built, in the repository, and returns what it printed. Where it
+/// fails, both of its outputs are the error: some of these programs complain on the one, some on
+/// the other.
+pub(crate) fn tool(program: &str, arguments: &[&str], input: &str) -> Result<String> {
+    let mut child = Command::new(bed::tool(program)?)
+        .args(arguments)
+        .current_dir(repository())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("failed to run {program}"))?;
+    let mut pipe = child.stdin.take().context("the program has no input")?;
+    let input = input.to_owned();
+    let writing = std::thread::spawn(move || pipe.write_all(input.as_bytes()));
+    let output = child.wait_with_output()?;
+    // A program that did not read to the end has said why.
+    let _ = writing.join();
+    let printed = String::from_utf8(output.stdout)?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "{program} {} failed: {complaint}{printed}",
+            arguments.join(" ")
+        );
+    }
+    Ok(printed)
 }
 
 /// Installs everything but the Deployment.
@@ -68,7 +83,15 @@ pub(crate) fn install(world: &World) -> Result<()> {
             system.apply_value(object)?;
         }
     }
-    for definition in objects.iter().filter(|o| is_definition(o)) {
+    wait_until_served(&system, &objects)
+}
+
+/// Waits until what the definitions among these objects define can be used.
+pub(crate) fn wait_until_served(system: &Namespace<'_>, objects: &[Value]) -> Result<()> {
+    for definition in objects
+        .iter()
+        .filter(|o| o["kind"] == "CustomResourceDefinition")
+    {
         let name = definition
             .pointer("/metadata/name")
             .and_then(Value::as_str)

@@ -481,7 +481,7 @@ pub(crate) fn own_operator(world: &World, stage: &Stage<'_>, lease: &str) -> Res
         lease: lease.to_owned(),
         log: world.evidence.join(format!("operator-{identity}.log")),
         identity,
-        watch_namespace: Some(stage.namespace.name.clone()),
+        watch_namespaces: vec![stage.namespace.name.clone()],
         kubeconfig: chart::operator_kubeconfig(world)?,
         health: servers::free_address()?,
     })

@@ -99,7 +99,7 @@ fn waits_for_crds(world: &World) -> Result<()> {
     let settings = Settings {
         lease: "oubliette".to_owned(),
         identity: "early".to_owned(),
-        watch_namespace: None,
+        watch_namespaces: Vec::new(),
         kubeconfig: cluster.kubeconfig.clone(),
         log: world.evidence.join("operator-early.log"),
         health: free_address()?,

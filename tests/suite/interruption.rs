@@ -197,7 +197,7 @@ impl<'w> Trial<'w> {
             lease: self.lease.clone(),
             log: world.evidence.join(format!("operator-{identity}.log")),
             identity,
-            watch_namespace: Some(self.stage.namespace.name.clone()),
+            watch_namespaces: vec![self.stage.namespace.name.clone()],
             kubeconfig: chart::operator_kubeconfig(world)?,
             health: servers::free_address()?,
         };

@@ -2,20 +2,28 @@
 //! above (PostgreSQL): what stands in the way there refuses the plan.
 
 use anyhow::{Result, ensure};
+use oubliette::work::job::JobOutcome;
 use oubliette_core::api::reason::Reason;
+use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
-use crate::rig::Rig;
+use crate::races::patient;
+use crate::rig::{Rig, own};
 use crate::world::World;
 
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {
-    let servers = [Server::Postgres15, Server::Postgres18];
-    Case::on_each(
-        "leaves::what_stands_in_the_way_in_a_leaf_refuses_the_plan",
-        &servers,
-        leaves,
-    )
+    let on = |name: &str, body| {
+        let servers = [Server::Postgres15, Server::Postgres18];
+        Case::on_each(&format!("leaves::{name}"), &servers, body)
+    };
+    [
+        on("what_stands_in_the_way_in_a_leaf_refuses_the_plan", leaves),
+        on("a_detached_leaf_keeps_its_rows", detached),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 const SCHEMA: &str = "CREATE TABLE t (id integer NOT NULL, region integer NOT NULL, ended date, \
@@ -82,4 +90,42 @@ fn leaves(world: &World, server: Server) -> Result<()> {
     }
     ensure!(rig.completed("one")? == [[10]]);
     Ok(())
+}
+
+/// The walk over pages names the leaves: all rows of the one that was detached meanwhile went, too.
+fn detached(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, filler char(200)) \
+        PARTITION BY RANGE (id); \
+        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (20001); \
+        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (20001) TO (1000000)";
+    let rig = patient(Rig::new(world, server, "detached", schema, DELETE)?);
+    rig.sql("INSERT INTO t SELECT n, '2020-01-01', '' FROM generate_series(1, 40000) g(n)")?;
+    ensure!(
+        rig.plan()?.rules[0].walk.starts_with("pages"),
+        "not by pages"
+    );
+    let mut application = rig.holding("UPDATE t SET filler = 'mine' WHERE id = 10000")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    rig.sql("ALTER TABLE t DETACH PARTITION t2")?;
+    rig.in_session(&mut application, "COMMIT")?;
+    let outcome = rig.block_on(run.outcome())?;
+    ensure!(
+        matches!(
+            outcome,
+            JobOutcome::Failed {
+                reason: Reason::Drifted,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    ensure!(rig.number("SELECT count(*) FROM t2")? == 20_000);
+    let gone = 20_000 - rig.number("SELECT count(*) FROM t")?;
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome == RunOutcome::Stopped(Reason::Drifted) && own(&run) == gone,
+        "{gone} rows are gone: {run:?}"
+    );
+    rig.expect_a_whole_chain()
 }

@@ -1,6 +1,7 @@
 //! What the limits of a policy allow, where rows become due while a run is under way.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use oubliette::work::job::JobOutcome;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::report::RunOutcome;
 use serde_json::json;
@@ -18,6 +19,10 @@ pub(crate) fn cases() -> Vec<Case> {
         all(
             "related_rows_that_stay_away_make_no_room_for_own_ones",
             own_rows_are_bounded,
+        ),
+        all(
+            "rules_of_one_table_share_its_percentage",
+            rules_share_the_percentage,
         ),
     ]
     .into_iter()
@@ -103,4 +108,35 @@ fn own_rows_are_bounded(world: &World, server: Server) -> Result<()> {
         "{gone} of 1000 rows are gone: {run:?}"
     );
     rig.expect_a_whole_chain()
+}
+
+/// Five rules of a fifth each took the whole table under a limit of 20 per cent.
+fn rules_share_the_percentage(world: &World, server: Server) -> Result<()> {
+    let rule = |note: &str| {
+        format!(
+            "- {{name: {note}, table: '${{schema}}.t', since: {{column: ended, timeZone: UTC}}, \
+             where: [{{column: note, operator: In, values: [{note}]}}]}}\n"
+        )
+    };
+    let rules: String = ["a", "b", "c", "d", "e"].map(rule).concat();
+    let mut rig = Rig::new(world, server, "share_percentage", TABLE, &rules)?;
+    rig.spec = json!({"limits": {"maxPercent": 20}});
+    for (number, note) in [(0, "a"), (100, "b"), (200, "c"), (300, "d"), (400, "e")] {
+        rig.sql(&format!(
+            "INSERT INTO t SELECT n + {number}, {OLD}, '{note}' FROM {}",
+            series(server, 10)
+        ))?;
+    }
+    let JobOutcome::Refused { refusals, .. } = rig.outcome("one")? else {
+        bail!("a plan over all of the table was not refused")
+    };
+    ensure!(
+        refusals.len() == 1
+            && refusals[0].reason == Reason::LimitExceeded
+            && refusals[0].message.contains("50 of 50 rows"),
+        "{refusals:?}"
+    );
+    rig.spec = json!({"limits": {"maxPercent": 100}});
+    ensure!(rig.completed("two")? == vec![vec![10]; 5]);
+    Ok(())
 }

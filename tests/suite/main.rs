@@ -3,7 +3,9 @@
 //! `cargo test --test suite -- FILTER` runs the cases whose names contain FILTER and starts only
 //! what these need; `-- --list` starts nothing. `make test` runs all of it.
 
+mod agreed;
 mod api;
+mod applied;
 mod bad_input;
 mod calendar;
 mod case;
@@ -12,19 +14,24 @@ mod cluster;
 mod commits;
 mod controller;
 mod database;
+mod desk;
 mod endings;
 mod engine;
 mod expect;
 mod given_up;
 mod health;
 mod held_up;
+mod install;
 mod interruption;
 mod lease;
 mod leaves;
 mod limits;
 mod memory;
 mod misspelt;
+mod monitoring;
 mod operator;
+mod owners;
+mod packaged;
 mod planned;
 mod printed;
 mod privacy;
@@ -61,6 +68,8 @@ fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     cases.extend(scenario::cases()?);
     cases.extend(samples::cases()?);
+    cases.extend(applied::cases()?);
+    cases.extend(agreed::cases());
     cases.extend(lease::cases());
     cases.extend(api::cases());
     cases.extend(bad_input::cases());
@@ -71,6 +80,9 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(privacy::cases());
     cases.extend(readme::cases());
     cases.extend(render::cases());
+    cases.extend(packaged::cases());
+    cases.extend(install::cases());
+    cases.extend(monitoring::cases());
     cases.extend(engine::cases());
     cases.extend(races::cases());
     cases.extend(endings::cases());
@@ -82,6 +94,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(walks::cases());
     cases.extend(witness::cases());
     cases.extend(limits::cases());
+    cases.extend(owners::cases());
     cases.extend(leaves::cases());
     cases.extend(rights::cases());
     cases.extend(rewound::cases());

@@ -80,7 +80,7 @@ fn memory(world: &World, server: Server) -> Result<()> {
         lease: identity.clone(),
         log: world.evidence.join(format!("operator-{identity}.log")),
         identity,
-        watch_namespace: Some(stage.namespace.name.clone()),
+        watch_namespaces: vec![stage.namespace.name.clone()],
         kubeconfig: chart::operator_kubeconfig(world)?,
         health: servers::free_address()?,
     })?;

@@ -18,7 +18,7 @@ pub(crate) struct Settings {
     /// Who it is among these.
     pub(crate) identity: String,
     /// The namespaces it serves; all, when empty.
-    pub(crate) watch_namespace: Option<String>,
+    pub(crate) watch_namespaces: Vec<String>,
     /// The kubeconfig with its token.
     pub(crate) kubeconfig: PathBuf,
     /// Where its log goes.
@@ -60,7 +60,7 @@ impl Operator {
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("failed to share the log")?)
             .stderr(log);
-        if let Some(namespace) = &settings.watch_namespace {
+        for namespace in &settings.watch_namespaces {
             command.args(["--watch-namespace", namespace]);
         }
         let child = command.spawn().context("failed to start the operator")?;

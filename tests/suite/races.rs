@@ -279,6 +279,15 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             },
         };
         old.record(&run, &[row], &[0]).await?;
+        let another = NewRun {
+            id: "two".to_owned(),
+            ..run
+        };
+        let refused = new.record(&another, &[], &[]).await;
+        ensure!(
+            matches!(refused, Err(LedgerFault::TakenOver)),
+            "a policy has two open runs: {refused:?}"
+        );
         let stale = old.take_over("one").await?.epoch;
         let rightful = new.take_over("one").await?.epoch;
         ensure!(rightful > stale);

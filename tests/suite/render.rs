@@ -165,7 +165,7 @@ fn is_commented(text: &str, name: &str) -> bool {
 }
 
 fn arguments_are_flags(_: &World) -> Result<()> {
-    let objects = template(&["--set", IMAGE, "--set", "watchNamespace=crm"])?;
+    let objects = template(&["--set", IMAGE, "--set", "watchNamespaces={crm,learning}"])?;
     let arguments: Vec<String> = deployment(&objects)?
         .pointer("/spec/template/spec/containers/0/args")
         .and_then(Value::as_array)

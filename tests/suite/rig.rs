@@ -300,6 +300,7 @@ impl<'w> Rig<'w> {
             kind,
             remembered: self.remembered.clone(),
             metrics: self.metrics.clone(),
+            consent: None,
             now: self.now,
         })
     }

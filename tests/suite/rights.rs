@@ -1,7 +1,7 @@
 //! What the chart lets the operator's ServiceAccount do and what it keeps from it, and what its
 //! admission policies keep from everybody else. Tried with the account's own token.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -32,6 +32,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case("nothing_of_other_people", nothing_of_other_people),
         case("nobody_else_writes_status", nobody_else_writes_status),
         case(
+            "readers_read_and_who_is_bound_decides",
+            readers_read_and_who_is_bound_decides,
+        ),
+        case(
             "a_misspelt_guard_is_refused_from_every_client",
             misspelt_guard_is_refused,
         ),
@@ -56,26 +60,40 @@ fn database(namespace: &str, secret: &str) -> Value {
     })
 }
 
-/// kubectl in the shoes of the ServiceAccount.
-struct Account<'w> {
+/// kubectl in the shoes of the ServiceAccount, or of a person.
+pub(crate) struct Account<'w> {
     world: &'w World,
-    kubeconfig: std::path::PathBuf,
+    kubeconfig: PathBuf,
+    /// Whom the administrator poses as.
+    person: Option<String>,
 }
 
 impl<'w> Account<'w> {
-    fn of(world: &'w World) -> Result<Self> {
+    /// The ServiceAccount.
+    pub(crate) fn of(world: &'w World) -> Result<Self> {
         Ok(Self {
             world,
             kubeconfig: chart::operator_kubeconfig(world)?,
+            person: None,
+        })
+    }
+
+    /// A person, who may what the case's bindings say.
+    fn of_person(world: &'w World, name: &str) -> Result<Self> {
+        Ok(Self {
+            world,
+            kubeconfig: world.control_plane()?.cluster.kubeconfig.clone(),
+            person: Some(format!("--as={name}")),
         })
     }
 
     fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let kubeconfig: &Path = &self.kubeconfig;
-        self.world
-            .control_plane()?
-            .cluster
-            .kubectl_as(kubeconfig, arguments, input)
+        let person: Vec<&str> = self.person.as_deref().into_iter().collect();
+        self.world.control_plane()?.cluster.kubectl_as(
+            &self.kubeconfig,
+            &[&person, arguments].concat(),
+            input,
+        )
     }
 
     fn may(&self, arguments: &[&str], input: &str) -> Result<()> {
@@ -83,7 +101,7 @@ impl<'w> Account<'w> {
     }
 
     /// Fails unless RBAC forbids it: an object that is missing is no refusal.
-    fn may_not(&self, arguments: &[&str], input: &str) -> Result<()> {
+    pub(crate) fn may_not(&self, arguments: &[&str], input: &str) -> Result<()> {
         match self.kubectl(arguments, input) {
             Ok(_) => bail!("the ServiceAccount may: kubectl {}", arguments.join(" ")),
             Err(error) if format!("{error:#}").contains("is forbidden: User") => Ok(()),
@@ -221,6 +239,49 @@ fn nobody_else_writes_status(world: &World) -> Result<()> {
         namespace.apply_value(&object)?;
         cluster.kubectl(&patch, "")
     })?;
+    namespace.finish()
+}
+
+fn readers_read_and_who_is_bound_decides(world: &World) -> Result<()> {
+    let namespace = world.namespace("people")?;
+    let name = namespace.name.as_str();
+    // The one role is Kubernetes' own, into which the chart's is aggregated; the other is the chart's.
+    for (person, role) in [("reader", "view"), ("decider", "oubliette-edit")] {
+        namespace.apply_value(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": person, "namespace": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "User", "name": person, "apiGroup": "rbac.authorization.k8s.io"}],
+        }))?;
+    }
+    let (reader, decider) = (
+        Account::of_person(world, "reader")?,
+        Account::of_person(world, "decider")?,
+    );
+    let object = database(name, "none").to_string();
+    let create = ["create", "-f", "-", "-n", name];
+    let patch = |more: &[&'static str], patch| {
+        let what = ["patch", "targetdatabase", "crm", "--type=merge", "-n", name];
+        [&what, more, &["-p", patch]].concat()
+    };
+    let decision = patch(&[], "{\"spec\":{\"suspend\":false}}");
+    let forgery = patch(
+        &["--subresource=status"],
+        "{\"status\":{\"version\":\"forged\"}}",
+    );
+    reader.may_not(&create, &object)?;
+    decider.may(&create, &object)?;
+    wait_for("the role is aggregated", PATIENCE, || {
+        let got = reader.may(&["get", "odb,orp", "-n", name], "");
+        Ok(got.map_err(|error| format!("{error:#}")))
+    })?;
+    reader.may_not(&decision, "")?;
+    decider.may(&decision, "")?;
+    decider.may_not(&forgery, "")?;
+    for account in [&reader, &decider] {
+        account.may_not(&["get", "secrets", "-n", name], "")?;
+        account.may_not(&["get", "odb", "-n", "default"], "")?;
+    }
     namespace.finish()
 }
 

@@ -107,7 +107,7 @@ fn play(stage: &mut Stage<'_>, expect: &Expect) -> Result<()> {
 }
 
 /// The scenario's schema: one for all engines, or the engine's own.
-fn schema(database: &Database, folder: &Path) -> Result<String> {
+pub(crate) fn schema(database: &Database, folder: &Path) -> Result<String> {
     let own = folder.join(format!("schema.{}.sql", database.server.slug()));
     let family = folder.join(format!("schema.{}.sql", database.server.family()));
     let common = folder.join("schema.sql");
@@ -120,7 +120,7 @@ fn schema(database: &Database, folder: &Path) -> Result<String> {
     Ok(database.fill(&text))
 }
 
-fn manifests(folder: &Path) -> Result<String> {
+pub(crate) fn manifests(folder: &Path) -> Result<String> {
     let path = folder.join("manifests.yaml");
     std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))
 }
@@ -210,28 +210,12 @@ impl<'w> Stage<'w> {
 
     /// The Secret with the operator's login.
     pub(crate) fn credentials(&self, password: &str) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-credentials"},
-            "stringData": {"username": self.user, "password": password},
-        })
+        credentials(&self.user, password)
     }
 
     /// What the TargetDatabase and the policy name.
     pub(crate) fn supplies(&self) -> Result<Vec<Value>> {
-        let ca = std::fs::read_to_string(&self.database.endpoint.ca)
-            .context("failed to read the bed's certificate authority")?;
-        Ok(vec![
-            self.credentials(&self.password),
-            json!({
-                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "target-ca"},
-                "data": {"ca.crt": ca},
-            }),
-            json!({
-                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-pseudonyms"},
-                "type": "oubliette.dev/pseudonym-key",
-                "stringData": {"key": PSEUDONYM_KEY},
-            }),
-        ])
+        supplies(&self.database, &self.user, &self.password)
     }
 
     fn apply_secrets(&self) -> Result<()> {
@@ -243,21 +227,7 @@ impl<'w> Stage<'w> {
 
     /// The TargetDatabase of the case's database.
     pub(crate) fn target_database(&self) -> Value {
-        json!({
-            "apiVersion": API_VERSION, "kind": "TargetDatabase", "metadata": {"name": TARGET},
-            "spec": {
-                "engine": self.database.server.engine(),
-                "connection": {
-                    "host": self.database.endpoint.host,
-                    "port": self.database.endpoint.port,
-                    "database": self.database.name,
-                    "credentials": {"secretRef": {"name": "target-credentials"}},
-                    "tls": {"mode": "VerifyFull", "ca": {"configMapRef": {"name": "target-ca", "key": "ca.crt"}}},
-                },
-                // Nobody else uses these databases.
-                "pacing": {"maxRowsPerSecond": 100_000},
-            },
-        })
+        target_database(&self.database)
     }
 
     fn filled(&self, value: &Value) -> Result<Value> {
@@ -420,18 +390,67 @@ impl<'w> Stage<'w> {
     }
 
     fn rows(&self, expected: &[Rows]) -> Result<()> {
-        for rows in expected {
-            let query = self.database.fill(&rows.query);
-            let seen = self.world.block_on(self.database.admin.rows(&query))?;
-            let wanted = rows.expected();
-            if seen != wanted {
-                let status = self.status_text();
-                bail!("{query}\n  gives    {seen:?}\n  expected {wanted:?}\n  status: {status}");
-            }
-        }
-        Ok(())
+        expect_rows(self.world, &self.database, expected)
+            .with_context(|| format!("status: {}", self.status_text()))
     }
+}
+
+/// The database has these rows.
+pub(crate) fn expect_rows(world: &World, database: &Database, expected: &[Rows]) -> Result<()> {
+    for rows in expected {
+        let query = database.fill(&rows.query);
+        let seen = world.block_on(database.admin.rows(&query))?;
+        let wanted = rows.expected();
+        if seen != wanted {
+            bail!("{query}\n  gives    {seen:?}\n  expected {wanted:?}");
+        }
+    }
+    Ok(())
 }
 
 /// The key of every scenario's `target-pseudonyms` Secret.
 pub(crate) const PSEUDONYM_KEY: &str = "a key of the scenarios, 32 bytes+";
+
+fn credentials(user: &str, password: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-credentials"},
+        "stringData": {"username": user, "password": password},
+    })
+}
+
+/// What the TargetDatabase of a case's database and its policy name.
+pub(crate) fn supplies(database: &Database, user: &str, password: &str) -> Result<Vec<Value>> {
+    let ca = std::fs::read_to_string(&database.endpoint.ca)
+        .context("failed to read the bed's certificate authority")?;
+    Ok(vec![
+        credentials(user, password),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "target-ca"},
+            "data": {"ca.crt": ca},
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "target-pseudonyms"},
+            "type": "oubliette.dev/pseudonym-key",
+            "stringData": {"key": PSEUDONYM_KEY},
+        }),
+    ])
+}
+
+/// The TargetDatabase of a case's database.
+pub(crate) fn target_database(database: &Database) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "TargetDatabase", "metadata": {"name": TARGET},
+        "spec": {
+            "engine": database.server.engine(),
+            "connection": {
+                "host": database.endpoint.host,
+                "port": database.endpoint.port,
+                "database": database.name,
+                "credentials": {"secretRef": {"name": "target-credentials"}},
+                "tls": {"mode": "VerifyFull", "ca": {"configMapRef": {"name": "target-ca", "key": "ca.crt"}}},
+            },
+            // Nobody else uses these databases.
+            "pacing": {"maxRowsPerSecond": 100_000},
+        },
+    })
+}

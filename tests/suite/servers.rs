@@ -120,7 +120,7 @@ impl Running {
             let settings = Settings {
                 lease: "oubliette".to_owned(),
                 identity: "suite".to_owned(),
-                watch_namespace: None,
+                watch_namespaces: Vec::new(),
                 kubeconfig: chart::operator_kubeconfig(world)?,
                 log: world.evidence.join("operator-suite.log"),
                 health: free_address()?,

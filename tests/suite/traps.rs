@@ -36,6 +36,11 @@ pub(crate) fn cases() -> Vec<Case> {
             &POSTGRES,
             unenforced,
         ),
+        on(
+            "a_reference_to_a_column_that_is_not_unique_is_refused",
+            &INNODB,
+            reference_to_many,
+        ),
         on("a_deferred_constraint_orphans_nobody", &POSTGRES, deferred),
         on("dates_that_nobody_can_mean_stay", &all, implausible_dates),
         on(
@@ -176,6 +181,14 @@ fn invisible_cascade(world: &World, server: Server) -> Result<()> {
         ],
     )?;
     expect_refusal(&rig, Reason::ReferencesHidden)?;
+    let remedies = rig.refused()?.into_iter().filter_map(|r| r.remedy);
+    let remedies: Vec<String> = remedies.collect();
+    let (name, _) = rig.login.clone().unwrap_or_default();
+    let of_the_table = format!(
+        "GRANT TRIGGER ON `{}`.`t` TO `{name}`@`%`;",
+        rig.database.name
+    );
+    ensure!(remedies.contains(&of_the_table), "{remedies:?}");
     match rig.outcome("one")? {
         JobOutcome::Refused { .. } => {}
         other => bail!("{other:?}"),
@@ -211,6 +224,31 @@ fn unenforced(world: &World, server: Server) -> Result<()> {
              ALTER TABLE child ADD CONSTRAINT c FOREIGN KEY (t_id) REFERENCES t (id)",
     )?;
     rig.plan().map(drop)
+}
+
+/// InnoDB lets a row belong to several parents: with the old one it went from the new one, too.
+fn reference_to_many(world: &World, server: Server) -> Result<()> {
+    let restricted = if server == Server::MySql {
+        "SET SESSION restrict_fk_on_non_standard_key = OFF; "
+    } else {
+        ""
+    };
+    let rules = "
+- table: ${schema}.t
+  since: {column: ended}
+  related: [{table: '${schema}.child', of: '${schema}.t', match: [{column: code, equals: code}], action: {type: Delete}}]
+";
+    let schema = format!(
+        "{restricted}CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, code varchar(9), KEY (code)); \
+         CREATE TABLE child (id integer NOT NULL PRIMARY KEY, code varchar(9), \
+         FOREIGN KEY (code) REFERENCES t (code))"
+    );
+    let rig = Rig::new(world, server, "reference_to_many", &schema, rules)?;
+    rig.sql("INSERT INTO t VALUES (1, '2020-01-01', 'A'), (2, NULL, 'A'); INSERT INTO child VALUES (10, 'A')")?;
+    expect_refusal(&rig, Reason::ReferenceUnsupported)?;
+    rig.sql("DELETE FROM t WHERE id = 2; ALTER TABLE t ADD UNIQUE KEY (code)")?;
+    ensure!(rig.completed("one")? == [[1, 1]]);
+    Ok(())
 }
 
 /// A deferred check locks no parent while its child is inserted: the child's commit has to fail.
@@ -490,15 +528,81 @@ fn constants(world: &World, server: Server) -> Result<()> {
         rig.completed("two")? == [[0]],
         "what is done was done again"
     );
-    // A constant that is no value of its column is refused before anything changes.
-    let rig = rig.rules(
-        "
-- table: ${schema}.t
-  since: {column: ended}
-  action: {type: Anonymise, columns: [{column: price, strategy: Constant, constant: {value: none}}]}
-",
+    unfit_constants(rig)
+}
+
+/// A value that its column cannot hold, or a label that its type does not have, is refused before
+/// anything changes: a run found it, and of a misspelt label MySQL said nothing.
+fn unfit_constants(mut rig: Rig<'_>) -> Result<()> {
+    let (tiny, labels) = if rig.server.is_postgres() {
+        rig.sql(
+            "CREATE TYPE mood AS ENUM ('open', 'it''s, \\closed'); CREATE DOMAIN moods AS mood",
+        )?;
+        ("smallint", "mood")
+    } else {
+        ("tinyint", "enum('open', 'it''s, \\\\closed')")
+    };
+    rig.sql(&format!(
+        "DROP TABLE t; CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, points {tiny}, price decimal(5,2), mood {labels}, seen ${{instant}} NULL)"
+    ))?;
+    rig.sql("INSERT INTO t VALUES (1, '2020-01-01', 1, 1, 'open', '1970-05-05 12:00:00')")?;
+    let innodb = !rig.server.is_postgres();
+    for (column, value, fits) in [
+        ("points", "40000", false),
+        ("price", "none", false),
+        ("price", "12345", false),
+        ("price", "999.995", false),
+        ("price", "999.994", true),
+        ("mood", "opne", false),
+        ("mood", "it's, \\closed", true),
+        ("seen", "1970-01-01 00:00:00", !innodb),
+        ("seen", "2038-01-19 03:14:08", !innodb),
+        ("seen", "2038-01-19 03:14:07", true),
+    ] {
+        let constant = serde_json::to_string(value)?;
+        rig = rig.rules(&format!(
+            "- {{table: '${{schema}}.t', since: {{column: ended}}, action: {{type: Anonymise, \
+             columns: [{{column: {column}, strategy: Constant, constant: {{value: {constant}}}}}]}}}}"
+        ));
+        if fits {
+            ensure!(rig.completed(&format!("{column} {value}"))? == [[1]]);
+            ensure!(rig.completed(&format!("{column} {value} again"))? == [[0]]);
+        } else {
+            expect_refusal(&rig, Reason::ColumnUnfit)?;
+        }
+    }
+    if !innodb {
+        // A domain of an enum has no operators: a run found no `=`.
+        rig.sql("ALTER TABLE t ADD worn moods")?;
+        rig = rig.rules(
+            "- {table: '${schema}.t', since: {column: ended}, where: [{column: worn, operator: In, values: [open]}]}",
+        );
+        expect_refusal(&rig, Reason::ColumnUnfit)?;
+    }
+    // The first day of 1970 is no TIMESTAMP.
+    rig.sql("UPDATE t SET seen = '1970-05-05 12:00:00', mood = 'open'")?;
+    rig = rig.rules(
+        "- {table: '${schema}.t', since: {column: ended}, action: {type: Anonymise, \
+         columns: [{column: seen, strategy: GeneraliseDate, generaliseDate: {to: Decade}}]}}",
     );
-    expect_refusal(&rig, Reason::ColumnUnfit)
+    ensure!(rig.completed("decade")? == [[1]]);
+    ensure!(rig.completed("decade again")? == [[0]]);
+    for (condition, refused) in [
+        ("{column: mood, operator: In, values: [opne]}", true),
+        ("{column: mood, operator: NotIn, values: [Open]}", true),
+        ("{column: points, operator: In, values: ['40000']}", true),
+        ("{column: mood, operator: In, values: [open]}", false),
+    ] {
+        rig = rig.rules(&format!(
+            "- {{table: '${{schema}}.t', since: {{column: ended}}, where: [{condition}]}}"
+        ));
+        if refused {
+            expect_refusal(&rig, Reason::ColumnUnfit)?;
+        } else {
+            ensure!(rig.completed("where")? == [[1]]);
+        }
+    }
+    Ok(())
 }
 
 fn exact_values(world: &World, server: Server) -> Result<()> {

@@ -24,6 +24,11 @@ pub(crate) fn cases() -> Vec<Case> {
             |world, server| younger(world, server, trigger(server)),
         ),
         on(
+            "a_deferred_trigger_younger_than_the_plan_takes_no_row",
+            &[Server::Postgres15, Server::Postgres18],
+            |world, server| younger(world, server, DEFERRED),
+        ),
+        on(
             "a_cascade_younger_than_the_plan_takes_no_row",
             &counting,
             |world, server| younger(world, server, CASCADE),
@@ -35,6 +40,12 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 const CASCADE: &str = "ALTER TABLE u ADD FOREIGN KEY (t_id) REFERENCES t (id) ON DELETE CASCADE";
+
+/// It acts at COMMIT, behind every statement of the batch.
+const DEFERRED: &str = "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS \
+    $$ BEGIN DELETE FROM ${schema}.u WHERE t_id = OLD.id; RETURN OLD; END $$; \
+    CREATE CONSTRAINT TRIGGER forget AFTER DELETE ON t DEFERRABLE INITIALLY DEFERRED \
+    FOR EACH ROW EXECUTE FUNCTION forget()";
 
 fn trigger(server: Server) -> &'static str {
     if server.is_postgres() {

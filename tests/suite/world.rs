@@ -29,24 +29,35 @@ pub(crate) struct World {
 impl World {
     /// A world in which nothing runs yet.
     pub(crate) fn new(evidence: PathBuf) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .context("failed to start a runtime")?;
         if evidence.exists() {
             std::fs::remove_dir_all(&evidence).context("failed to clear the evidence folder")?;
         }
         std::fs::create_dir_all(&evidence)
             .with_context(|| format!("failed to create {}", evidence.display()))?;
         Ok(Self {
-            runtime,
+            runtime: runtime()?,
             evidence,
             servers: BTreeMap::new(),
             control_plane: None,
             client: None,
             operator: Mutex::new(None),
         })
+    }
+
+    /// The same servers around another control plane.
+    pub(crate) fn beside(&self, cluster: bed::Cluster) -> Result<Self> {
+        let mut world = Self {
+            runtime: runtime()?,
+            evidence: self.evidence.clone(),
+            servers: self.servers.clone(),
+            control_plane: None,
+            client: None,
+            operator: Mutex::default(),
+        };
+        world.add_control_plane(ControlPlane {
+            cluster: Arc::new(cluster),
+        })?;
+        Ok(world)
     }
 
     /// Adds a running database server.
@@ -151,6 +162,14 @@ impl World {
             None => Ok(()),
         }
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("failed to start a runtime")
 }
 
 /// The repository's root.

@@ -46,6 +46,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* The same, with some of one's own beside them: these replace none, which a selector may need. */}}
+{{- define "oubliette.labelsWith" -}}
+{{- $own := index . 1 -}}
+{{- merge (include "oubliette.labels" (index . 0) | fromYaml) $own | toYaml -}}
+{{- end -}}
+
 {{/* The image, by digest where one is given. */}}
 {{- define "oubliette.image" -}}
 {{- $repository := required "image.repository: name an image of Oubliette, none is published yet" .Values.image.repository -}}

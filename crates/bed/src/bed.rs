@@ -18,7 +18,7 @@ pub struct Wanted {
     pub servers: BTreeSet<Kind>,
     /// Whether a control plane.
     pub cluster: bool,
-    /// Whether helm, which is only installed, not started.
+    /// Whether helm and the other programs that look at the chart, which are only installed, not started.
     pub tools: bool,
     /// How the database servers are to differ from the usual ones.
     pub options: Options,
@@ -163,7 +163,7 @@ impl Bed {
             all.push(("OUBLIETTE_BED_CA".to_owned(), ca.display().to_string()));
         }
         if let Some(cluster) = &self.cluster {
-            // helm, where setup has built it.
+            // helm and its like, where setup has built them.
             let tools = TOOLS.folder()?;
             let path = if tools.exists() {
                 format!("{}:{path}", tools.display())

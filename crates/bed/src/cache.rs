@@ -21,6 +21,8 @@ pub(crate) struct Module {
     pub(crate) go_sum: &'static str,
     /// The programs that it builds.
     pub(crate) programs: &'static [&'static str],
+    /// Build tags, with commas between them.
+    pub(crate) tags: &'static str,
     /// What their makers' own builds tell the linker: versions that the programs go by.
     pub(crate) linker_flags: fn() -> String,
 }
@@ -36,6 +38,7 @@ pub(crate) const CONTROL_PLANE: Module = Module {
         "kube-controller-manager",
         "kubectl",
     ],
+    tags: "",
     linker_flags: || {
         let version = kubernetes_version();
         format!("-X k8s.io/component-base/version.gitVersion=v{version}")
@@ -47,7 +50,9 @@ pub(crate) const TOOLS: Module = Module {
     name: "tools",
     go_mod: include_str!("../../../tests/tools/go.mod"),
     go_sum: include_str!("../../../tests/tools/go.sum"),
-    programs: &["helm"],
+    programs: &["helm", "helm-unittest", "kubeconform", "promtool"],
+    // promtool without the service discoveries of every cloud, which no rule needs.
+    tags: "remove_all_sd",
     // Without them helm believes in Kubernetes 1.20, and the chart refuses that.
     linker_flags: || {
         let version = kubernetes_version();
@@ -63,7 +68,7 @@ pub(crate) const TOOLS: Module = Module {
 impl Module {
     /// The folder of its programs, keyed by what they are built from.
     pub(crate) fn folder(&self) -> Result<PathBuf> {
-        let key = digest(&[self.go_mod, self.go_sum, &(self.linker_flags)()])?;
+        let key = digest(&[self.go_mod, self.go_sum, self.tags, &(self.linker_flags)()])?;
         Ok(folder()?.join(format!("{}-{key}", self.name)))
     }
 
@@ -81,6 +86,16 @@ pub fn folder() -> Result<PathBuf> {
     }
     let home = env::var_os("HOME").context("neither OUBLIETTE_BED_CACHE nor HOME is set")?;
     Ok(Path::new(&home).join(".cache/oubliette-bed"))
+}
+
+/// A program that tests of the chart need, as setup built it.
+pub fn tool(program: &str) -> Result<PathBuf> {
+    let folder = TOOLS.folder()?;
+    let path = folder.join(program);
+    if !path.is_file() {
+        bail!("{program} is not in {}: run `make setup`", folder.display());
+    }
+    Ok(path)
 }
 
 /// The tree of Debian's unstable suite.

@@ -30,7 +30,7 @@ pub mod setup;
 
 pub use authority::{Authority, Issued, authority};
 pub use bed::{Bed, Wanted};
-pub use cache::folder as cache_folder;
+pub use cache::{folder as cache_folder, tool};
 pub use client::Login;
 pub use cluster::Cluster;
 pub use kind::Kind;

@@ -91,7 +91,7 @@ fn install(missing: &Missing, cache: &Path) -> Result<()> {
             build("Kubernetes control plane", &CONTROL_PLANE, &names, cache)?;
         }
         if missing.tools {
-            build("helm", &TOOLS, &[], cache)?;
+            build("the chart's tools", &TOOLS, &[], cache)?;
         }
         match tree.map(thread::ScopedJoinHandle::join) {
             Some(Ok(done)) => done,
@@ -202,7 +202,7 @@ fn build(what: &str, module: &Module, new_names: &[(&str, &str)], cache: &Path) 
     let mut command = Command::new("go");
     command
         .current_dir(&work)
-        .args(["build", "-v", "-trimpath", "-ldflags"])
+        .args(["build", "-v", "-trimpath", "-tags", module.tags, "-ldflags"])
         .arg(format!("-s -w {}", (module.linker_flags)()))
         .arg("-o")
         .arg(&programs)

@@ -56,7 +56,7 @@ pub struct Catalog {
     pub sees_triggers: bool,
     /// The connected database (MySQL: the schema in which unqualified names are looked up).
     pub database: String,
-    /// The connected user as grants name it (`oubliette`, `'oubliette'@'%'`).
+    /// The connected user as grants name it (`oubliette`, or on MySQL with its host, both in backticks).
     pub user: String,
 }
 
@@ -101,6 +101,8 @@ pub struct Table {
     pub rules: Vec<String>,
     /// CHECK constraints, by name, with the columns they read.
     pub checks: Vec<Check>,
+    /// What calls functions that anybody but an administrator can change (PostgreSQL).
+    pub code: Vec<Code>,
     /// Row-level security that would apply to our user (enabled and not bypassed).
     pub row_security: bool,
     /// Publications that carry this table while it has no usable replica identity, by name.
@@ -114,6 +116,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// Whether its rows are those of its leaves.
+    pub fn has_leaves(&self) -> bool {
+        matches!(self.kind, TableKind::Partitioned { .. })
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &Ident) -> Option<&Column> {
         self.columns.iter().find(|c| &c.name == name)
@@ -162,12 +169,17 @@ pub struct Column {
     pub name: Ident,
     /// What the program can do with its values.
     pub kind: ColumnKind,
-    /// The type as the server spells it, for messages and casts (`character varying(40)`, `int unsigned`).
+    /// The type as the server spells it, for messages (`character varying(40)`, `int unsigned`).
     pub type_name: String,
+    /// The type that values are cast to: the same, or on PostgreSQL what a domain is made of, because
+    /// a cast to a domain runs functions of the domain's owner.
+    pub cast: String,
     /// Whether NULL is allowed.
     pub nullable: bool,
     /// Greatest number of characters, where the type has one.
     pub max_length: Option<u64>,
+    /// What its values are limited to beside their kind.
+    pub bounds: Bounds,
     /// Computed by the database (GENERATED ALWAYS AS): cannot be assigned.
     pub generated: bool,
     /// PostgreSQL identity column `GENERATED ALWAYS`: cannot be assigned either.
@@ -183,6 +195,42 @@ pub struct Column {
     pub nondeterministic: bool,
     /// PostgreSQL: citext, which the application compares in lower case.
     pub folded: bool,
+}
+
+/// What a column's values are limited to beside their kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Bounds {
+    /// Nothing that is known.
+    None,
+    /// An integer's width.
+    Integer {
+        /// The least.
+        least: i64,
+        /// The greatest.
+        greatest: i64,
+    },
+    /// Digits of a number that is rounded to them.
+    Digits {
+        /// How many there are.
+        precision: u32,
+        /// How many of them stand behind the point; where negative, so many before it are zeros.
+        scale: i32,
+    },
+    /// The labels of an ENUM.
+    OneOf(Vec<String>),
+    /// The labels of a SET, any number of which make a value.
+    SomeOf(Vec<String>),
+}
+
+impl Bounds {
+    /// A signed integer of so many bytes.
+    pub fn signed(bytes: u32) -> Self {
+        let greatest = i64::MAX >> (64 - 8 * bytes.clamp(1, 8));
+        Self::Integer {
+            least: -greatest - 1,
+            greatest,
+        }
+    }
 }
 
 /// What a column's values can be used for.
@@ -253,6 +301,16 @@ pub struct Check {
     pub name: String,
     /// The columns it reads, as far as the catalog tells (PostgreSQL); empty: unknown.
     pub columns: Vec<Ident>,
+}
+
+/// Part of a table that calls functions which run with the privileges of whoever uses the table, and
+/// which neither an administrator nor our own user owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Code {
+    /// What it is: `index i`.
+    pub what: String,
+    /// The server may call them for whoever reads or deletes; otherwise only for who writes rows.
+    pub on_read: bool,
 }
 
 /// A foreign key: `from.columns` points at `to.columns`.

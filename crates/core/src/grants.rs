@@ -79,6 +79,21 @@ pub fn account(engine: Engine, name: &str) -> String {
     quoted
 }
 
+/// What lets a user connect to a database that does not admit it.
+pub fn admission(engine: Engine, database: &str, user: &str) -> String {
+    let user = account(engine, user);
+    let mut quoted = String::new();
+    dialect(engine).quote(&mut quoted, database);
+    if engine == Engine::Postgres {
+        return format!("GRANT CONNECT ON DATABASE {quoted} TO {user};");
+    }
+    // Any privilege in it admits; of a database that does not exist, the server says the same.
+    format!(
+        "there is no database {quoted}, or {user} has no privilege in it: correct \
+         connection.database, or grant what `oubliette grants -f FILE` prints"
+    )
+}
+
 /// The statements that give a user everything the policies need: to look, and with
 /// `Intent::Enforce` to change rows and to keep the ledger.
 pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<String> {
@@ -124,7 +139,9 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
     all
 }
 
-/// What lets the operator create and keep its ledger by itself.
+/// What lets the operator create and keep its ledger's tables by itself. On PostgreSQL in a schema
+/// that an administrator creates: with CREATE on the database its user could make others, and so
+/// could whoever finds a way to run code as that user.
 fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
     let Grantee {
         engine,
@@ -133,9 +150,14 @@ fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
         user,
     } = *to;
     if engine == Engine::Postgres {
-        let mut w = Writer::new(dialect(engine));
-        w.sql("GRANT CREATE ON DATABASE ").ident(database);
-        return vec![format!("{} TO {user};", w.finish().sql.text())];
+        let mut schema = Writer::new(dialect(engine));
+        schema.sql("CREATE SCHEMA IF NOT EXISTS ").ident(ledger);
+        let mut use_it = Writer::new(dialect(engine));
+        use_it.sql("GRANT USAGE, CREATE ON SCHEMA ").ident(ledger);
+        return vec![
+            format!("{};", schema.finish().sql.text()),
+            format!("{} TO {user};", use_it.finish().sql.text()),
+        ];
     }
     crate::ledger::TABLES
         .iter()
@@ -179,6 +201,18 @@ fn grant(
     }
     w.sql(" ON ").table(table);
     format!("{} TO {user};", w.finish().sql.text())
+}
+
+/// What lets the connected user see the triggers of one table (MySQL). Never for a whole database:
+/// there `_` and `%` of its name would stand for any character.
+pub fn seeing_triggers(catalog: &Catalog, table: &TableName) -> String {
+    grant(
+        catalog.engine,
+        "TRIGGER",
+        &BTreeSet::new(),
+        table,
+        &catalog.user,
+    )
 }
 
 /// The grants a user lacks, as far as the catalog tells.
@@ -238,6 +272,19 @@ mod tests {
     }
 
     #[test]
+    fn what_admits_a_user_is_a_statement_where_there_is_one() {
+        assert_eq!(
+            admission(Engine::Postgres, "crm", "u"),
+            "GRANT CONNECT ON DATABASE \"crm\" TO \"u\";"
+        );
+        let told = admission(Engine::MySql, "crm", "u");
+        assert!(
+            told.starts_with("there is no database `crm`, or `u`@`%`"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn without_rules_enforcing_needs_only_the_ledger() {
         let (database, ledger) = (ident("crm"), ident("oubliette"));
         let to = Grantee {
@@ -249,7 +296,10 @@ mod tests {
         assert_eq!(statements(&[], &to, Intent::DryRun), Vec::<String>::new());
         assert_eq!(
             statements(&[], &to, Intent::Enforce),
-            ["GRANT CREATE ON DATABASE \"crm\" TO \"u\";"]
+            [
+                "CREATE SCHEMA IF NOT EXISTS \"oubliette\";",
+                "GRANT USAGE, CREATE ON SCHEMA \"oubliette\" TO \"u\";"
+            ]
         );
     }
 }

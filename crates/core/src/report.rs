@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::reason::Reason;
 use crate::digest::Digest;
+use crate::rows::Rows;
 
 /// What an action did or would do to the rows of one table (DESIGN section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +96,14 @@ impl RulePlan {
     pub fn rows(&self) -> i64 {
         self.eligible + self.related.iter().map(|table| table.rows).sum::<i64>()
     }
+
+    /// The same, and those of its own table.
+    pub fn planned(&self) -> Rows {
+        Rows {
+            own: self.eligible,
+            all: self.rows(),
+        }
+    }
 }
 
 impl PlanReport {
@@ -156,6 +165,19 @@ pub enum RunOutcome {
     Stopped(Reason),
     /// It ended and the residual could not be explained, or an error ended it.
     Failed(Reason),
+}
+
+impl RunOutcome {
+    /// Whether the run came to look at what is left of every rule. Otherwise nothing is known of it.
+    pub fn counts_the_rest(self) -> bool {
+        match self {
+            Self::Completed => true,
+            Self::Stopped(reason) | Self::Failed(reason) => matches!(
+                reason,
+                Reason::RowsLocked | Reason::RowsTooLarge | Reason::VerificationFailed
+            ),
+        }
+    }
 }
 
 impl JsonSchema for RunOutcome {

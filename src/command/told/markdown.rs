@@ -1,6 +1,8 @@
 //! The form for a comment on a pull request.
 
-use super::words::{day, number, outlook, ran, rows, seconds, share, tables, unreadable};
+use super::words::{
+    changed, day, number, open, outlook, ran, rows, seconds, share, tables, unreadable,
+};
 use super::{RefusalTold, Report, Told};
 
 pub(super) fn text(report: &Report) -> String {
@@ -14,15 +16,26 @@ pub(super) fn text(report: &Report) -> String {
         1 => ", 1 policy is refused".to_owned(),
         more => format!(", {more} policies are refused"),
     };
-    let what = match pending {
-        0 => "nothing to do".to_owned(),
-        count => format!("{} would change", rows(count)),
+    let ran: Vec<i64> = report.policies.iter().filter_map(done).collect();
+    let what = if ran.is_empty() {
+        match pending {
+            0 => "plan: nothing to do".to_owned(),
+            count => format!("plan: {} would change", rows(count)),
+        }
+    } else {
+        format!("run: {} changed", rows(ran.iter().sum()))
     };
-    let mut text = format!("## Retention plan: {what}{refused}\n");
+    let mut text = format!("## Retention {what}{refused}\n");
     for told in &report.policies {
         policy(&mut text, told);
     }
     text
+}
+
+/// Rows that were changed, where anything was begun.
+fn done(told: &Told) -> Option<i64> {
+    let open = told.open_run.as_ref().map(|open| open.rows_changed);
+    told.run.as_ref().map(changed).or(open)
 }
 
 fn policy(text: &mut String, told: &Told) {
@@ -73,8 +86,12 @@ fn policy(text: &mut String, told: &Told) {
     let warnings = told.plan.iter().flat_map(|plan| &plan.warnings);
     let warnings = warnings.map(|warning| format!("warning: {warning}"));
     let notes = told.notes.iter().map(|note| format!("note: {note}"));
+    let stopped = told.open_run.iter().map(open);
     let run = told.run.iter().flat_map(ran);
-    let lines: Vec<String> = unreadable.chain(warnings).chain(notes).chain(run).collect();
+    let places = told.left_elsewhere.iter().filter(|_| told.run.is_some());
+    let places = places.map(|place| format!("left elsewhere: {place}"));
+    let said = unreadable.chain(warnings).chain(notes);
+    let lines: Vec<String> = said.chain(stopped).chain(run).chain(places).collect();
     if !lines.is_empty() {
         add("\n");
     }

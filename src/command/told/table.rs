@@ -1,8 +1,8 @@
 //! The form for people: a block per policy, no line longer than [`WIDTH`] but where a name or a
 //! remedy's own line is.
 
-use super::words::{day, number, outlook, ran, seconds, share, tables, unreadable};
-use super::{RefusalTold, Report, Told};
+use super::words::{day, number, open, outlook, ran, seconds, share, tables, unreadable};
+use super::{RefusalTold, Told};
 
 /// Columns of a terminal that everything fits.
 const WIDTH: usize = 100;
@@ -10,8 +10,8 @@ const WIDTH: usize = 100;
 /// Longest name of a rule or table, and longest walk, that a column makes room for.
 const LONGEST: [usize; 2] = [24, 36];
 
-pub(super) fn text(report: &Report) -> String {
-    let blocks: Vec<String> = report.policies.iter().map(block).collect();
+pub(super) fn text<'t>(policies: impl Iterator<Item = &'t Told>) -> String {
+    let blocks: Vec<String> = policies.map(block).collect();
     blocks.join("\n")
 }
 
@@ -66,6 +66,9 @@ fn block(told: &Told) -> String {
         lines.push(format!("  statements of rule {}:", statements.rule));
         let sql = statements.sql.iter();
         lines.extend(sql.map(|statement| format!("    {statement};")));
+    }
+    for line in told.open_run.iter().map(open) {
+        wrap(&mut lines, "  ", &line);
     }
     if let Some(run) = &told.run {
         for line in ran(run) {

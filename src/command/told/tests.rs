@@ -42,6 +42,7 @@ fn told(name: &str, rules: Vec<RulePlan>) -> Told {
         notes: Vec::new(),
         statements: Vec::new(),
         run: None,
+        open_run: None,
         left_elsewhere: Vec::new(),
     }
 }
@@ -96,6 +97,7 @@ fn report() -> Report {
             refused,
             told("library", vec![rule("loans", "library.loans", 0, 0)]),
         ],
+        interrupted: false,
     }
 }
 
@@ -151,10 +153,20 @@ fn a_run_tells_what_it_did_and_what_it_did_not_reach() {
     done.left_elsewhere = vec!["backups and snapshots: until their own retention ends".to_owned()];
     let mut stopped = told("messages", Vec::new());
     stopped.run = Some(run(RunOutcome::Stopped(Reason::RowsLocked)));
+    let mut interrupted = told(
+        "people",
+        vec![rule("learners", "public.learners", 9_000, 9_000)],
+    );
+    interrupted.open_run = Some(OpenRunTold {
+        run: "uid/2026-11-24T17:30:00Z".to_owned(),
+        rows_changed: 1_200,
+    });
     let report = Report {
-        policies: vec![done, stopped],
+        policies: vec![done, stopped, interrupted],
+        interrupted: true,
     };
     insta::assert_snapshot!(report.text(Output::Table).unwrap());
+    insta::assert_snapshot!(report.text(Output::Markdown).unwrap());
 }
 
 #[test]
@@ -199,6 +211,7 @@ fn the_exit_code_tells_the_worst_of_all_policies() {
         told
     };
     let stopped = || ran(RunOutcome::Stopped(Reason::RowsLocked));
+    let given_up = || ran(RunOutcome::Stopped(Reason::Abandoned));
     for (policies, code) in [
         (vec![], NOTHING),
         (vec![nothing()], NOTHING),
@@ -209,9 +222,18 @@ fn the_exit_code_tells_the_worst_of_all_policies() {
         (vec![ran(RunOutcome::Completed), pending()], PENDING),
         (vec![ran(RunOutcome::Completed), stopped()], FAILED),
         (vec![ran(RunOutcome::Failed(Reason::RunFailed))], FAILED),
+        (vec![given_up(), nothing()], NOTHING),
+        (vec![given_up(), pending()], PENDING),
+        (vec![given_up(), refused()], FAILED),
     ] {
-        let report = Report { policies };
+        let mut report = Report {
+            policies,
+            interrupted: false,
+        };
         assert_eq!(report.code(), code, "{report:?}");
+        report.interrupted = true;
+        let stopped = if code == FAILED { FAILED } else { INTERRUPTED };
+        assert_eq!(report.code(), stopped, "{report:?}");
     }
 }
 
@@ -221,6 +243,7 @@ fn markup_in_names_stays_text() {
     told.notes = vec!["<img src=x> @team #1 [a](b)".to_owned()];
     let report = Report {
         policies: vec![told],
+        interrupted: false,
     };
     let text = report.text(Output::Markdown).unwrap();
     assert!(text.contains("| a\\|b | ``public.`x`\\|y`` |"), "{text}");

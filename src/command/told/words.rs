@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use oubliette_core::report::{Effect, Residual, RulePlan, RunOutcome, RunReport};
 
-use super::Told;
+use super::{OpenRunTold, Told};
 
 /// A count with a comma at each thousand.
 pub(super) fn number(count: i64) -> String {
@@ -79,14 +79,16 @@ pub(super) fn unreadable(rule: &RulePlan) -> Option<String> {
 /// What would happen or has happened, in a few words.
 pub(super) fn outlook(told: &Told) -> String {
     if let Some(run) = &told.run {
-        let tables = run.rules.iter().flat_map(|rule| &rule.changed);
-        let changed = rows(tables.map(|table| table.rows).sum());
+        let changed = rows(changed(run));
         return match run.outcome {
             RunOutcome::Completed => format!("done, {changed} changed"),
             RunOutcome::Stopped(_) | RunOutcome::Failed(_) => {
                 format!("not completed, {changed} changed")
             }
         };
+    }
+    if let Some(open) = &told.open_run {
+        return format!("stopped, {} changed so far", rows(open.rows_changed));
     }
     let Some(plan) = &told.plan else {
         return "not planned".to_owned();
@@ -95,6 +97,20 @@ pub(super) fn outlook(told: &Told) -> String {
         0 => "nothing to do".to_owned(),
         count => format!("{} would change", rows(count)),
     }
+}
+
+/// What is to be done about a run that has not come to its end.
+pub(super) fn open(open: &OpenRunTold) -> String {
+    format!(
+        "the run {} is open in the ledger: the same command goes on with it",
+        open.run
+    )
+}
+
+/// Rows that a run has changed, of all tables.
+pub(super) fn changed(run: &RunReport) -> i64 {
+    let tables = run.rules.iter().flat_map(|rule| &rule.changed);
+    tables.map(|table| table.rows).sum()
 }
 
 /// What a run did, a line each.

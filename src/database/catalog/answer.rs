@@ -53,10 +53,33 @@ impl Answer {
         self.maybe_text()?.ok_or_else(unexpected)
     }
 
+    /// A name or type that is only shown to people. Control characters in it, with which its owner
+    /// could write lines of their own into messages and terminals, are replaced.
+    pub(super) fn shown(&mut self) -> Result<String, Fault> {
+        Ok(harmless(&self.text()?))
+    }
+
     /// A list that the statement put into JSON text.
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
         serde_json::from_str(&self.text()?).map_err(|_| unexpected())
     }
+}
+
+/// The text without characters that move a terminal or turn its writing direction.
+pub(super) fn harmless(text: &str) -> String {
+    let moves = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .map(|c| {
+            if moves(c) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 fn unexpected() -> Fault {
@@ -64,4 +87,19 @@ fn unexpected() -> Fault {
         FaultClass::Undecodable,
         "the catalog answered in an unexpected form",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_write_lines_of_its_own() {
+        assert_eq!(
+            harmless("a\r\nok\u{1b}[2J\u{85}"),
+            "a\u{fffd}\u{fffd}ok\u{fffd}[2J\u{fffd}"
+        );
+        assert_eq!(harmless("gar\u{202e}txt\u{2028}"), "gar\u{fffd}txt\u{fffd}");
+        assert_eq!(harmless("Kündigung \"x\" 删除"), "Kündigung \"x\" 删除");
+    }
 }

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oubliette_core::catalog::{
-    Catalog, Check, Column, ColumnKind, Engine, Index, Table, TableKind, Trigger,
+    Bounds, Catalog, Check, Column, ColumnKind, Engine, Index, Table, TableKind, Trigger,
 };
+use oubliette_core::grants::account;
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::{Bound, Writer, dialect};
 use oubliette_core::value::Value;
 
-use super::answer::Answer;
+use super::answer::{Answer, harmless};
 use super::mysql_grants::Grants;
+use super::mysql_references::About;
 use super::{ident, is_copy, mysql_references, table_name};
 use crate::database::fault::{Fault, FaultClass};
 use crate::database::session::Tx;
@@ -73,9 +75,12 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
     };
     let seen = mysql_references::read(tx, grants.everywhere("PROCESS")).await?;
     let roots: BTreeSet<TableName> = wanted.iter().map(qualified).collect();
-    let reached = seen.reached(&roots);
-    let mut names = reached.clone();
-    names.extend(seen.parents(&reached));
+    let About {
+        reached: mut names,
+        parents,
+        mut references,
+    } = seen.about(&roots)?;
+    names.extend(parents);
 
     let sees_references = seen.complete && !names_differ;
     let mut sees_triggers = true;
@@ -97,7 +102,6 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
         }
     }
     copies(tx, &mut tables).await?;
-    let mut references = seen.about(&reached);
     for reference in &mut references {
         let child = tables.get(&reference.from);
         reference.nullable = child.is_some_and(|child| {
@@ -143,11 +147,9 @@ async fn whoami(tx: &mut Tx) -> Result<Own, Fault> {
     let database = a
         .maybe_text()?
         .ok_or_else(|| Fault::own(FaultClass::Missing, "the connection names no database"))?;
-    let user = a.text()?;
-    let (name, host) = user.rsplit_once('@').unwrap_or((&user, "%"));
     Ok(Own {
         database,
-        user: format!("'{name}'@'{host}'"),
+        user: account(tx.engine(), &a.shown()?),
         names_differ: a.int()? == 2,
     })
 }
@@ -211,6 +213,8 @@ async fn one_table(tx: &mut Tx, name: &TableName, selects: bool) -> Result<Optio
         triggers,
         rules: Vec::new(),
         checks,
+        // What a table calls here runs as whoever defined it, or is the server's own.
+        code: Vec::new(),
         row_security: false,
         publications_without_identity: Vec::new(),
         materialised_views: Vec::new(),
@@ -224,7 +228,7 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
     for mut a in ask(tx, COLUMNS, of).await? {
         let name = ident(&a.text()?)?;
         let data_type = a.text()?.to_ascii_lowercase();
-        let type_name = a.text()?;
+        let type_name = a.shown()?;
         let nullable = a.text()? == "YES";
         let max_length = a.maybe_int()?.and_then(|n| u64::try_from(n).ok());
         let charset = a.maybe_text()?;
@@ -232,12 +236,15 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
         let extra = a.text()?.to_ascii_uppercase();
         let kind = column_kind(&data_type, &type_name);
         let text = kind == ColumnKind::Text;
+        let bounds = bounds(&data_type, &type_name);
         columns.push(Column {
             name,
             kind,
+            cast: type_name.clone(),
             type_name,
             nullable,
             max_length: max_length.filter(|_| text || kind == ColumnKind::Bytes),
+            bounds,
             generated: [
                 "VIRTUAL GENERATED",
                 "STORED GENERATED",
@@ -254,6 +261,71 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
         });
     }
     Ok(columns)
+}
+
+/// What a type's own spelling says: `tinyint unsigned`, `decimal(5,2)`, `enum('a','it''s')`.
+fn bounds(data_type: &str, type_name: &str) -> Bounds {
+    let inner = type_name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.rsplit_once(')'))
+        .map_or("", |(inner, _)| inner);
+    let integer = |bytes: u32| match Bounds::signed(bytes) {
+        Bounds::Integer { greatest, .. } if type_name.contains("unsigned") => Bounds::Integer {
+            least: 0,
+            greatest: 2 * greatest + 1,
+        },
+        signed => signed,
+    };
+    match data_type {
+        "tinyint" => integer(1),
+        "smallint" => integer(2),
+        "mediumint" => integer(3),
+        "int" => integer(4),
+        // An unsigned one is a kind of its own.
+        "bigint" if !type_name.contains("unsigned") => Bounds::signed(8),
+        "decimal" | "float" | "double" => match inner.split_once(',') {
+            Some((precision, scale)) => match (precision.trim().parse(), scale.trim().parse()) {
+                (Ok(precision), Ok(scale)) => Bounds::Digits { precision, scale },
+                _ => Bounds::None,
+            },
+            None => Bounds::None,
+        },
+        "enum" => labels(inner).map_or(Bounds::None, Bounds::OneOf),
+        "set" => labels(inner).map_or(Bounds::None, Bounds::SomeOf),
+        _ => Bounds::None,
+    }
+}
+
+/// `'a','it''s'`. `None` where it is spelt in another way: then nothing is known of them.
+fn labels(mut list: &str) -> Option<Vec<String>> {
+    let mut labels = Vec::new();
+    loop {
+        list = list.strip_prefix('\'')?;
+        let mut label = String::new();
+        loop {
+            let end = list.find(['\'', '\\'])?;
+            label.push_str(&list[..end]);
+            let (mark, after) = list[end..].split_at(1);
+            let doubled = after.strip_prefix(mark);
+            match (mark, doubled) {
+                (_, Some(rest)) => {
+                    label.push_str(mark);
+                    list = rest;
+                }
+                ("'", None) => {
+                    list = after;
+                    break;
+                }
+                // A control character: nobody writes one into a policy.
+                _ => return None,
+            }
+        }
+        labels.push(label);
+        if list.is_empty() {
+            return Some(labels);
+        }
+        list = list.strip_prefix(',')?;
+    }
 }
 
 fn column_kind(data_type: &str, type_name: &str) -> ColumnKind {
@@ -326,7 +398,7 @@ async fn indexes(tx: &mut Tx, of: &TableName) -> Result<(Vec<Ident>, Vec<Index>)
 async fn triggers(tx: &mut Tx, of: &TableName) -> Result<Vec<Trigger>, Fault> {
     let mut triggers = Vec::new();
     for mut a in ask(tx, TRIGGERS, of).await? {
-        let name = a.text()?;
+        let name = a.shown()?;
         let event = a.text()?.to_ascii_uppercase();
         let trigger = Trigger {
             name,
@@ -348,7 +420,7 @@ async fn checks(tx: &mut Tx, of: &TableName, columns: &[Column]) -> Result<Vec<C
     } else {
         let mut clauses = Vec::new();
         for mut a in ask(tx, CHECKS_MYSQL, of).await? {
-            clauses.push((a.text()?, a.text()?));
+            clauses.push((a.shown()?, a.text()?));
         }
         clauses
     };
@@ -383,7 +455,7 @@ async fn checks_of_mariadb(tx: &mut Tx, of: &TableName) -> Result<Vec<(String, S
                 continue;
             };
             let name = before.split('`').nth(1).unwrap_or_default();
-            clauses.push((name.to_owned(), clause.to_owned()));
+            clauses.push((harmless(name), clause.to_owned()));
         }
     }
     Ok(clauses)
@@ -405,4 +477,31 @@ async fn copies(tx: &mut Tx, tables: &mut BTreeMap<TableName, Table>) -> Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_types_spelling_says_what_it_holds() {
+        let integer = |least, greatest| Bounds::Integer { least, greatest };
+        let digits = |precision, scale| Bounds::Digits { precision, scale };
+        for (data_type, type_name, bounds) in [
+            ("tinyint", "tinyint(1)", integer(-128, 127)),
+            ("tinyint", "tinyint unsigned", integer(0, 255)),
+            ("mediumint", "mediumint(9)", integer(-8_388_608, 8_388_607)),
+            ("int", "int(10) unsigned", integer(0, 4_294_967_295)),
+            ("bigint", "bigint", integer(i64::MIN, i64::MAX)),
+            ("bigint", "bigint unsigned", Bounds::None),
+            ("decimal", "decimal(5,2) unsigned", digits(5, 2)),
+            ("double", "double", Bounds::None),
+        ] {
+            assert_eq!(super::bounds(data_type, type_name), bounds, "{type_name}");
+        }
+        let spelt = r"enum('open','it''s, (closed)','a\\b','')";
+        let labels = ["open", "it's, (closed)", r"a\b", ""].map(str::to_owned);
+        assert_eq!(bounds("enum", spelt), Bounds::OneOf(labels.to_vec()));
+        assert_eq!(bounds("enum", r"enum('a\n')"), Bounds::None);
+    }
 }

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oubliette_core::catalog::{Engine, OnDelete, Reference};
-use oubliette_core::name::TableName;
+use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 
-use super::answer::Answer;
+use super::answer::{Answer, harmless};
 use super::{ident, table_name};
-use crate::database::fault::Fault;
+use crate::database::fault::{Fault, FaultClass};
 use crate::database::session::Tx;
 
 /// All foreign keys, one row per column. `TYPE`: 1 and 2 are ON DELETE CASCADE and SET NULL, 4 and
@@ -62,10 +62,22 @@ const VISIBLE: &str = "SELECT CONCAT(k.CONSTRAINT_SCHEMA, '/', k.CONSTRAINT_NAME
     WHERE k.REFERENCED_TABLE_NAME IS NOT NULL \
     ORDER BY 1, k.ORDINAL_POSITION";
 
-/// All foreign keys the user can see, and whether these are all there are.
+/// All foreign keys the user can see: those of other people's databases among them, whose tables may
+/// be called anything. Names are read only where they concern the tables that are asked for.
 pub(super) struct Seen {
-    pub(super) references: Vec<Reference>,
+    keys: Vec<Key>,
+    /// They are all there are.
     pub(super) complete: bool,
+}
+
+/// One foreign key as the server writes it: tables as `database/table`.
+struct Key {
+    name: String,
+    from: String,
+    to: String,
+    /// Pairs of referencing and referenced column.
+    columns: Vec<(String, String)>,
+    action: i64,
 }
 
 /// Reads the foreign keys. `process`: the user has PROCESS.
@@ -75,39 +87,77 @@ pub(super) async fn read(tx: &mut Tx, process: bool) -> Result<Seen, Fault> {
         (true, Engine::MariaDb) => MARIADB,
         (true, Engine::MySql | Engine::Postgres) => MYSQL,
     };
-    let mut complete = process;
-    let mut references: Vec<Reference> = Vec::new();
+    let mut keys: Vec<Key> = Vec::new();
     let mut last = None;
     for row in tx.rows(&Bound::fixed(text, Vec::new())).await? {
         let mut a = Answer::new(row);
         let id = a.text()?;
         let (from, to, action) = (a.text()?, a.text()?, a.int()?);
-        let (from_column, to_column) = (ident(&a.text()?)?, ident(&a.text()?)?);
+        let columns = (a.text()?, a.text()?);
         if last.as_ref() == Some(&id)
-            && let Some(reference) = references.last_mut()
+            && let Some(key) = keys.last_mut()
         {
-            reference.from_columns.push(from_column);
-            reference.to_columns.push(to_column);
+            key.columns.push(columns);
             continue;
         }
-        // A slash inside a name makes the answer ambiguous: then nothing is certain any more.
-        let (Some(from), Some(to)) = (split(&from)?, split(&to)?) else {
-            complete = false;
-            continue;
-        };
         let name = if process {
-            id.split_once('/')
-                .map_or(id.as_str(), |(_, name)| name)
-                .to_owned()
+            harmless(id.split_once('/').map_or(id.as_str(), |(_, name)| name))
         } else {
-            a.text()?
+            a.shown()?
         };
-        references.push(Reference {
+        keys.push(Key {
             name,
             from,
-            from_columns: vec![from_column],
             to,
-            to_columns: vec![to_column],
+            columns: vec![columns],
+            action,
+        });
+        last = Some(id);
+    }
+    Ok(Seen {
+        keys,
+        complete: process,
+    })
+}
+
+/// A table as InnoDB writes it.
+fn joined(name: &TableName) -> String {
+    let schema = name.schema.as_ref().map_or("", Ident::as_str);
+    format!("{schema}/{}", name.table.as_str())
+}
+
+fn split(joined: &str) -> Result<TableName, Fault> {
+    match joined.split_once('/') {
+        Some((schema, table)) if !table.contains('/') => table_name(schema, table),
+        // The answer does not tell which of the slashes divides.
+        _ => Err(Fault::own(
+            FaultClass::Other,
+            "a foreign key runs between a table of the policy and one whose own or whose database's \
+             name contains a slash: rename it, or drop the key",
+        )),
+    }
+}
+
+impl Key {
+    fn read(&self) -> Result<Reference, Fault> {
+        let Self {
+            name,
+            from,
+            to,
+            columns,
+            action,
+        } = self;
+        let of = |column: fn(&(String, String)) -> &String| {
+            columns.iter().map(|pair| ident(column(pair))).collect()
+        };
+        let from_columns: Result<_, Fault> = of(|(from, _)| from);
+        let to_columns: Result<_, Fault> = of(|(_, to)| to);
+        Ok(Reference {
+            name: name.clone(),
+            from: split(from)?,
+            from_columns: from_columns?,
+            to: split(to)?,
+            to_columns: to_columns?,
             on_delete: match action & 0b11 {
                 0 => OnDelete::Refuse,
                 1 => OnDelete::Cascade,
@@ -121,58 +171,55 @@ pub(super) async fn read(tx: &mut Tx, process: bool) -> Result<Seen, Fault> {
             nullable: false,
             // InnoDB refuses a foreign key without an index on the referencing columns.
             indexed: true,
-        });
-        last = Some(id);
+        })
     }
-    Ok(Seen {
-        references,
-        complete,
-    })
 }
 
-fn split(name: &str) -> Result<Option<TableName>, Fault> {
-    match name.split_once('/') {
-        Some((schema, table)) if !table.contains('/') => Ok(Some(table_name(schema, table)?)),
-        _ => Ok(None),
-    }
+/// What the foreign keys say of some tables.
+pub(super) struct About {
+    /// The tables that reference them at any depth, themselves included.
+    pub(super) reached: BTreeSet<TableName>,
+    /// The tables that those reference.
+    pub(super) parents: BTreeSet<TableName>,
+    /// The foreign keys into or out of the reached tables.
+    pub(super) references: Vec<Reference>,
 }
 
 impl Seen {
-    /// The tables that reference `wanted` at any depth, `wanted` included.
-    pub(super) fn reached(&self, wanted: &BTreeSet<TableName>) -> BTreeSet<TableName> {
-        let mut children: BTreeMap<&TableName, Vec<&TableName>> = BTreeMap::new();
-        for reference in &self.references {
-            children
-                .entry(&reference.to)
-                .or_default()
-                .push(&reference.from);
+    /// Reads what concerns `wanted`.
+    pub(super) fn about(&self, wanted: &BTreeSet<TableName>) -> Result<About, Fault> {
+        let mut children: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for key in &self.keys {
+            children.entry(&key.to).or_default().push(&key.from);
         }
-        let mut reached = wanted.clone();
-        let mut open: Vec<&TableName> = wanted.iter().collect();
+        let roots: Vec<String> = wanted.iter().map(joined).collect();
+        let mut names: BTreeSet<&str> = roots.iter().map(String::as_str).collect();
+        let mut open: Vec<&str> = names.iter().copied().collect();
         while let Some(table) = open.pop() {
             for child in children.get(table).into_iter().flatten() {
-                if reached.insert((*child).clone()) {
+                if names.insert(child) {
                     open.push(child);
                 }
             }
         }
-        reached
-    }
-
-    /// The tables that `tables` reference themselves.
-    pub(super) fn parents(&self, tables: &BTreeSet<TableName>) -> BTreeSet<TableName> {
-        self.references
-            .iter()
-            .filter(|r| tables.contains(&r.from))
-            .map(|r| r.to.clone())
-            .collect()
-    }
-
-    /// Keeps the references into or out of `tables`.
-    pub(super) fn about(self, tables: &BTreeSet<TableName>) -> Vec<Reference> {
-        let mut references = self.references;
-        references.retain(|r| tables.contains(&r.from) || tables.contains(&r.to));
-        references
+        let mut about = About {
+            reached: wanted.clone(),
+            parents: BTreeSet::new(),
+            references: Vec::new(),
+        };
+        for key in &self.keys {
+            let outward = names.contains(key.from.as_str());
+            if !outward && !names.contains(key.to.as_str()) {
+                continue;
+            }
+            let reference = key.read()?;
+            if outward {
+                about.reached.insert(reference.from.clone());
+                about.parents.insert(reference.to.clone());
+            }
+            about.references.push(reference);
+        }
+        Ok(about)
     }
 }
 
@@ -180,37 +227,47 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn reference(from: &str, to: &str) -> Reference {
-        let table = |name: &str| table_name("crm", name).unwrap();
-        Reference {
-            name: format!("{from}_{to}"),
-            from: table(from),
-            from_columns: Vec::new(),
-            to: table(to),
-            to_columns: Vec::new(),
-            on_delete: OnDelete::Cascade,
-            on_update_acts: false,
-            enforced: true,
-            deferrable: false,
-            nullable: false,
-            indexed: true,
+    fn key(from: &str, to: &str) -> Key {
+        Key {
+            name: format!("{from} {to}"),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            columns: vec![("p".to_owned(), "id".to_owned())],
+            action: 1,
         }
+    }
+
+    fn about(keys: Vec<Key>) -> Result<About, Fault> {
+        let seen = Seen {
+            keys,
+            complete: true,
+        };
+        seen.about(&BTreeSet::from([table_name("crm", "a")?]))
     }
 
     #[test]
     fn cascades_of_cascades_are_reached_and_cycles_end() {
-        let seen = Seen {
-            references: vec![
-                reference("b", "a"),
-                reference("c", "b"),
-                reference("a", "c"),
-                reference("c", "elsewhere"),
-            ],
-            complete: true,
-        };
-        let wanted = BTreeSet::from([table_name("crm", "a").unwrap()]);
-        let reached = seen.reached(&wanted);
-        assert_eq!(reached.len(), 3);
-        assert_eq!(seen.parents(&reached).len(), 4);
+        let found = about(vec![
+            key("crm/b", "crm/a"),
+            key("crm/c", "crm/b"),
+            key("crm/a", "crm/c"),
+            key("crm/c", "crm/elsewhere"),
+            key("crm/x", "crm/elsewhere"),
+        ])
+        .unwrap();
+        assert_eq!(found.reached.len(), 3);
+        assert_eq!(found.parents.len(), 4);
+        assert_eq!(found.references.len(), 4);
+    }
+
+    #[test]
+    fn other_peoples_names_are_passed_over_and_those_of_referencing_tables_are_not() {
+        let names = ["web/a/b", "web/a\nb", "web/x/crm/a", "we/b/a"];
+        let others = names.map(|name| key(name, "web/t"));
+        assert_eq!(about(others.into()).unwrap().references.len(), 0);
+        for name in ["web/a/b", "web/a\nb"] {
+            assert!(about(vec![key(name, "crm/a")]).is_err(), "{name}");
+            assert!(about(vec![key("crm/a", name)]).is_err(), "{name}");
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oubliette_core::catalog::{
-    Catalog, Check, Column, ColumnKind, Engine, Index, OnDelete, Privileges, Reference, Table,
-    TableKind, Trigger,
+    Bounds, Catalog, Check, Code, Column, ColumnKind, Engine, Index, OnDelete, Privileges,
+    Reference, Table, TableKind, Trigger,
 };
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
 
-use super::answer::Answer;
+use super::answer::{Answer, harmless};
 use super::postgres_text as text;
 use super::{ident, is_copy, table_name};
 use crate::database::fault::Fault;
@@ -25,6 +25,7 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
     triggers(tx, &oids, &mut found).await?;
     rules(tx, &oids, &mut found).await?;
     checks(tx, &oids, &mut found).await?;
+    code(tx, &oids, &mut found).await?;
     publications(tx, &oids, &mut found).await?;
     materialised_views(tx, &oids, &mut found).await?;
     copies(tx, &oids, &mut found).await?;
@@ -61,7 +62,8 @@ struct Found {
     table: Table,
     privileges: Privileges,
     usage: bool,
-    parent: Option<i64>,
+    /// Of one that is no partition there may be several.
+    parents: Vec<i64>,
 }
 
 /// The tables under inspection, as an array literal.
@@ -83,7 +85,7 @@ impl Oids {
 async fn whoami(tx: &mut Tx) -> Result<(String, String), Fault> {
     let rows = tx.rows(&Bound::fixed(text::SELF, Vec::new())).await?;
     let mut answer = Answer::new(rows.into_iter().next().unwrap_or_default());
-    Ok((answer.text()?, answer.text()?))
+    Ok((answer.shown()?, answer.shown()?))
 }
 
 async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found>, Fault> {
@@ -108,7 +110,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
             persistence: a.text()?,
             is_partition: a.yes()?,
         };
-        let parent = a.maybe_int()?;
+        let parents = a.json()?;
         let row_security = a.yes()?;
         let estimated_rows = a.count()?;
         let privileges = Privileges {
@@ -131,6 +133,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
                     triggers: Vec::new(),
                     rules: Vec::new(),
                     checks: Vec::new(),
+                    code: Vec::new(),
                     row_security,
                     publications_without_identity: Vec::new(),
                     materialised_views: Vec::new(),
@@ -139,7 +142,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
                 },
                 privileges,
                 usage,
-                parent,
+                parents,
             },
         );
     }
@@ -167,8 +170,8 @@ fn kind_of(
     found: &BTreeMap<i64, Found>,
     shapes: &BTreeMap<i64, Shape>,
 ) -> TableKind {
-    let children = || -> Vec<i64> {
-        let of = |(child, f): (&i64, &Found)| (f.parent == Some(oid)).then_some(*child);
+    let children = |oid: i64| -> Vec<i64> {
+        let of = |(child, f): (&i64, &Found)| f.parents.contains(&oid).then_some(*child);
         found.iter().filter_map(of).collect()
     };
     let name = |oid: &i64| found.get(oid).map(|f| f.table.name.clone());
@@ -176,14 +179,14 @@ fn kind_of(
         _ if shape.persistence == "t" => TableKind::Other {
             what: "a temporary table".to_owned(),
         },
-        "r" if shape.is_partition => match found.get(&oid).and_then(|f| f.parent) {
+        "r" if shape.is_partition => match found.get(&oid).and_then(|f| f.parents.first()) {
             Some(parent) => TableKind::Partition {
-                of: name(&parent).unwrap_or_else(|| found[&oid].table.name.clone()),
+                of: name(parent).unwrap_or_else(|| found[&oid].table.name.clone()),
             },
             None => TableKind::Ordinary,
         },
         "r" => {
-            let children: Vec<_> = children().iter().filter_map(name).collect();
+            let children: Vec<_> = children(oid).iter().filter_map(name).collect();
             if children.is_empty() {
                 TableKind::Ordinary
             } else {
@@ -192,11 +195,10 @@ fn kind_of(
         }
         "p" => {
             let mut leaves = Vec::new();
-            let mut open = children();
+            let mut open = children(oid);
             while let Some(child) = open.pop() {
                 if shapes.get(&child).is_some_and(|s| s.relkind == "p") {
-                    let of = |(c, f): (&i64, &Found)| (f.parent == Some(child)).then_some(*c);
-                    open.extend(found.iter().filter_map(of));
+                    open.extend(children(child));
                 } else {
                     leaves.extend(name(&child));
                 }
@@ -233,42 +235,74 @@ async fn columns(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         };
         let _attnum = a.int()?;
         let name = ident(&a.text()?)?;
-        let type_name = a.text()?;
+        let type_name = a.shown()?;
         let (base, namespace, typtype) = (a.text()?, a.text()?, a.text()?);
         let not_null = a.yes()?;
         let max_length = a.maybe_int()?.and_then(|n| u64::try_from(n).ok());
+        let bounds = bounds(&base, a.maybe_int()?, a.json()?);
         let generated = a.yes()?;
         let identity_always = a.yes()?;
         let collation = a.maybe_text()?;
         let may_update = a.yes()?;
+        let cast = a.text()?;
+        let citext = is_citext(&base, &typtype);
         if may_update && found.usage {
             found.privileges.update.insert(name.clone());
         }
         found.table.columns.push(Column {
             name,
-            kind: column_kind(&base, &namespace, &typtype),
+            // What is not the type's own name goes into no cast.
+            kind: if harmless(&cast) == cast {
+                column_kind(&base, &namespace, &typtype)
+            } else {
+                ColumnKind::Other
+            },
             type_name,
+            cast: harmless(&cast),
             nullable: !not_null,
             max_length,
+            bounds,
             generated,
             identity_always,
             on_update_now: false,
             charset: None,
-            nondeterministic: collation.is_some() || base == "citext",
-            folded: base == "citext",
+            nondeterministic: collation.is_some() || citext,
+            folded: citext,
             collation,
         });
     }
     Ok(())
 }
 
+/// `digits`: the modifier of a numeric, without its offset.
+fn bounds(base: &str, digits: Option<i64>, labels: Vec<String>) -> Bounds {
+    match (base, digits) {
+        _ if !labels.is_empty() => Bounds::OneOf(labels),
+        ("int2", _) => Bounds::signed(2),
+        ("int4", _) => Bounds::signed(4),
+        ("int8", _) => Bounds::signed(8),
+        // Sixteen bits of precision, then eleven of scale, signed.
+        ("numeric", Some(digits)) => Bounds::Digits {
+            precision: u32::try_from(digits >> 16).unwrap_or(u32::MAX),
+            scale: i32::try_from(((digits & 0x7ff) ^ 0x400) - 0x400).unwrap_or(0),
+        },
+        _ => Bounds::None,
+    }
+}
+
+/// Whether it is the extension's: anybody can call a type so, but a base type takes an administrator.
+fn is_citext(base: &str, typtype: &str) -> bool {
+    (base, typtype) == ("citext", "b")
+}
+
 fn column_kind(base: &str, namespace: &str, typtype: &str) -> ColumnKind {
     match (typtype, namespace, base) {
         ("e", _, _) => ColumnKind::Enum,
+        _ if is_citext(base, typtype) => ColumnKind::Text,
         (_, "pg_catalog", "int2" | "int4" | "int8") => ColumnKind::Int,
         (_, "pg_catalog", "numeric") => ColumnKind::Decimal,
         (_, "pg_catalog", "float4" | "float8") => ColumnKind::Float,
-        (_, "pg_catalog", "text" | "varchar" | "bpchar") | (_, _, "citext") => ColumnKind::Text,
+        (_, "pg_catalog", "text" | "varchar" | "bpchar") => ColumnKind::Text,
         (_, "pg_catalog", "uuid") => ColumnKind::Uuid,
         (_, "pg_catalog", "bytea") => ColumnKind::Bytes,
         (_, "pg_catalog", "bool") => ColumnKind::Bool,
@@ -316,7 +350,7 @@ async fn triggers(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) ->
     for mut a in oids.ask(tx, text::TRIGGERS).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
             found.table.triggers.push(Trigger {
-                name: a.text()?,
+                name: a.shown()?,
                 on_delete: a.yes()?,
                 on_update: a.yes()?,
                 each_row: a.yes()?,
@@ -329,7 +363,7 @@ async fn triggers(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) ->
 async fn rules(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::RULES).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
-            found.table.rules.push(a.text()?);
+            found.table.rules.push(a.shown()?);
         }
     }
     Ok(())
@@ -338,11 +372,23 @@ async fn rules(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Re
 async fn checks(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::CHECKS).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
-            let name = a.text()?;
+            let name = a.shown()?;
             let columns: Vec<String> = a.json()?;
             found.table.checks.push(Check {
                 name,
                 columns: idents(&columns)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn code(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::CODE).await? {
+        if let Some(found) = found.get_mut(&a.int()?) {
+            found.table.code.push(Code {
+                what: a.shown()?,
+                on_read: a.yes()?,
             });
         }
     }
@@ -356,7 +402,7 @@ async fn publications(
 ) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::PUBLICATIONS).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
-            found.table.publications_without_identity.push(a.text()?);
+            found.table.publications_without_identity.push(a.shown()?);
         }
     }
     Ok(())
@@ -369,7 +415,7 @@ async fn materialised_views(
 ) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::MATERIALISED).await? {
         if let Some(found) = found.get_mut(&a.int()?) {
-            let view = table_name(&a.text()?, &a.text()?)?;
+            let view = table_name(&a.shown()?, &a.shown()?)?;
             found.table.materialised_views.push(view);
         }
     }
@@ -378,13 +424,13 @@ async fn materialised_views(
 
 async fn copies(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> Result<(), Fault> {
     for mut a in oids.ask(tx, text::COPIES).await? {
-        let candidate = table_name(&a.text()?, &a.text()?)?;
+        let (schema, candidate) = (a.text()?, a.text()?);
         for found in found.values_mut() {
             let name = &found.table.name;
-            if name.schema == candidate.schema
-                && is_copy(name.table.as_str(), candidate.table.as_str())
-            {
-                found.table.copies.push(candidate.clone());
+            let beside = name.schema.as_ref().is_some_and(|s| s.as_str() == schema);
+            // Only then is it looked at as a name: other people's tables are called anything.
+            if beside && is_copy(name.table.as_str(), &candidate) {
+                found.table.copies.push(table_name(&schema, &candidate)?);
             }
         }
     }
@@ -394,7 +440,7 @@ async fn copies(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> R
 async fn references(tx: &mut Tx, oids: &Oids) -> Result<Vec<Reference>, Fault> {
     let mut references = Vec::new();
     for mut a in oids.ask(tx, text::REFERENCES).await? {
-        let name = a.text()?;
+        let name = a.shown()?;
         let from = table_name(&a.text()?, &a.text()?)?;
         let to = table_name(&a.text()?, &a.text()?)?;
         let from_columns: Vec<String> = a.json()?;

@@ -34,8 +34,8 @@ WITH RECURSIVE wanted AS (
 )
 SELECT c.oid::pg_catalog.int8, n.nspname, c.relname, c.relkind::pg_catalog.text,
     c.relpersistence::pg_catalog.text, c.relispartition,
-    (SELECT i.inhparent::pg_catalog.int8 FROM pg_catalog.pg_inherits i
-        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1),
+    (SELECT COALESCE(pg_catalog.jsonb_agg(i.inhparent::pg_catalog.int8), '[]')::pg_catalog.text
+        FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
     CASE WHEN c.relkind IN ('r', 'm', 'p', 'f')
         THEN pg_catalog.row_security_active(c.oid) ELSE false END,
     CASE WHEN c.relkind NOT IN ('r', 'm') THEN 0
@@ -65,17 +65,24 @@ SELECT pg_catalog.current_database()::pg_catalog.text,
     pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)
 ";
 
-/// Columns of the tables in `$1` (`{oid,…}`). Domains are followed to their base type.
+/// Columns of the tables in `$1` (`{oid,…}`). Domains are followed to their base type, but for those
+/// of enums, which have no operators: no value of one can be compared as it is.
 pub(super) const COLUMNS: &str = r"
 SELECT a.attrelid::pg_catalog.int8, a.attnum::pg_catalog.int8, a.attname,
     pg_catalog.format_type(a.atttypid, a.atttypmod),
-    base.typname, base.namespace, base.typtype::pg_catalog.text,
+    base.typname, base.namespace,
+    CASE WHEN base.typtype = 'e' AND base.oid <> a.atttypid THEN 'd'
+        ELSE base.typtype END::pg_catalog.text,
     a.attnotnull OR base.not_null,
     CASE WHEN base.typname IN ('varchar', 'bpchar') AND base.typmod > 4
         THEN base.typmod - 4 END::pg_catalog.int8,
+    CASE WHEN base.typname = 'numeric' AND base.typmod >= 4 THEN base.typmod - 4 END::pg_catalog.int8,
+    (SELECT COALESCE(pg_catalog.jsonb_agg(e.enumlabel ORDER BY e.enumsortorder), '[]')::pg_catalog.text
+        FROM pg_catalog.pg_enum e WHERE e.enumtypid = base.oid),
     a.attgenerated <> '', a.attidentity = 'a',
     CASE WHEN NOT l.collisdeterministic THEN l.collname END,
-    pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'UPDATE')
+    pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'UPDATE'),
+    pg_catalog.format_type(base.oid, base.typmod)
 FROM pg_catalog.pg_attribute a
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 CROSS JOIN LATERAL (
@@ -90,7 +97,7 @@ CROSS JOIN LATERAL (
         JOIN pg_catalog.pg_type d ON d.oid = chain.oid
         JOIN pg_catalog.pg_type b ON b.oid = d.typbasetype
     )
-    SELECT t.typname, n.nspname AS namespace, t.typtype, chain.typmod, chain.not_null
+    SELECT t.oid, t.typname, n.nspname AS namespace, t.typtype, chain.typmod, chain.not_null
     FROM chain
     JOIN pg_catalog.pg_type t ON t.oid = chain.oid
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -128,12 +135,16 @@ WHERE i.indrelid = ANY ($1::pg_catalog.oid[])
 ORDER BY i.indrelid, c.relname
 ";
 
-/// Triggers that fire for us: not internal, enabled always or at the origin. 8 is DELETE, 16 UPDATE.
+/// Triggers that fire for us: enabled always or at the origin. 8 is DELETE, 16 UPDATE. Until
+/// PostgreSQL 14 a leaf's share of its parent's row trigger passes for internal, as a foreign key's
+/// do.
 pub(super) const TRIGGERS: &str = r"
 SELECT t.tgrelid::pg_catalog.int8, t.tgname,
     (t.tgtype & 8) <> 0, (t.tgtype & 16) <> 0, (t.tgtype & 1) <> 0
 FROM pg_catalog.pg_trigger t
-WHERE t.tgrelid = ANY ($1::pg_catalog.oid[]) AND NOT t.tgisinternal
+WHERE t.tgrelid = ANY ($1::pg_catalog.oid[])
+    AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't'))
     AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 24) <> 0
 ORDER BY t.tgrelid, t.tgname
 ";
@@ -170,6 +181,63 @@ CROSS JOIN LATERAL (
     JOIN pg_catalog.pg_constraint d ON d.contypid = chain.oid AND d.contype = 'c'
 ) k
 WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY 1, 2
+";
+
+/// What calls functions that somebody can change who is neither an administrator nor ourselves: they
+/// run with our privileges. Writing a row runs those of every CHECK, index and generated column,
+/// whatever columns it changes; to plan a statement the server may run those of indexes, statistics
+/// and partition keys, and of a partition's CHECKs.
+pub(super) const CODE: &str = r"
+WITH trusted AS (
+    SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolname = CURRENT_USER
+), parts AS (
+    SELECT k.conrelid AS relid, 'CHECK constraint '::pg_catalog.text || k.conname AS what,
+        k.tableoid AS class, k.oid AS object, c.relispartition AS on_read
+    FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+    WHERE k.contype = 'c'
+    UNION ALL
+    SELECT i.indrelid, 'index ' || c.relname, c.tableoid, c.oid, true
+    FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+    UNION ALL
+    SELECT a.attrelid, 'generated column ' || a.attname, d.tableoid, d.oid, false
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attgenerated <> ''
+    UNION ALL
+    SELECT s.stxrelid, 'statistics ' || s.stxname, s.tableoid, s.oid, true
+    FROM pg_catalog.pg_statistic_ext s
+    UNION ALL
+    SELECT pg_catalog.pg_partition_root(c.oid), 'partition key of ' || c.relname,
+        c.tableoid, c.oid, true
+    FROM pg_catalog.pg_class c
+    WHERE c.relkind = 'p' AND c.oid = ANY ($1::pg_catalog.oid[])
+)
+SELECT parts.relid::pg_catalog.int8, parts.what, parts.on_read
+FROM parts
+WHERE parts.relid = ANY ($1::pg_catalog.oid[])
+    AND (EXISTS (
+        SELECT FROM pg_catalog.pg_depend d
+        LEFT JOIN pg_catalog.pg_operator o ON o.oid = d.refobjid
+            AND d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass
+        LEFT JOIN pg_catalog.pg_proc p ON p.oid = CASE d.refclassid
+            WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN d.refobjid
+            ELSE o.oprcode::pg_catalog.oid END
+        LEFT JOIN pg_catalog.pg_type t ON t.oid = d.refobjid AND t.typtype NOT IN ('b', 'e', 'p')
+            AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+        WHERE d.classid = parts.class AND d.objid = parts.object AND d.objsubid = 0
+            -- What a partitioned table is made of is no part of its key.
+            AND (t.oid IS NULL OR parts.object <> parts.relid)
+            AND COALESCE(p.proowner, t.typowner) NOT IN (SELECT oid FROM trusted))
+    OR EXISTS (
+        SELECT FROM pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_range r ON r.rngtypid = a.atttypid
+        JOIN pg_catalog.pg_type t ON t.oid = r.rngtypid
+        WHERE parts.what LIKE 'index %' AND a.attrelid = parts.object
+            AND (r.rngsubdiff::pg_catalog.oid <> 0 OR r.rngcanonical::pg_catalog.oid <> 0)
+            AND t.typowner NOT IN (SELECT oid FROM trusted)))
 ORDER BY 1, 2
 ";
 

@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use oubliette::database::{Access, Database, inspect};
 use oubliette_core::catalog::{
-    Catalog, Column, ColumnKind as K, Engine, OnDelete, Reference, Table, TableKind,
+    Bounds, Catalog, Column, ColumnKind as K, Engine, OnDelete, Reference, Table, TableKind,
 };
+use oubliette_core::grants;
 use oubliette_core::name::{Ident, TableName};
 
 use super::{INNODB, POSTGRES, as_user, login, named};
@@ -20,12 +21,24 @@ pub(super) fn cases() -> Vec<Case> {
             ("postgres_tables", postgres_tables),
             ("postgres_references", postgres_references),
             (
+                "a_leafs_share_of_a_trigger_is_a_trigger",
+                a_leafs_share_of_a_trigger_is_a_trigger,
+            ),
+            (
                 "a_postgres_user_sees_references_of_tables_it_may_not_read",
                 a_postgres_user_sees_references_of_tables_it_may_not_read,
             ),
         ],
         &POSTGRES,
     );
+    cases.extend(named(
+        "catalog",
+        &[(
+            "names_of_other_people_stop_nobody_and_write_no_lines",
+            names_of_other_people_stop_nobody_and_write_no_lines,
+        )],
+        &Server::ALL,
+    ));
     cases.extend(named(
         "catalog",
         &[
@@ -156,6 +169,10 @@ fn postgres_tables(world: &World, server: Server) -> Result<()> {
         let mail = column(odd, "mail")?;
         ensure!(mail.type_name == "public.contact" && mail.max_length == Some(40), "{mail:?}");
         ensure!(!mail.nullable, "a domain's NOT NULL counts");
+        let labels = Bounds::OneOf(vec!["a".to_owned(), "b".to_owned()]);
+        ensure!(column(odd, "m")?.bounds == labels);
+        let digits = Bounds::Digits { precision: 4, scale: 2 };
+        ensure!(column(odd, "n")?.bounds == digits && column(odd, "id")?.bounds == Bounds::signed(4));
         ensure!(column(odd, "g")?.generated && !column(odd, "g")?.identity_always);
         ensure!(column(odd, "i")?.identity_always);
         ensure!(column(odd, "vc")?.max_length == Some(7));
@@ -288,6 +305,86 @@ fn postgres_references(world: &World, server: Server) -> Result<()> {
             clones.count() == 1,
             "a partition's share of a key is not another key"
         );
+        Ok(())
+    })
+}
+
+/// PostgreSQL 13 and 14 mark a row trigger that a leaf has from its parent as internal.
+fn a_leafs_share_of_a_trigger_is_a_trigger(world: &World, server: Server) -> Result<()> {
+    let own = world.database(server, "leaf_trigger")?;
+    world.block_on(async {
+        own.admin
+            .execute(
+                "CREATE TABLE other (id int PRIMARY KEY); \
+                 CREATE TABLE part (id int PRIMARY KEY REFERENCES other DEFERRABLE) \
+                 PARTITION BY HASH (id); \
+                 CREATE TABLE part_0 PARTITION OF part FOR VALUES WITH (MODULUS 1, REMAINDER 0); \
+                 CREATE TABLE to_part (id int PRIMARY KEY REFERENCES part); \
+                 CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            )
+            .await?;
+        let database = Database::connect(&login(&own)?).await?;
+        let triggers = async || -> Result<Vec<String>> {
+            let catalog = look(&database, &["public.part"]).await?;
+            let leaf = table(&catalog, "part_0")?;
+            Ok(leaf.triggers.iter().map(|t| t.name.clone()).collect())
+        };
+        ensure!(triggers().await?.is_empty(), "those of a foreign key are none");
+        own.admin
+            .execute(
+                "CREATE TRIGGER plain AFTER DELETE ON part FOR EACH ROW EXECUTE FUNCTION act(); \
+                 CREATE CONSTRAINT TRIGGER late AFTER DELETE ON part DEFERRABLE INITIALLY DEFERRED \
+                 FOR EACH ROW EXECUTE FUNCTION act(); \
+                 UPDATE pg_trigger SET tgisinternal = true WHERE tgrelid = 'part_0'::regclass",
+            )
+            .await?;
+        let found = triggers().await?;
+        ensure!(found == ["late", "plain"], "{found:?}");
+        Ok(())
+    })
+}
+
+/// Tables that belong to somebody else are called anything; so are triggers and the like of a table's
+/// owner, and they are shown.
+fn names_of_other_people_stop_nobody_and_write_no_lines(
+    world: &World,
+    server: Server,
+) -> Result<()> {
+    let own = world.database(server, "called_anything")?;
+    let other = world.database(server, "somebody_elses")?;
+    world.block_on(async {
+        let (home, elsewhere) = if server.is_postgres() {
+            (
+                r#"CREATE TABLE people (id int PRIMARY KEY); CREATE TABLE U&"x\000A_old" (id int);
+                CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+                CREATE TRIGGER U&"t\000A\001B[2J" AFTER DELETE ON people
+                    FOR EACH ROW EXECUTE FUNCTION act()"#,
+                "SELECT 1",
+            )
+        } else {
+            (
+                "CREATE TABLE people (id int PRIMARY KEY); CREATE TABLE `x\n_old` (id int); \
+                 CREATE TRIGGER `t\n\u{1b}[2J` AFTER DELETE ON people FOR EACH ROW SET @a = 1",
+                "CREATE TABLE `a/b` (id int PRIMARY KEY); \
+                 CREATE TABLE `c\nd` (id int PRIMARY KEY, CONSTRAINT `k\n/` \
+                 FOREIGN KEY (id) REFERENCES `a/b` (id)); \
+                 CREATE TABLE plain (id int PRIMARY KEY, FOREIGN KEY (id) REFERENCES `c\nd` (id))",
+            )
+        };
+        own.admin.execute(home).await?;
+        other.admin.execute(elsewhere).await?;
+        let name = if server.is_postgres() {
+            "public.people"
+        } else {
+            "people"
+        };
+        let database = Database::connect(&login(&own)?).await?;
+        let catalog = look(&database, &[name]).await?;
+        ensure!(catalog.sees_references && catalog.references.is_empty());
+        let people = table(&catalog, "people")?;
+        ensure!(people.copies.is_empty(), "{:?}", people.copies);
+        let triggers: Vec<_> = people.triggers.iter().map(|t| t.name.as_str()).collect();
+        ensure!(triggers == ["t\u{fffd}\u{fffd}[2J"], "{triggers:?}");
         Ok(())
     })
 }
@@ -522,7 +619,8 @@ fn an_innodb_user_knows_what_it_does_not_see(world: &World, server: Server) -> R
 
         // PROCESS shows the reference of a table the user has no right on, to any depth.
         own.admin.execute(&own.fill(&format!(
-            "GRANT PROCESS ON *.* TO {user}; GRANT TRIGGER ON ${{schema}}.parent TO {user}",
+            "GRANT PROCESS ON *.* TO {user}; {}",
+            grants::seeing_triggers(&catalog, &table(&catalog, "parent")?.name),
             user = catalog.user
         ))).await?;
         least.close().await;

@@ -9,7 +9,7 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use secrecy::SecretString;
 
-use super::{USERS_PASSWORD, expect, fault, fault_class, login, named, user_login, with_rows};
+use super::{USERS_PASSWORD, expect, fault, login, named, user_login, with_rows};
 use crate::case::{Case, Server};
 use crate::proxy::Proxy;
 use crate::world::World;
@@ -31,7 +31,10 @@ pub(super) fn cases() -> Vec<Case> {
                 "wrong_logins_and_addresses_are_told_apart",
                 wrong_logins_and_addresses_are_told_apart,
             ),
-            ("a_full_pool_says_so", a_full_pool_says_so),
+            (
+                "whoever_finds_no_free_connection_waits",
+                whoever_finds_no_free_connection_waits,
+            ),
         ],
         &Server::ALL,
     );
@@ -187,22 +190,30 @@ fn wrong_logins_and_addresses_are_told_apart(world: &World, server: Server) -> R
             database: "no_such_database".to_owned(),
             ..good.clone()
         };
-        ensure!(fault_class(Database::connect(&absent).await)? == FaultClass::Missing);
+        expect(
+            Database::connect(&absent).await,
+            FaultClass::NoDatabase,
+            Reason::NoSuchDatabase,
+        )?;
         Ok(())
     })
 }
 
-fn a_full_pool_says_so(world: &World, server: Server) -> Result<()> {
+/// Policies of one database share its connections: it is no fault that all are in use.
+fn whoever_finds_no_free_connection_waits(world: &World, server: Server) -> Result<()> {
+    let limit = Duration::from_secs(8);
     let (_own, database) = with_rows(world, server, |settings| {
         settings.max_connections = 1;
-        settings.connect_timeout = Duration::from_secs(8);
+        settings.connect_timeout = limit;
     })?;
     world.block_on(async {
         let only = database.begin(Access::ReadOnly).await?;
-        let fault = fault(database.begin(Access::ReadOnly).await)?;
-        ensure!(fault.class == FaultClass::TooManyConnections, "{fault:?}");
+        let mut next = Box::pin(database.begin(Access::ReadOnly));
+        // Longer than the pool itself would wait.
+        let early = tokio::time::timeout(limit + Duration::from_secs(2), &mut next).await;
+        ensure!(early.is_err(), "{:?}", early.map(|begun| begun.map(drop)));
         only.rollback().await;
-        database.begin(Access::ReadOnly).await?.rollback().await;
+        next.await?.rollback().await;
         Ok(())
     })
 }

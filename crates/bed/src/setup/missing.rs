@@ -118,7 +118,7 @@ impl Missing {
         }
         if self.tools {
             lines.push(format!(
-                "{}, built with Go: {} (1-2 minutes)",
+                "{}, built with Go: {} (0.2 GB, 4 GB while they are built; 3-5 minutes on 2 cores)",
                 TOOLS.programs.join(", "),
                 cache.join("tools-*").display()
             ));
@@ -149,7 +149,7 @@ impl Missing {
         }
         if (self.control_plane || self.tools) && !on_path("go") {
             obstacles.push(
-                "go is missing (1.26, https://go.dev/dl), which builds the control plane and helm; or, for the former, set \
+                "go is missing (1.26, https://go.dev/dl), which builds the control plane and the chart's tools; or, for the former, set \
                  KUBEBUILDER_ASSETS or USE_EXISTING_CLUSTER=true"
                     .to_owned(),
             );

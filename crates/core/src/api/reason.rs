@@ -104,6 +104,12 @@ reasons! {
     // The connection.
     Unreachable Retrying "The host cannot be reached or its name does not resolve."
         "Check host, port, NetworkPolicies and whether the database runs.";
+    NoSuchDatabase Retrying "The server has no database of the name in `connection.database`."
+        "Correct `connection.database`, or create the database.";
+    TooManyConnections Retrying "The server gives the operator no further connection."
+        "Raise the limit of the server or of the user, or lower `pacing.workers`.";
+    ServerExhausted Retrying "The server is out of disk space, memory or another resource."
+        "Give it more, or free some; the SQLSTATE in the message says what it lacks.";
     AuthenticationFailed Retrying "The server refused the user or the password."
         "Correct the Secret; it is read again at once on refusal, otherwise every five minutes.";
     CertificateInvalid Stalled "The server's certificate could not be verified."
@@ -150,8 +156,8 @@ reasons! {
         "Leave the table out for now, or remove the reference.";
     ReferenceUnindexed Stalled "A referencing column has no index: each expired row would scan the whole child table."
         "Create the index that the message names.";
-    TriggerPresent Stalled "A trigger or rewrite rule would act on the changed rows and could change others."
-        "Drop or disable it, or leave the table out.";
+    TriggerPresent Stalled "A trigger, a rewrite rule or somebody's function would act on the changed rows and could change others."
+        "Drop or disable it, let a superuser own the function, or leave the table out.";
     RowSecurity Stalled "Row-level security would hide rows from the user, so counts would lie."
         "Give the user BYPASSRLS, or own policies that show every row.";
     ReplicaIdentityMissing Stalled "A publication carries the table and the table has no replica identity, so changes would fail."

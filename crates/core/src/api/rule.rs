@@ -336,7 +336,7 @@ pub struct ColumnSpec {
     /// Nullify: NULL. Constant: the same value in every row. Pseudonym: `p_` and 32 hexadecimal
     /// digits, computed in the database from the value and the policy's `pseudonymKey`; equal values
     /// stay equal, in every engine. GeneraliseDate: the first day of the month, quarter, year or
-    /// decade. GeneraliseNumber: rounded down to a multiple. A transformed value is not transformed
+    /// decade (a MySQL TIMESTAMP begins at 1970-01-01T00:00:01Z: that instead of an earlier one). GeneraliseNumber: rounded down to a multiple. A transformed value is not transformed
     /// again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use crate::digest::Digest;
 use crate::schedule::Schedule;
 
 /// The annotation that asks for a run out of schedule; its value is a token of the asker's.
@@ -52,6 +53,14 @@ pub fn id_of_tick(uid: &str, tick: Timestamp) -> String {
 /// The id of the run that a token asks for.
 pub fn id_of_token(uid: &str, token: &str) -> String {
     format!("{uid}/now-{token}")
+}
+
+/// The id of the run of a call of `oubliette apply`: a plan as of an instant, so that one call cannot
+/// run twice, and an edited policy is another one within the same second.
+pub fn id_of_call(uid: &str, as_of: Timestamp, plan: &Digest) -> String {
+    let plan = hex::encode(plan.as_bytes());
+    let begin = plan.get(..12).unwrap_or_default();
+    format!("{uid}/{as_of}-{begin}")
 }
 
 #[cfg(test)]
@@ -112,6 +121,9 @@ mod tests {
             "u-1/2026-01-20T02:30:00Z"
         );
         assert_eq!(id_of_token("u-1", "deploy-42"), "u-1/now-deploy-42");
+        let call = |plan| id_of_call("u-1", at("2026-01-20T02:30:00Z"), &Digest::of_bytes(plan));
+        assert_eq!(call("a"), "u-1/2026-01-20T02:30:00Z-ca978112ca1b");
+        assert_ne!(call("a"), call("b"));
     }
 
     #[test]

@@ -171,6 +171,10 @@ fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport, counted: bool)
     if let Some(past) = status.history.first_mut() {
         past.rows_left = left;
     }
+    if !counted && !run.outcome.counts_the_rest() {
+        // What is left is to be counted anew.
+        status.plan_generation = None;
+    }
     if let Some(head) = &run.evidence {
         status.ledger_head = Some(head.to_string());
     }
@@ -187,8 +191,7 @@ fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport, counted: bool)
 /// Rows left after a run: as it counted them, or where it was given up before it could, what was due
 /// before it less what it changed.
 fn left_after(run: &RunReport, status: &RetentionPolicyStatus) -> i64 {
-    let given_up = [Reason::Abandoned, Reason::Drifted].map(RunOutcome::Stopped);
-    if !given_up.contains(&run.outcome) {
+    if run.outcome.counts_the_rest() {
         return status.history.first().map_or(0, |past| past.rows_left);
     }
     let changed: i64 = run

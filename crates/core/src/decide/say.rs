@@ -103,7 +103,9 @@ pub(super) fn ended(run: &RunReport) -> Verdict {
         .filter(|(rows, _)| *rows > 0)
         .map(|(rows, what)| format!("{} {what}", rows_of(rows)))
         .collect();
-    let left = if left.is_empty() {
+    let left = if !run.outcome.counts_the_rest() {
+        "what is left was not counted".to_owned()
+    } else if left.is_empty() {
         "no row is left".to_owned()
     } else {
         format!("left: {}", left.join(", "))

@@ -33,10 +33,21 @@ impl Ledger {
         }
     }
 
-    /// Statements that bring a ledger from nothing to this version; each may be repeated.
-    pub fn create(&self) -> Vec<Bound> {
+    /// Whether the schema is there, as a row; `None`: it needs none.
+    pub fn place_present(&self) -> Option<Bound> {
+        (self.engine == Engine::Postgres).then(|| {
+            Bound::fixed(
+                "SELECT 1::bigint FROM pg_catalog.pg_namespace WHERE nspname = $1::text",
+                vec![Value::Text(self.place.as_str().to_owned())],
+            )
+        })
+    }
+
+    /// Statements that bring a ledger from nothing to this version; each may be repeated. Where the
+    /// schema is there it is not created: IF NOT EXISTS needs the privilege all the same.
+    pub fn create(&self, place_is_there: bool) -> Vec<Bound> {
         let mut all = Vec::new();
-        if self.engine == Engine::Postgres {
+        if self.engine == Engine::Postgres && !place_is_there {
             let mut w = self.writer();
             w.sql("CREATE SCHEMA IF NOT EXISTS ").ident(&self.place);
             all.push(w.finish());
@@ -184,7 +195,7 @@ fn columns_of(definition: &str) -> impl Iterator<Item = &str> {
 /// The ledger's SQL as a script for an administrator, with the user's grants.
 pub fn printed(ledger: &Ledger, user: &str) -> String {
     let mut script = String::new();
-    for bound in ledger.create() {
+    for bound in ledger.create(false) {
         script.push_str(bound.sql.text());
         script.push_str(";\n");
     }

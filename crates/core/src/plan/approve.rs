@@ -4,9 +4,11 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Refusal;
+use super::consent::Consent;
 use super::draft::{Draft, RuleDraft};
 use super::facts::{Facts, RuleFacts};
+use super::limits;
+use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::digest::Digest;
 use crate::policy::EpochUnit;
@@ -16,11 +18,6 @@ use crate::value::Value;
 
 /// Tables below this size may be read whole: a walk by index would not be faster.
 const SMALL_TABLE: i64 = 50_000;
-/// Rows that may become eligible during a run beyond the plan, at the least.
-const SLACK_ROWS: i64 = 1_000;
-/// Rows that may become eligible during a run beyond the plan, one part in this many.
-const SLACK_PART: i64 = 10;
-
 /// A draft with its figures.
 #[derive(Debug)]
 pub struct Plan {
@@ -48,7 +45,7 @@ impl Plan {
             warnings: [draft.survivors.as_slice(), &draft.warnings].concat(),
             survivors: draft.survivors.clone(),
         };
-        let mut refusals = limits(&draft, &report);
+        let mut refusals = limits::exceeded(&draft, &report);
         refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
         Self {
             draft,
@@ -81,6 +78,14 @@ impl Plan {
         &self.refusals
     }
 
+    /// What whoever is shown this plan and says yes agrees to.
+    pub fn consent(&self) -> Consent {
+        Consent {
+            digest: self.draft.digest,
+            most: limits::ceilings(&self.draft, &self.report),
+        }
+    }
+
     /// The plan of a run that was approved and recorded before, made again with its instant and
     /// found to have the same digest. Limits were asked then; what is left is less.
     pub fn resume(self) -> ApprovedPlan {
@@ -94,22 +99,31 @@ impl Plan {
             draft,
             facts,
             report,
+            consent: None,
         }
     }
 
-    /// The one type whose statements can run.
-    pub fn approve(self) -> Result<ApprovedPlan, (PlanReport, Vec<Refusal>)> {
+    /// The one type whose statements can run. `consent`: what somebody agreed to, where the plan was
+    /// shown to anybody.
+    pub fn approve(
+        self,
+        consent: Option<Consent>,
+    ) -> Result<ApprovedPlan, (PlanReport, Vec<Refusal>)> {
         let Self {
             draft,
             facts,
             report,
-            refusals,
+            mut refusals,
         } = self;
+        if let Some(consent) = &consent {
+            refusals.extend(consent.refusals(&report));
+        }
         if refusals.is_empty() {
             Ok(ApprovedPlan {
                 draft,
                 facts,
                 report,
+                consent,
             })
         } else {
             Err((report, refusals))
@@ -124,6 +138,7 @@ pub struct ApprovedPlan {
     draft: Draft,
     facts: Facts,
     report: PlanReport,
+    consent: Option<Consent>,
 }
 
 impl ApprovedPlan {
@@ -158,29 +173,15 @@ impl ApprovedPlan {
     }
 
     /// Most rows that each rule may change, whatever becomes eligible meanwhile: never much more than
-    /// was planned, and all of them together no more than the limits allow.
+    /// was planned, all of them together no more than the limits allow, and no more than was agreed to.
     pub fn ceilings(&self) -> Vec<Rows> {
-        let limits = &self.draft.limits;
-        let most = limits
-            .max_rows
-            .map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
-        // What one rule uses up beyond its plan, the next ones have no more.
-        let mut left = (most - self.report.rows()).max(0);
-        let mut ceiling = |rule: &RulePlan| {
-            let planned = Rows {
-                own: rule.eligible,
-                all: rule.rows(),
-            };
-            let slack = (planned.all / SLACK_PART).max(SLACK_ROWS).min(left);
-            left -= slack;
-            let mut ceiling = planned + Rows::own(slack);
-            if let Some(percent) = limits.max_percent {
-                // Related rows are no part of the table's share.
-                ceiling.own = ceiling.own.min(rule.total * i64::from(percent) / 100);
+        let mut ceilings = limits::ceilings(&self.draft, &self.report);
+        if let Some(consent) = &self.consent {
+            for (index, ceiling) in ceilings.iter_mut().enumerate() {
+                *ceiling = ceiling.min(consent.most(index));
             }
-            ceiling
-        };
-        self.report.rules.iter().map(&mut ceiling).collect()
+        }
+        ceilings
     }
 }
 
@@ -238,45 +239,6 @@ fn overdue_since(rule: &RuleDraft, oldest: &Value) -> Option<Timestamp> {
         Value::Null | Value::Bytes(_) => return None,
     };
     rule.period.due(began, &rule.clock_zone).ok()
-}
-
-fn limits(draft: &Draft, report: &PlanReport) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
-    let planned = report.rows();
-    if let Some(max) = draft.limits.max_rows
-        && u64::try_from(planned).unwrap_or(0) > max
-    {
-        refusals.push(
-            Refusal::whole(
-                Reason::LimitExceeded,
-                format!("the plan changes {planned} rows, limits.maxRows allows {max}"),
-            )
-            .remedy(format!(
-                "check the counts in status.plan; if they are right: limits: {{maxRows: {planned}}}"
-            )),
-        );
-    }
-    if let Some(percent) = draft.limits.max_percent {
-        for plan in &report.rules {
-            if plan.eligible * 100 > plan.total * i64::from(percent) {
-                let share = (plan.eligible * 100 + plan.total - 1) / plan.total.max(1);
-                refusals.push(
-                    Refusal::of(
-                        &plan.rule,
-                        Reason::LimitExceeded,
-                        format!(
-                            "the plan changes {} of {} rows of {}, limits.maxPercent allows {percent} %",
-                            plan.eligible, plan.total, plan.table
-                        ),
-                    )
-                    .remedy(format!(
-                        "check the counts in status.plan; if they are right: limits: {{maxPercent: {share}}}"
-                    )),
-                );
-            }
-        }
-    }
-    refusals
 }
 
 /// Whether the walk is refused: no index leads to the next window of a table that is not small. The

@@ -5,7 +5,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 
-use super::Refusal;
+use super::{Refusal, constant};
 use crate::api::reason::Reason;
 use crate::catalog::{Column, ColumnKind, Engine, Table};
 use crate::name::Ident;
@@ -185,8 +185,13 @@ impl Typing<'_> {
     fn condition(&self, condition: &Condition) -> Result<(Column, TypedTest), Refusal> {
         let column = self.column(&condition.column)?;
         let constant = |text: &String| {
-            constant(column, self.engine, text)
-                .ok_or_else(|| self.unfit(column, "a value of its condition does not fit the type"))
+            constant::typed(column, self.engine, text).ok_or_else(|| {
+                let fits = constant::what_fits(column);
+                self.unfit(
+                    column,
+                    &format!("a value of its condition does not fit the type{fits}"),
+                )
+            })
         };
         let constants = |texts: &[String]| texts.iter().map(constant).collect::<Result<_, _>>();
         let moment = |at: &Moment| {
@@ -247,11 +252,11 @@ fn utc(t: Timestamp) -> Value {
     civil_text(TimeZone::UTC.to_datetime(t))
 }
 
-fn civil_text(t: DateTime) -> Value {
+pub(super) fn civil_text(t: DateTime) -> Value {
     Value::Text(t.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string())
 }
 
-fn date_text(d: Date) -> Value {
+pub(super) fn date_text(d: Date) -> Value {
     Value::Text(d.to_string())
 }
 
@@ -309,33 +314,6 @@ fn listable(kind: ColumnKind) -> bool {
             | ColumnKind::Bool
             | ColumnKind::Enum
     )
-}
-
-/// The constant in the column's own terms; `None` where it does not fit.
-pub(super) fn constant(column: &Column, engine: Engine, text: &str) -> Option<Value> {
-    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let as_text = |fits: bool| fits.then(|| Value::Text(text.to_owned()));
-    match column.kind {
-        ColumnKind::Int => match text {
-            // MySQL's boolean is tinyint(1).
-            "true" if engine.is_innodb() => Some(Value::Int(1)),
-            "false" if engine.is_innodb() => Some(Value::Int(0)),
-            _ => text.parse().ok().map(Value::Int),
-        },
-        ColumnKind::UnsignedBigInt => as_text(digits(text)),
-        ColumnKind::Decimal | ColumnKind::Float => {
-            let unsigned = text.strip_prefix('-').unwrap_or(text);
-            let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
-            as_text(digits(whole) && digits(fraction))
-        }
-        ColumnKind::Bool => as_text(matches!(text, "true" | "false")),
-        ColumnKind::Uuid => {
-            let hex = text.bytes().filter(u8::is_ascii_hexdigit).count();
-            as_text(text.len() == 36 && hex == 32)
-        }
-        ColumnKind::Text | ColumnKind::Enum => as_text(true),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -4,16 +4,18 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::Refusal;
 use super::graph::{self, Node};
 use super::guard::{self, Touch};
+use super::{Refusal, constant};
 use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table, TableKind};
 use crate::digest::Digest;
 use crate::name::{Ident, TableName};
 use crate::policy::{Action, Limits, Policy, Rule, Treatment};
 use crate::report;
-use crate::sql::{ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, fits};
+use crate::sql::{
+    ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, counted, fits,
+};
 use crate::strategy::Strategy;
 use crate::value::Value;
 
@@ -80,6 +82,8 @@ pub struct RuleDraft {
     pub change: ChangeSql,
     /// What is counted.
     pub count: CountSql,
+    /// How often the engine counts a change of one row of the table (see [`crate::sql::counted`]).
+    pub counted: i64,
     /// The related tables; parents stand before their children.
     pub nodes: Vec<Node>,
     /// The zone of a zone-less clock, for reports.
@@ -206,6 +210,7 @@ fn draft_rule(
     let window = WindowSql {
         engine: catalog.engine,
         table: table.name.clone(),
+        with_leaves: table.has_leaves(),
         key,
         index,
     };
@@ -226,6 +231,7 @@ fn draft_rule(
             effect,
             referenced,
         },
+        counted: counted(catalog.engine, table),
         nodes,
         clock_zone: rule
             .clock
@@ -295,37 +301,6 @@ fn refer(nodes: &mut [Node]) -> Vec<Column> {
     own
 }
 
-/// Whether the column can hold the constant, so that it is known again when it is read. MySQL's
-/// booleans are numbers.
-fn fits_column(column: &Column, engine: Engine, value: &mut String) -> Option<()> {
-    match column.kind {
-        ColumnKind::Int => {
-            if let Value::Int(number) = super::clock::constant(column, engine, value)? {
-                *value = number.to_string();
-            }
-            Some(())
-        }
-        ColumnKind::Float => {
-            super::clock::constant(column, engine, value)?;
-            // Four bytes give back another number than was written, unless it has few digits.
-            let single = matches!(column.type_name.as_str(), "float" | "float unsigned");
-            let read = value.parse::<f32>().ok().map(f64::from);
-            (!single || read == value.parse().ok()).then_some(())
-        }
-        ColumnKind::UnsignedBigInt | ColumnKind::Decimal | ColumnKind::Bool | ColumnKind::Uuid => {
-            super::clock::constant(column, engine, value).map(drop)
-        }
-        ColumnKind::Date => value.parse::<jiff::civil::Date>().ok().map(drop),
-        ColumnKind::Instant | ColumnKind::Civil => {
-            value.parse::<jiff::civil::DateTime>().ok().map(drop)
-        }
-        ColumnKind::Json => serde_json::from_str::<serde_json::Value>(value)
-            .ok()
-            .map(drop),
-        ColumnKind::Text | ColumnKind::Enum | ColumnKind::Bytes | ColumnKind::Other => Some(()),
-    }
-}
-
 /// The treatments of a table's columns, each checked against its column.
 pub(super) fn transforms(
     rule: &Rule,
@@ -361,17 +336,21 @@ pub(super) fn transforms(
             ));
         }
         let mut strategy = strategy.clone();
-        if let Strategy::Constant { value } = &mut strategy
-            && fits_column(column, engine, value).is_none()
-        {
-            refusals.push(Refusal::of(
-                &rule.name,
-                Reason::ColumnUnfit,
-                format!(
-                    "{}.{name} is {}: the constant is no value of this type that it keeps as written",
-                    table.name, column.type_name
-                ),
-            ));
+        if let Strategy::Constant { value } = &mut strategy {
+            match constant::kept(column, engine, value) {
+                Some(kept) => *value = kept,
+                None => refusals.push(Refusal::of(
+                    &rule.name,
+                    Reason::ColumnUnfit,
+                    format!(
+                        "{}.{name} is {}: the constant is no value of this type that it keeps as \
+                         written{}",
+                        table.name,
+                        column.type_name,
+                        constant::what_fits(column)
+                    ),
+                )),
+            }
         }
         transforms.push(Transform {
             column: column.clone(),

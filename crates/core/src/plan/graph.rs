@@ -25,8 +25,8 @@ pub struct Node {
     pub parent: Option<usize>,
     /// What is reported of its rows.
     pub effect: report::Effect,
-    /// Whether the reference is checked at COMMIT only.
-    pub deferrable: bool,
+    /// How often the engine counts a change of one row (see [`crate::sql::counted`]).
+    pub counted: i64,
 }
 
 /// Walks down from the rule's table. Parents stand before their children.
@@ -238,6 +238,7 @@ impl<'a> Walk<'a> {
             depth: Depth {
                 engine: self.catalog.engine,
                 table: child.name.clone(),
+                with_leaves: child.has_leaves(),
                 column: column.clone(),
                 parent_column: parent_column.clone(),
                 effect: match touch.clone() {
@@ -252,7 +253,7 @@ impl<'a> Walk<'a> {
             } else {
                 touch.reported()
             },
-            deferrable: reference.deferrable,
+            counted: crate::sql::counted(self.catalog.engine, child),
         });
         above.push(child);
         self.below(child, goes, Some(index), above);
@@ -270,6 +271,8 @@ fn unsupported(rule: &Rule, reference: &Reference, above: &[&Table]) -> Option<R
     } else if !reference.enforced {
         "is not enforced by the database (NOT VALID or NOT ENFORCED), so a row could be added \
          while its parent goes"
+    } else if !above.iter().any(|parent| is_unique_in(parent, reference)) {
+        "leads to a column that is not unique, so a row may belong to several parents"
     } else {
         return None;
     };
@@ -282,6 +285,16 @@ fn unsupported(rule: &Rule, reference: &Reference, above: &[&Table]) -> Option<R
             reference.name, reference.from, reference.to
         ),
     ))
+}
+
+/// Whether the reference leads to one row of the parent at the most, which InnoDB does not ask for.
+fn is_unique_in(parent: &Table, reference: &Reference) -> bool {
+    let columns = &reference.to_columns;
+    let unique = parent
+        .indexes
+        .iter()
+        .any(|index| index.unique && !index.partial_or_invalid && index.columns == *columns);
+    parent.name == reference.to && (parent.primary_key == *columns || unique)
 }
 
 fn undecided(rule: &Rule, reference: &Reference, above: &[&Table]) -> Refusal {

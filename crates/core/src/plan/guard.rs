@@ -1,6 +1,8 @@
 //! What stands in the way of a change of one table. A guard is one function per refusal, and a
 //! list: counts would lie or data would survive otherwise (DESIGN section 5, SQL.md sections 3, 5).
 
+mod code;
+
 use super::Refusal;
 use super::draft::{Intent, RuleDraft, View, walkable};
 use crate::api::reason::Reason;
@@ -62,6 +64,7 @@ const GUARDS: &[(Of, Guard)] = &[
     (Of::Named, row_security),
     (Of::Named, rewrite_rules),
     (Of::Leaves, triggers),
+    (Of::Leaves, code::guard),
     (Of::Leaves, replica_identity),
     (Of::Named, visibility),
     (Of::Leaves, assignable),
@@ -285,10 +288,7 @@ fn visibility(s: &Subject<'_>) -> Vec<Found> {
         hidden.push((
             Reason::ReferencesHidden,
             format!("{} cannot see triggers", s.catalog.user),
-            Some(format!(
-                "GRANT TRIGGER ON `{}`.* TO {};",
-                s.catalog.database, s.catalog.user
-            )),
+            Some(grants::seeing_triggers(s.catalog, &s.table.name)),
         ));
     }
     hidden

@@ -6,14 +6,18 @@
 
 mod approve;
 mod clock;
+mod consent;
+mod constant;
 mod draft;
 pub mod estimate;
 mod facts;
 mod graph;
 mod guard;
+mod limits;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};
+pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
 pub use graph::Node;

@@ -156,7 +156,10 @@ impl ChangeSql {
 
     fn begin(&self) -> Writer<'static> {
         let mut w = Writer::new(dialect(self.window.engine));
-        write_effect(&mut w, &self.window.table, &self.effect);
+        let WindowSql {
+            table, with_leaves, ..
+        } = &self.window;
+        write_effect(&mut w, table, *with_leaves, &self.effect);
         w
     }
 }
@@ -168,6 +171,8 @@ pub struct Depth {
     pub engine: Engine,
     /// The referencing table.
     pub table: TableName,
+    /// Whether the rows are those of its leaves.
+    pub with_leaves: bool,
     /// Its referencing column.
     pub column: Column,
     /// The column it refers to, in the table above.
@@ -179,6 +184,11 @@ pub struct Depth {
 }
 
 impl Depth {
+    /// `FROM` the table.
+    pub(super) fn write_from(&self, w: &mut Writer<'_>) {
+        w.sql(" FROM ").rows_of(&self.table, self.with_leaves);
+    }
+
     /// What has still to be done, where rows are transformed rather than deleted.
     pub(super) fn undone(&self) -> Option<&[Transform]> {
         match &self.effect {
@@ -192,7 +202,8 @@ impl Depth {
         let mut w = Writer::new(dialect(self.engine));
         w.sql("SELECT ")
             .joined(&self.referenced, ", ", |w, c| w.dialect().read(w, c));
-        w.sql(" FROM ").table(&self.table).sql(" WHERE ");
+        self.write_from(&mut w);
+        w.sql(" WHERE ");
         write_in(&mut w, &self.column, parents);
         w.sql(" FOR UPDATE");
         w.finish()
@@ -206,7 +217,8 @@ impl Depth {
         d.whole(&mut w, &mut |w| {
             w.sql("count(*)");
         });
-        w.sql(" FROM ").table(&self.table).sql(" WHERE ");
+        self.write_from(&mut w);
+        w.sql(" WHERE ");
         write_in(&mut w, &self.column, parents);
         w.finish()
     }
@@ -214,7 +226,7 @@ impl Depth {
     /// Changes the rows that belong to these parents. `parents` is not empty.
     pub fn change(&self, parents: &[Value]) -> Bound {
         let mut w = Writer::new(dialect(self.engine));
-        write_effect(&mut w, &self.table, &self.effect);
+        write_effect(&mut w, &self.table, self.with_leaves, &self.effect);
         write_in(&mut w, &self.column, parents);
         if let Some(undone) = self.undone() {
             w.sql(" AND (")
@@ -225,13 +237,15 @@ impl Depth {
     }
 }
 
-fn write_effect(w: &mut Writer<'_>, table: &TableName, effect: &Effect) {
+fn write_effect(w: &mut Writer<'_>, table: &TableName, with_leaves: bool, effect: &Effect) {
     match effect {
         Effect::Delete => {
-            w.sql("DELETE FROM ").table(table).sql(" WHERE ");
+            w.sql("DELETE FROM ")
+                .rows_of(table, with_leaves)
+                .sql(" WHERE ");
         }
         Effect::Update(transforms, untouched) => {
-            w.sql("UPDATE ").table(table).sql(" SET ");
+            w.sql("UPDATE ").rows_of(table, with_leaves).sql(" SET ");
             assignments(w, transforms, untouched);
             w.sql(" WHERE ");
         }

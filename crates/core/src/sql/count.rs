@@ -104,7 +104,9 @@ impl CountSql {
         d.whole(&mut w, &mut |w| {
             w.sql("count(*)");
         });
-        w.sql(" FROM ").table(&self.window.table).sql(" WHERE ");
+        w.sql(" FROM ")
+            .rows_of(&self.window.table, self.window.with_leaves)
+            .sql(" WHERE ");
         self.eligible.write(&mut w);
         w.finish()
     }
@@ -119,7 +121,8 @@ impl CountSql {
         d.whole(&mut w, &mut |w| {
             w.sql("count(*)");
         });
-        w.sql(" FROM ").table(&last.table).sql(" WHERE ");
+        last.write_from(&mut w);
+        w.sql(" WHERE ");
         self.write_parent_in(&mut w, window, last, above);
         if let Some(undone) = last.undone() {
             w.sql(" AND (")
@@ -141,7 +144,8 @@ impl CountSql {
                 self.eligible.write(w);
             }
             Some((parent, above)) => {
-                w.sql(" FROM ").table(&parent.table).sql(" WHERE ");
+                parent.write_from(w);
+                w.sql(" WHERE ");
                 self.write_parent_in(w, window, parent, above);
             }
         }

@@ -20,9 +20,9 @@ pub trait Dialect: Sync {
     fn bound(&self, w: &mut Writer<'_>, column: &Column, value: Value);
     /// Reads a column in a shape that comes back through `bound` unchanged.
     fn read(&self, w: &mut Writer<'_>, column: &Column);
-    /// A bound text compared byte by byte with a text column (`=`), whatever its collation.
+    /// A bound text compared byte by byte with a text or enum column (`=`), whatever its collation.
     fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value);
-    /// A bound text that a text column equals neither byte by byte nor in the eyes of whoever uses
+    /// A bound text that a text or enum column equals neither byte by byte nor in the eyes of whoever uses
     /// the column (its collation, or its type's own operators).
     fn differs_for_all(&self, w: &mut Writer<'_>, column: &Column, value: Value);
     /// `a IS DISTINCT FROM b`, where `b` is written by the closure; text compared byte by byte.

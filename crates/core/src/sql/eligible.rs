@@ -139,7 +139,7 @@ fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) {
         TypedTest::In(values) => {
             w.sql("(");
             w.joined(values, " OR ", |w, v| {
-                if column.kind == ColumnKind::Text {
+                if matches!(column.kind, ColumnKind::Text | ColumnKind::Enum) {
                     d.equals_exactly(w, column, v.clone());
                 } else {
                     compare(w, " = ", v);
@@ -150,7 +150,7 @@ fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) {
         TypedTest::NotIn(values) => {
             w.sql("(");
             w.joined(values, " AND ", |w, v| {
-                if column.kind == ColumnKind::Text {
+                if matches!(column.kind, ColumnKind::Text | ColumnKind::Enum) {
                     d.differs_for_all(w, column, v.clone());
                 } else {
                     compare(w, " <> ", v);

@@ -18,12 +18,13 @@ pub use change::{ChangeSql, Depth, Effect, KeyRow};
 pub use count::{CountSql, Counted};
 pub use dialect::{Dialect, dialect};
 pub use eligible::{Eligible, TypedCondition, TypedTest};
-pub use pages::{Page, PageStep, Pages, leaf_pages, look_at_leaf, reads_pages_only};
+pub use pages::{Page, PageStep, Pages, leaf_of, leaf_pages, look_at_leaf, reads_pages_only};
 pub(crate) use transform::fits;
 pub use transform::{Transform, pads};
 pub use window::{KeyColumn, Window, WindowSql};
-pub use witness::Witness;
+pub use witness::{Witness, counted};
 
+use crate::catalog::Engine;
 use crate::name::{Ident, TableName};
 use crate::value::Value;
 
@@ -117,6 +118,15 @@ impl<'d> Writer<'d> {
             self.text.push('.');
         }
         self.ident(&name.table)
+    }
+
+    /// The table whose rows are meant. PostgreSQL adds those of every table that inherits from it,
+    /// also from one day to the next, unless it is told not to.
+    fn rows_of(&mut self, name: &TableName, with_leaves: bool) -> &mut Self {
+        if self.dialect.engine() == Engine::Postgres && !with_leaves {
+            self.sql("ONLY ");
+        }
+        self.table(name)
     }
 
     /// A bare placeholder for a value, without a cast.

@@ -114,6 +114,10 @@ impl Dialect for InnoDb {
     }
 
     fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        if column.kind == ColumnKind::Enum {
+            w.ident(&column.name).sql(" = ").bind(value);
+            return;
+        }
         // Under the usual collations `Closed` equals `closed`, and a promise about one would take
         // the other. The plain comparison stays beside it so that an index can serve.
         w.sql("(")
@@ -227,6 +231,11 @@ impl Dialect for InnoDb {
     }
 
     fn first_day(&self, w: &mut Writer<'_>, column: &Column, unit: DateUnit) {
+        // TIMESTAMP begins a second after 1970: what would lie before becomes its first instant.
+        let narrow = column.kind == ColumnKind::Instant;
+        if narrow {
+            w.sql("GREATEST(CAST(");
+        }
         let year = |w: &mut Writer<'_>| {
             w.sql("MAKEDATE(YEAR(").ident(&column.name).sql("), 1)");
         };
@@ -251,6 +260,9 @@ impl Dialect for InnoDb {
                 w.sql(") MOD 10, 1)");
             }
         }
+        if narrow {
+            w.sql(" AS DATETIME), CAST('1970-01-01 00:00:01' AS DATETIME))");
+        }
     }
 
     fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32) {
@@ -269,12 +281,15 @@ impl Dialect for InnoDb {
     }
 
     fn set_pads(&self, inner_hex: &str, outer_hex: &str) -> Vec<Bound> {
-        [
-            ("SET @oubliette_i = UNHEX(?)", inner_hex),
-            ("SET @oubliette_o = UNHEX(?)", outer_hex),
+        let plain = |text| Bound::fixed(text, Vec::new());
+        let given = |text, pad: &str| Bound::fixed(text, vec![Value::Text(pad.to_owned())]);
+        vec![
+            // A statement in the slow log stands there with its values.
+            plain("SET SESSION long_query_time = 31536000"),
+            given("SET @oubliette_i = UNHEX(?)", inner_hex),
+            given("SET @oubliette_o = UNHEX(?)", outer_hex),
+            plain("SET SESSION long_query_time = @@global.long_query_time"),
         ]
-        .map(|(text, pad)| Bound::fixed(text, vec![Value::Text(pad.to_owned())]))
-        .into()
     }
 
     /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not.

@@ -170,6 +170,7 @@ impl ChangeSql {
     pub fn of_leaf(&self, leaf: &TableName) -> Self {
         let mut own = self.clone();
         own.window.table = leaf.clone();
+        own.window.with_leaves = false;
         own
     }
 
@@ -178,9 +179,8 @@ impl ChangeSql {
     pub fn explain_pages(&self, window: &Window) -> Bound {
         let d = dialect(self.window.engine);
         let mut w = Writer::new(d);
-        w.sql(d.explain())
-            .sql("SELECT 1 FROM ")
-            .table(&self.window.table);
+        w.sql(d.explain()).sql("SELECT 1");
+        self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
         self.eligible.write(&mut w);
@@ -197,18 +197,44 @@ pub fn look_at_leaf(leaf: &TableName) -> Bound {
         "SELECT (current_setting('server_version_num')::integer >= 140000 AND c.relkind = 'r' \
          AND c.relpersistence <> 't' AND a.amname = 'heap' AND NOT c.relhasrules \
          AND NOT c.relhassubclass AND NOT row_security_active(c.oid) \
-         AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
+         AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid \
+         AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND NOT EXISTS (SELECT 1 \
+         FROM pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't'))) \
          AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE') \
          AND has_any_column_privilege(c.oid, 'UPDATE'))::integer, \
          pg_relation_size(c.oid) / current_setting('block_size')::bigint \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_am a ON a.oid = c.relam WHERE c.relname = ",
+         JOIN pg_am a ON a.oid = c.relam WHERE ",
     );
-    w.bind(Value::Text(leaf.table.as_str().to_owned()));
-    w.sql("::text AND n.nspname = ");
-    let schema = leaf.schema.as_ref().map_or("public", |s| s.as_str());
-    w.bind(Value::Text(schema.to_owned())).sql("::text");
+    write_named(&mut w, leaf);
     w.finish()
+}
+
+/// Whether a leaf is still a part of its table: one row, or none. Asked after its rows were changed,
+/// when the lock on it keeps it where it is.
+pub fn leaf_of(leaf: &TableName, table: &TableName) -> Bound {
+    let mut w = Writer::new(dialect(Engine::Postgres));
+    w.sql("SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ");
+    write_named(&mut w, leaf);
+    // A partition that is being detached is no part of its table any more.
+    w.sql(
+        " AND NOT EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhdetachpending AND i.inhrelid IN \
+         (SELECT a.relid FROM pg_partition_ancestors(c.oid) AS a (relid))) \
+         AND EXISTS (SELECT 1 FROM pg_partition_ancestors(c.oid) AS a (relid) \
+         JOIN pg_class c ON c.oid = a.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ",
+    );
+    write_named(&mut w, table);
+    w.sql(")");
+    w.finish()
+}
+
+/// Of `pg_class c` and `pg_namespace n` the row with this name.
+fn write_named(w: &mut Writer<'_>, name: &TableName) {
+    w.sql("c.relname = ")
+        .bind(Value::Text(name.table.as_str().to_owned()));
+    w.sql("::text AND n.nspname = ");
+    let schema = name.schema.as_ref().map_or("public", |s| s.as_str());
+    w.bind(Value::Text(schema.to_owned())).sql("::text");
 }
 
 /// Reads the row of `look_at_leaf`: the leaf's pages, where they may be walked.

@@ -23,6 +23,13 @@ impl Postgres {
         w.sql(")");
     }
 
+    /// Whether somebody other than an administrator may have made the type: its name has a schema.
+    /// A cast to or from it runs whatever function its owner has declared for that, with our
+    /// privileges; the functions that read and write a type's text are an administrator's.
+    fn is_made(column: &Column) -> bool {
+        column.cast.contains('.')
+    }
+
     /// A text column's bytes: a non-deterministic collation calls other texts equal, too, and knows
     /// no regular expressions.
     fn as_bytes(w: &mut Writer<'_>, column: &Column) {
@@ -51,15 +58,21 @@ impl Dialect for Postgres {
 
     fn bound(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
         let integer = matches!(value, Value::Int(_));
+        let made = Self::is_made(column) && column.kind != ColumnKind::Text;
+        if made {
+            w.sql("(SELECT given.v FROM jsonb_to_record(jsonb_build_object('v', ");
+        }
         w.bind(value);
         match column.kind {
+            _ if made => w
+                .sql("::text)) AS given(v ")
+                .type_name(&column.cast)
+                .sql("))"),
             ColumnKind::Int if integer => w.sql("::bigint"),
             ColumnKind::Int => w.sql("::text::bigint"),
             ColumnKind::Bytes => w.sql("::bytea"),
             // A cast to varchar(n) would cut a longer value in silence.
-            ColumnKind::Text if column.type_name.starts_with("character(") => {
-                w.sql("::text::bpchar")
-            }
+            ColumnKind::Text if column.cast.starts_with("character(") => w.sql("::text::bpchar"),
             ColumnKind::Text => w.sql("::text"),
             ColumnKind::Uuid => w.sql("::text::uuid"),
             ColumnKind::Decimal | ColumnKind::UnsignedBigInt => w.sql("::text::numeric"),
@@ -69,12 +82,19 @@ impl Dialect for Postgres {
             ColumnKind::Instant => w.sql("::text::timestamptz"),
             ColumnKind::Civil => w.sql("::text::timestamp"),
             ColumnKind::Enum | ColumnKind::Json | ColumnKind::Other => {
-                w.sql("::text::").type_name(&column.type_name)
+                w.sql("::text::").type_name(&column.cast)
             }
         };
     }
 
     fn read(&self, w: &mut Writer<'_>, column: &Column) {
+        if Self::is_made(column) && column.kind != ColumnKind::Text {
+            w.sql("CASE WHEN num_nulls(").ident(&column.name);
+            w.sql(") = 0 THEN format('%s', ")
+                .ident(&column.name)
+                .sql(") END");
+            return;
+        }
         w.ident(&column.name);
         match column.kind {
             ColumnKind::Int => w.sql("::bigint"),
@@ -84,6 +104,11 @@ impl Dialect for Postgres {
     }
 
     fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        if Self::is_made(column) && column.kind == ColumnKind::Enum {
+            self.read(w, column);
+            w.sql(" = ").bind(value).sql("::text");
+            return;
+        }
         if !column.nondeterministic {
             w.ident(&column.name).sql(" = ");
             self.bound(w, column, value);
@@ -100,6 +125,11 @@ impl Dialect for Postgres {
     }
 
     fn differs_for_all(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        if Self::is_made(column) && column.kind == ColumnKind::Enum {
+            self.read(w, column);
+            w.sql(" <> ").bind(value).sql("::text");
+            return;
+        }
         w.sql("(").ident(&column.name).sql(" <> ");
         self.bound(w, column, value.clone());
         if column.folded {
@@ -113,7 +143,7 @@ impl Dialect for Postgres {
 
     fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>)) {
         // A json has no equality of its own; a number or time is compared as the column rounds it.
-        let json = column.type_name == "json";
+        let json = column.cast == "json";
         let bytes = column.kind == ColumnKind::Text && column.nondeterministic;
         if json || bytes {
             Self::as_bytes(w, column);
@@ -125,7 +155,7 @@ impl Dialect for Postgres {
         w.sql(")");
         match column.kind {
             ColumnKind::Decimal | ColumnKind::Float | ColumnKind::Civil | ColumnKind::Instant => {
-                w.sql("::").type_name(&column.type_name);
+                w.sql("::").type_name(&column.cast);
             }
             _ if json || bytes => {
                 w.sql("::text");
@@ -215,7 +245,7 @@ impl Dialect for Postgres {
             .sql(", ")
             .number(width)
             .sql("))::")
-            .type_name(&column.type_name);
+            .type_name(&column.cast);
     }
 
     fn set_pads(&self, inner_hex: &str, outer_hex: &str) -> Vec<Bound> {

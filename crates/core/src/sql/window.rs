@@ -27,6 +27,8 @@ pub struct WindowSql {
     pub engine: Engine,
     /// The table.
     pub table: TableName,
+    /// Whether the rows are those of its leaves.
+    pub with_leaves: bool,
     /// The key's columns in order.
     pub key: Vec<KeyColumn>,
     /// The key's index, by which InnoDB is told to walk.
@@ -66,7 +68,7 @@ impl WindowSql {
 
     /// `FROM` the table, with the index hint that keeps InnoDB on the key.
     pub(super) fn write_from(&self, w: &mut Writer<'_>) {
-        w.sql(" FROM ").table(&self.table);
+        w.sql(" FROM ").rows_of(&self.table, self.with_leaves);
         self.write_hint(w);
     }
 

@@ -30,7 +30,7 @@ impl Deciding<'_, '_> {
         })
     }
 
-    /// The last run, where it is newer than the plan.
+    /// The last run, where the plan says nothing newer.
     pub(super) fn last_run_speaks(&self) -> Option<&RunReport> {
         let run = self.status.last_run.as_ref()?;
         // What ended because the promise changed says nothing of the present one, whose plan stands.
@@ -41,12 +41,13 @@ impl Deciding<'_, '_> {
         if given_up {
             return None;
         }
-        let newer = self
-            .status
-            .plan
-            .as_ref()
-            .is_none_or(|plan| plan.as_of <= run.finished_at);
-        newer.then_some(run)
+        // What did not come to its end stays told while the same plan stands, however often it is
+        // counted anew.
+        let unfinished = run.outcome != RunOutcome::Completed;
+        let speaks = self.status.plan.as_ref().is_none_or(|plan| {
+            plan.as_of <= run.finished_at || (unfinished && plan.digest == run.plan)
+        });
+        speaks.then_some(run)
     }
 
     /// Ticks of another schedule or mode do not count.

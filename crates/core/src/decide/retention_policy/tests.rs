@@ -980,6 +980,27 @@ fn rows_left_after_a_run_stay_overdue() {
     assert!(world.status.oldest_overdue_at.is_some());
 }
 
+/// It was "no row is left", and no alert on overdue rows came.
+#[test]
+fn what_a_run_that_met_its_ceiling_left_is_counted_anew_and_the_ceiling_stays_told() {
+    let mut world = World::enforcing();
+    world.now = at("2026-01-11T02:30:00Z");
+    world.look();
+    let id = world.run_id();
+    let met = RunOutcome::Stopped(Reason::CeilingReached);
+    world.end(ran(&id, world.now, met, 0));
+    let decision = world.look();
+    let told = format!("{:?}", decision.status.conditions);
+    assert!(told.contains("what is left was not counted"), "{told}");
+    assert_eq!(world.look().action, Action::Start(JobKind::Plan));
+    world.now = at("2026-01-11T02:31:00Z");
+    world.end(planned(5_000));
+    world.look();
+    assert_eq!(world.status.overdue_rows, Some(5_000));
+    let ready = &world.status.conditions[0];
+    assert_eq!(ready.reason, "CeilingReached");
+}
+
 #[test]
 fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
     let cases: [(&str, Change, &str); 6] = [

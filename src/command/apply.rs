@@ -1,0 +1,361 @@
+//! `oubliette apply`: carries policies out from here, without a cluster.
+//!
+//! The work is the controller's own (`work::perform`). What a cluster decides is decided here: whose
+//! the ledger is, which run goes on, and who said yes. Nothing runs but what was shown, or what
+//! `--yes` stands for.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use jiff::Timestamp;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::decide::due::id_of_call;
+use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
+use oubliette_core::decide::whole_second;
+use oubliette_core::digest::Digest;
+use oubliette_core::ledger::{Owner, uuid};
+use oubliette_core::plan::{Consent, Plan, Refusal};
+use oubliette_core::policy::Mode;
+use oubliette_core::report::RunOutcome;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::progress::{self, Shown};
+use super::source::Source;
+use super::told::{self, OpenRunTold, Output, Report, Told};
+use super::{ask, plan};
+use crate::database::Database;
+use crate::inputs::offline::{Offline, Promise};
+use crate::ledger::LedgerFault;
+use crate::work::job::Job;
+use crate::work::owned::{self, OpenRun};
+use crate::{shutdown, work};
+
+/// What is asked of the command.
+#[derive(Clone, Debug, Args)]
+pub struct Request {
+    /// Manifests and database.
+    #[command(flatten)]
+    pub source: Source,
+    /// Does not ask. Needed where there is no terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// How the report is written.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Plans every policy, asks, carries them out one after the other, and writes what was done.
+pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    if !request.yes && !ask::possible() {
+        bail!(
+            "apply asks before it changes rows, and there is no terminal to ask on: look at the \
+             plan with `oubliette plan`, then give --yes"
+        );
+    }
+    let (mut offline, promises) = request.source.open()?;
+    let stop = shutdown::on_signal().context("failed to listen for signals")?;
+    let mut report = Report::default();
+    let mut round: Vec<&Promise> = promises.iter().collect();
+    // A second round is for the policies whose interrupted run the first one has ended.
+    while !round.is_empty() {
+        let mut entries = tokio::select! {
+            () = stop.cancelled() => break,
+            entries = look_at_all(&mut offline, &round) => entries,
+        };
+        if !request.yes && !agreed(&mut entries, &stop).await? {
+            report.policies.extend(entries.into_iter().map(|e| e.told));
+            break;
+        }
+        round.clear();
+        for mut entry in entries {
+            entry.carry_out(&mut offline, &stop).await;
+            if entry.goes_on() && !stop.is_cancelled() {
+                round.push(entry.promise);
+            }
+            report.policies.push(entry.told);
+        }
+    }
+    report.interrupted = stop.is_cancelled();
+    offline.close().await;
+    out.write_all(report.text(request.output)?.as_bytes())
+        .context("failed to write the report")?;
+    Ok(report.exit_code())
+}
+
+/// A policy, and what is to be done for it.
+struct Entry<'p> {
+    promise: &'p Promise,
+    told: Told,
+    task: Option<Task>,
+    /// Whether the task is about a run that was interrupted.
+    interrupted: bool,
+}
+
+/// What is to be done.
+enum Task {
+    /// A run of what was shown.
+    Begin {
+        as_of: Timestamp,
+        plan: Digest,
+        shown: Consent,
+    },
+    /// The rest of a run that was interrupted.
+    Resume { id: String, rest: Consent },
+    /// The end of a run that was interrupted and is no longer promised: changes no row.
+    GiveUp { id: String },
+}
+
+impl Task {
+    fn changes_rows(&self) -> bool {
+        match self {
+            Self::Begin { .. } | Self::Resume { .. } => true,
+            Self::GiveUp { .. } => false,
+        }
+    }
+}
+
+async fn look_at_all<'p>(offline: &mut Offline, round: &[&'p Promise]) -> Vec<Entry<'p>> {
+    let mut entries = Vec::new();
+    for promise in round {
+        let mut told = Told::of(promise);
+        let task = look(offline, promise, &mut told).await;
+        entries.push(Entry {
+            promise,
+            told,
+            interrupted: matches!(task, Some(Task::Resume { .. } | Task::GiveUp { .. })),
+            task,
+        });
+    }
+    entries
+}
+
+/// Plans one policy and finds out what is to be done. `None`: nothing.
+async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Option<Task> {
+    let enforced = promise.mandate.mode == Mode::Enforce;
+    let (database, key) = plan::gather(offline, promise, enforced, told).await?;
+    let engine = database.engine();
+    let (owner, open) = match interrupted(&database, promise).await {
+        Ok(found) => found,
+        Err(fault) => {
+            told.refuse(&[refusal(&fault)]);
+            return None;
+        }
+    };
+    // It waits, too.
+    let open = open.filter(|_| !told.suspended);
+    let as_of = match &open {
+        Some((_, as_of)) => *as_of,
+        None => whole_second(Timestamp::now()),
+    };
+    let job = plan::order(promise, &owner, JobKind::Plan).job(database, owner, key, as_of);
+    let planned = plan::watched(&job, as_of).await;
+    match (open, planned) {
+        (Some((open, _)), planned) if is_for_another(&open, &planned, enforced) => {
+            told.notes.push(format!(
+                "the run {}, which was interrupted after {} rows, is for another promise or mode \
+                 than this one: it ends here, with its counts; then it plans anew",
+                open.row.id, open.changed
+            ));
+            Some(Task::GiveUp { id: open.row.id })
+        }
+        (Some((open, _)), Ok(plan)) => {
+            told.enter_plan(plan.report().clone(), promise, engine);
+            told.notes.push(format!(
+                "goes on with the run {}, which was interrupted after {} rows; then it plans anew",
+                open.row.id, open.changed
+            ));
+            Some(Task::Resume {
+                id: open.row.id,
+                rest: plan.consent(),
+            })
+        }
+        (_, planned) => {
+            let plan = plan::entered(planned, promise, engine, told)?;
+            if !enforced {
+                told.notes.push(
+                    "mode DryRun changes nothing; `mode: Enforce` in the manifest carries it out"
+                        .to_owned(),
+                );
+            }
+            let due = enforced && !told.suspended && told.pending() > 0;
+            (due && told.refusals.is_empty()).then(|| Task::Begin {
+                as_of,
+                plan: plan.report().digest,
+                shown: plan.consent(),
+            })
+        }
+    }
+}
+
+/// Whether a run that was interrupted is for another promise than the present one. What somebody has
+/// to mend elsewhere, a grant say, makes it no other one.
+fn is_for_another(open: &OpenRun, planned: &Result<Plan, JobOutcome>, enforced: bool) -> bool {
+    match planned {
+        Ok(plan) => !enforced || plan.report().digest.to_string() != open.row.plan,
+        Err(JobOutcome::Refused { refusals, .. }) => {
+            refusals.iter().any(|refusal| refusal.reason.is_stalled())
+        }
+        Err(_) => false,
+    }
+}
+
+type Interrupted = (Owner, Option<(OpenRun, Timestamp)>);
+
+/// Whose the ledger is, and the policy's run in it that has not ended, with its instant.
+async fn interrupted(database: &Database, promise: &Promise) -> Result<Interrupted, LedgerFault> {
+    let place = &promise.target.ledger;
+    let Some(owner) = owned::owner(database, place).await? else {
+        // Who it will be is found out when something is to be recorded.
+        return Ok((Owner::without_cluster(uuid(0)), None));
+    };
+    let uid = plan::order(promise, &owner, JobKind::Plan).policy.uid;
+    let Some(open) = owned::open_run(database, place, &uid).await? else {
+        return Ok((owner, None));
+    };
+    let as_of = open.row.as_of.parse();
+    let as_of = as_of.map_err(|_| LedgerFault::Malformed("run"))?;
+    Ok((owner, Some((open, as_of))))
+}
+
+fn refusal(fault: &LedgerFault) -> Refusal {
+    let refusal = Refusal::whole(fault.reason(), fault.to_string());
+    if fault.reason() == Reason::LedgerOwned {
+        return refusal.remedy(
+            "when nobody carries policies out there any more, take the ledger over with \
+             `oubliette ledger adopt -f FILE`, with the same manifests as here",
+        );
+    }
+    refusal
+}
+
+/// Shows what would be done and asks, where rows would change. Nothing is left to be done where the
+/// answer is not yes.
+async fn agreed(entries: &mut [Entry<'_>], stop: &CancellationToken) -> anyhow::Result<bool> {
+    let changes = |entry: &Entry<'_>| entry.task.as_ref().is_some_and(Task::changes_rows);
+    let asked: Vec<&Entry<'_>> = entries.iter().filter(|entry| changes(entry)).collect();
+    if asked.is_empty() {
+        return Ok(true);
+    }
+    let question = format!(
+        "Change {}, of {} of the {} policies above?",
+        told::rows(asked.iter().map(|entry| entry.told.pending()).sum()),
+        asked.len(),
+        entries.len()
+    );
+    let shown = told::table(entries.iter().map(|entry| &entry.told));
+    let answer = ask::agreed(&shown, &question, stop).await?;
+    if answer == Some(false) {
+        for entry in entries.iter_mut().filter(|entry| changes(entry)) {
+            let note = "nothing was changed: the answer was not yes";
+            entry.told.notes.push(note.to_owned());
+        }
+    }
+    Ok(answer == Some(true))
+}
+
+impl Entry<'_> {
+    /// Does what is to be done, and enters how it ended.
+    async fn carry_out(&mut self, offline: &mut Offline, stop: &CancellationToken) {
+        let Some(task) = self.task.take() else {
+            return;
+        };
+        if stop.is_cancelled() {
+            return;
+        }
+        if let Err(refusals) = self.attempt(task, offline, stop).await {
+            self.told.refuse(&refusals);
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        task: Task,
+        offline: &mut Offline,
+        stop: &CancellationToken,
+    ) -> Result<(), Vec<Refusal>> {
+        let promise = self.promise;
+        let database = offline.connect(promise).await;
+        let database = database.map_err(|fault| vec![plan::not_gathered(&fault)])?;
+        let key = if task.changes_rows() {
+            let key = offline.pseudonym_key(promise);
+            key.map_err(|fault| vec![plan::not_gathered(&fault)])?
+        } else {
+            None
+        };
+        let place = &promise.target.ledger;
+        let newcomer = Owner::without_cluster(uuid(rand::random()));
+        let owner = owned::claim(&database, place, newcomer).await;
+        let owner = owner.map_err(|fault| vec![refusal(&fault)])?;
+
+        let mut order = plan::order(promise, &owner, JobKind::Plan);
+        let uid = order.policy.uid.clone();
+        let mut now = whole_second(Timestamp::now());
+        order.kind = match task {
+            Task::Begin { as_of, plan, shown } => {
+                order.consent = Some(shown);
+                now = as_of;
+                let id = id_of_call(&uid, as_of, &plan);
+                JobKind::Run { id }
+            }
+            Task::Resume { id, rest } => {
+                order.consent = Some(rest);
+                JobKind::Run { id }
+            }
+            Task::GiveUp { id } => JobKind::GiveUp { id },
+        };
+        let job = order.job(database.clone(), owner, key, now);
+        match performed(job, stop).await {
+            JobOutcome::Ran { run, .. } => {
+                self.told.run = Some(run);
+                return Ok(());
+            }
+            JobOutcome::Refused { refusals, .. } => return Err(refusals),
+            JobOutcome::Failed {
+                reason, message, ..
+            } => self.told.refuse(&[Refusal::whole(reason, message)]),
+            JobOutcome::Stopped(_) | JobOutcome::NeverBegun | JobOutcome::Planned(_) => {}
+        }
+        // Where the database is away, the ledger cannot tell it now.
+        if let Ok(Some(open)) = owned::open_run(&database, place, &uid).await {
+            self.told.open_run = Some(OpenRunTold {
+                run: open.row.id,
+                rows_changed: open.changed,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether a run that was interrupted has ended here, so that the policy is to be planned anew.
+    fn goes_on(&self) -> bool {
+        self.interrupted
+            && match &self.told.run {
+                Some(run) => run.outcome == RunOutcome::Completed || told::is_given_up(run),
+                // Somebody else has ended it meanwhile.
+                None => self.told.refusals.is_empty() && self.told.open_run.is_none(),
+            }
+    }
+}
+
+/// Does a job, shows how far it is, and ends it within a batch when told to stop.
+async fn performed(job: Job, stop: &CancellationToken) -> JobOutcome {
+    let (sender, shown) = watch::channel(progress::BEGUN);
+    let (stopper, signal) = watch::channel(None);
+    let how = if std::io::stderr().is_terminal() {
+        Shown::Bar
+    } else {
+        Shown::Lines
+    };
+    let policy = job.policy.clone();
+    let mut working = Box::pin(work::perform(job, &sender, signal));
+    tokio::select! {
+        outcome = &mut working => return outcome,
+        never = progress::show(&policy, shown, how) => match never {},
+        () = stop.cancelled() => {}
+    }
+    eprintln!("stopping after the batch under way; asked once more, it ends at once");
+    stopper.send_replace(Some(StopWhy::Shutdown));
+    working.await
+}
