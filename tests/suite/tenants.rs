@@ -10,6 +10,7 @@ use crate::cluster::{API_VERSION, Namespace, expect_refused, ready};
 use crate::controller::{POLICY, fill, hurry, left, own_operator, stage};
 use crate::expect::Grants;
 use crate::misspelt::exempt;
+use crate::operator::Operator;
 use crate::scenario::{Stage, TARGET};
 use crate::sql::next_number;
 use crate::wait::{PATIENCE, wait_for};
@@ -253,7 +254,7 @@ fn token_again(world: &World, server: Server) -> Result<()> {
     let before = stage.wait_run_ended(&second, PATIENCE)?;
     fill(world, &stage)?;
     let counted = || -> Result<Vec<String>> {
-        let metrics = world.operator(|operator| operator.metrics())?;
+        let metrics = world.operator(Operator::metrics)?;
         let ours = |line: &&str| {
             line.starts_with("oubliette_rows_changed_total") && line.contains(&namespace.name)
         };
