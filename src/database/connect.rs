@@ -15,6 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, MySqlPool, PgPool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::authorities::authorities;
 use super::fault::{Fault, FaultClass};
 use super::session::{IDLE_LIMIT, Timeouts};
 use super::{mysql, postgres};
@@ -126,7 +127,6 @@ impl Database {
     /// Connects once, finds out which server answers, refuses what is unknown or too old, and keeps
     /// a pool.
     pub async fn connect(settings: &ConnectSettings) -> Result<Self, Fault> {
-        check_ca(settings)?;
         let limit = settings.connect_timeout;
         let (pools, engine, version) = match settings.engine {
             DeclaredEngine::PostgreSql => {
@@ -142,7 +142,7 @@ impl Database {
                 (Pools::Postgres(pool), Engine::Postgres, version)
             }
             DeclaredEngine::MySql => {
-                let options = mysql_options(settings);
+                let options = mysql_options(settings)?;
                 let (engine, version) = within(limit, async {
                     let mut first = options.connect().await.map_err(Fault::while_connecting)?;
                     let version = mysql::version(&mut first).await;
@@ -269,29 +269,6 @@ fn refuse_too_old(engine: Engine, version: &Version) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The driver takes a CA file without a certificate in it for "no further authorities", and without
-/// a CA of its own VerifyCa would accept any public certificate.
-fn check_ca(settings: &ConnectSettings) -> Result<(), Fault> {
-    match (&settings.ca, settings.tls) {
-        (_, Tls::Disable) | (None, Tls::VerifyFull) => Ok(()),
-        (None, Tls::VerifyCa) => Err(Fault::own(
-            FaultClass::Certificate,
-            "tls.mode VerifyCa needs tls.ca: without it every public certificate would do",
-        )),
-        (Some(pem), Tls::VerifyFull | Tls::VerifyCa) => {
-            let marker = b"-----BEGIN CERTIFICATE-----";
-            if pem.windows(marker.len()).any(|part| part == marker) {
-                Ok(())
-            } else {
-                Err(Fault::own(
-                    FaultClass::Certificate,
-                    "tls.ca holds no PEM certificate",
-                ))
-            }
-        }
-    }
-}
-
 fn postgres_options(settings: &ConnectSettings) -> Result<PgConnectOptions, Fault> {
     let options = PgConnectOptions::new_without_pgpass();
     // The driver has read these from the environment and offers no way to unset them.
@@ -324,21 +301,21 @@ fn postgres_options(settings: &ConnectSettings) -> Result<PgConnectOptions, Faul
         .username(&settings.username)
         .password(settings.password.expose_secret())
         .ssl_mode(mode)
-        // Always set: no certificates here means the image's authorities, not PGSSLROOTCERT.
-        .ssl_root_cert_from_pem(settings.ca.clone().unwrap_or_default())
+        // Always set: otherwise the driver would read PGSSLROOTCERT.
+        .ssl_root_cert_from_pem(authorities(settings.tls, settings.ca.as_deref())?)
         .application_name("oubliette")
         .extra_float_digits(None)
         .statement_cache_capacity(0)
         .disable_statement_logging())
 }
 
-fn mysql_options(settings: &ConnectSettings) -> MySqlConnectOptions {
+fn mysql_options(settings: &ConnectSettings) -> Result<MySqlConnectOptions, Fault> {
     let mode = match settings.tls {
         Tls::VerifyFull => MySqlSslMode::VerifyIdentity,
         Tls::VerifyCa => MySqlSslMode::VerifyCa,
         Tls::Disable => MySqlSslMode::Disabled,
     };
-    let options = MySqlConnectOptions::new()
+    Ok(MySqlConnectOptions::new()
         .host(&settings.host)
         .port(settings.port)
         .database(&settings.database)
@@ -352,11 +329,8 @@ fn mysql_options(settings: &ConnectSettings) -> MySqlConnectOptions {
         .no_engine_substitution(false)
         .timezone(None)
         .set_names(false)
-        .disable_statement_logging();
-    match &settings.ca {
-        Some(pem) => options.ssl_ca_from_pem(pem.clone()),
-        None => options,
-    }
+        .ssl_ca_from_pem(authorities(settings.tls, settings.ca.as_deref())?)
+        .disable_statement_logging())
 }
 
 /// Connections that lay idle longer than this are tested before they are used.

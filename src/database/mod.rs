@@ -4,6 +4,7 @@
 //! Everything above works with [`Database`], [`Tx`] and [`Fault`] and is written once for all
 //! engines. No statement about a user's table is written here: those come from `oubliette_core::sql`.
 
+mod authorities;
 mod cancel;
 mod catalog;
 mod connect;
@@ -13,6 +14,7 @@ mod postgres;
 mod probe;
 mod session;
 
+pub use authorities::PUBLIC_AUTHORITIES;
 pub use cancel::Canceller;
 pub use catalog::{inspect, tables};
 pub use connect::{ConnectSettings, Database, DeclaredEngine, Tls, Version};
