@@ -1,11 +1,12 @@
 # Every target is also a plain command: see its line. `make setup` installs what the others need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-samples soak lint generate deploy
+.PHONY: help setup demo test test-samples soak lint generate deploy image test-image
 
 ONLY ?=
 DATA ?=
 KILLS ?= 20
 KEEP ?=
+ARCHITECTURES ?= amd64 arm64
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -43,3 +44,10 @@ generate: ## Writes the files that the program makes: CRDs, parts of the chart a
 deploy: ## Writes deploy/oubliette.yaml, which a case of the suite compares, from the chart
 	@cargo run --quiet --package bed -- setup --only tools
 	OUBLIETTE_WRITE_DEPLOY=1 cargo test --quiet --test suite -- packaged::the_raw_manifests
+
+image: ## The image, as an OCI layout in target/image/oci; needs buildah and Python
+	deploy/image/compile $(ARCHITECTURES)
+	deploy/image/assemble $(ARCHITECTURES)
+
+test-image: setup ## What `make image` built: what is in it, and its program at work alone in it
+	OUBLIETTE_IMAGE="$(abspath target/image/oci)" cargo test --test suite -- image::

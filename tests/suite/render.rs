@@ -67,6 +67,12 @@ fn deployment(objects: &[Value]) -> Result<&Value> {
         .ok_or_else(|| anyhow!("there is no Deployment"))
 }
 
+/// The Pod that the chart's Deployment makes.
+pub(crate) fn pod() -> Result<Value> {
+    let objects = rendered()?;
+    Ok(deployment(&objects)?["spec"]["template"]["spec"].clone())
+}
+
 fn misspelt_value(_: &World) -> Result<()> {
     refused(
         &["--set", IMAGE, "--set", "admissionPolicy.enabled=false"],
@@ -198,8 +204,7 @@ fn arguments_are_flags(_: &World) -> Result<()> {
 }
 
 fn pod_is_confined(_: &World) -> Result<()> {
-    let objects = rendered()?;
-    let pod = &deployment(&objects)?["spec"]["template"]["spec"];
+    let pod = pod()?;
     for (pointer, wanted) in [
         ("/securityContext/runAsNonRoot", json!(true)),
         ("/securityContext/runAsUser", json!(65532)),
