@@ -24,7 +24,9 @@ const LEDGER_TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// How often the ledger's creation is begun anew.
-const CREATIONS: u32 = 3;
+const CREATIONS: u32 = 5;
+/// How long the other one is given that creates it at the same time.
+const BETWEEN: Duration = Duration::from_millis(300);
 
 /// Why the ledger could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -148,7 +150,10 @@ impl Store {
             // Two that create it at once collide in the catalog, whatever IF NOT EXISTS says.
             failed = match self.create().await {
                 Ok(()) => None,
-                Err(LedgerFault::Database(fault)) => Some(fault),
+                Err(LedgerFault::Database(fault)) => {
+                    tokio::time::sleep(BETWEEN).await;
+                    Some(fault)
+                }
                 Err(refused) => return Err(refused),
             };
         }

@@ -9,8 +9,9 @@ mod described;
 mod label;
 mod memory;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,17 +27,20 @@ use prometheus_client::registry::{Metric, Registry};
 pub use self::described::{ALL, Described, page};
 use self::described::{
     BATCH_DURATION, BATCHES, BUILD_INFO, FAILURES, IS_LEADER, LAST_SUCCESS, LOCK_WAITS, NEXT_RUN,
-    OVERDUE_ROWS, RECONCILES, ROWS_CHANGED, RUN_DURATION, RUNS,
+    NOT_READY, OVERDUE_ROWS, RECONCILES, ROWS_CHANGED, RUN_DURATION, RUNS,
 };
 pub use self::label::{BatchResult, Kind};
 use self::label::{
     EFFECTS, OUTCOMES, OfBatch, OfBuild, OfEngine, OfKind, OfOutcome, OfPolicy, OfPolicyEffect,
-    OfPolicyOutcome, OfReason, Word,
+    OfPolicyOutcome, OfReason, OfResource, Word,
 };
 use self::memory::Memory;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Why resources are not Ready, by kind, namespace and name.
+type Reasons = BTreeMap<(Kind, String, String), Reason>;
 
 /// All metrics of the process. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
@@ -44,6 +48,9 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reconciles: Family<OfKind, Counter>,
     failures: Family<OfReason, Counter>,
+    not_ready: Family<OfResource, Gauge>,
+    /// What `not_ready` has.
+    reasons: Arc<Mutex<Reasons>>,
     runs: Family<OfPolicyOutcome, Counter>,
     run_duration: Family<OfOutcome, Histogram>,
     rows_changed: Family<OfPolicyEffect, Counter>,
@@ -76,6 +83,8 @@ impl Metrics {
         let mut metrics = Self {
             reconciles: add(&mut all, &RECONCILES, Family::default()),
             failures: add(&mut all, &FAILURES, Family::default()),
+            not_ready: add(&mut all, &NOT_READY, Family::default()),
+            reasons: Arc::default(),
             runs: add(&mut all, &RUNS, Family::default()),
             run_duration: add(
                 &mut all,
@@ -122,6 +131,41 @@ impl Metrics {
             reason: reason.into(),
         };
         self.failures.get_or_create(&labels).inc();
+    }
+
+    /// Why a resource is not Ready; `None`: it is, or nobody knows yet, or it is gone.
+    pub fn stands(&self, kind: Kind, namespace: &str, name: &str, why: Option<Reason>) {
+        let labels = |reason: Reason| OfResource {
+            kind: kind.into(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            reason: reason.into(),
+        };
+        let key = (kind, namespace.to_owned(), name.to_owned());
+        // One insert or removal: a panicked holder left nothing half done.
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match why {
+            Some(reason) => reasons.insert(key, reason),
+            None => reasons.remove(&key),
+        };
+        if let Some(before) = before.filter(|before| Some(*before) != why) {
+            self.not_ready.remove(&labels(before));
+        }
+        if let Some(reason) = why {
+            self.not_ready.get_or_create(&labels(reason)).set(1);
+        }
+    }
+
+    /// Drops the series of databases that are gone.
+    pub fn keep_databases(&self, exist: impl Fn(&str, &str) -> bool) {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<_> = reasons.keys().cloned().collect();
+        drop(reasons);
+        for (kind, namespace, name) in all {
+            if kind == Kind::TargetDatabase && !exist(&namespace, &name) {
+                self.stands(kind, &namespace, &name, None);
+            }
+        }
     }
 
     /// A run has ended.
@@ -180,6 +224,7 @@ impl Metrics {
 
     /// Drops a policy's series: it was deleted, or another replica looks after it now.
     pub fn forget_policy(&self, namespace: &str, policy: &str) {
+        self.stands(Kind::RetentionPolicy, namespace, policy, None);
         let labels = OfPolicy::new(namespace, policy);
         self.overdue_rows.remove(&labels);
         self.last_success.remove(&labels);
@@ -273,6 +318,9 @@ mod tests {
         let metrics = Metrics::new();
         metrics.reconciled(Kind::TargetDatabase);
         metrics.failed(Kind::RetentionPolicy, Reason::MissingGrants);
+        let policy = Kind::RetentionPolicy;
+        metrics.stands(policy, "crm", "old", Some(Reason::MissingGrants));
+        metrics.stands(policy, "crm", "old", Some(Reason::Conflict));
         metrics.run_ended("crm", "old", RunOutcome::Completed, Duration::from_secs(3));
         metrics.rows_changed("crm", "old", Effect::Deleted, 41);
         metrics.rows_changed("crm", "old", Effect::Deleted, 1);
@@ -292,6 +340,7 @@ mod tests {
         for line in [
             "oubliette_reconciles_total{kind=\"TargetDatabase\"} 1\n",
             "oubliette_reconcile_failures_total{kind=\"RetentionPolicy\",reason=\"MissingGrants\"} 1\n",
+            "oubliette_not_ready{kind=\"RetentionPolicy\",namespace=\"crm\",name=\"old\",reason=\"Conflict\"} 1\n",
             "oubliette_rows_changed_total{namespace=\"crm\",policy=\"old\",effect=\"deleted\"} 42\n",
             "oubliette_overdue_rows{namespace=\"crm\",policy=\"old\"} 7\n",
             "oubliette_batches_total{engine=\"MariaDB\",result=\"locked\"} 1\n",
@@ -308,7 +357,20 @@ mod tests {
         let metrics = used();
         metrics.forget_policy("crm", "old");
         let text = metrics.encode().unwrap();
-        assert!(!text.contains("policy=\"old\""), "{text}");
+        assert!(!text.contains("\"old\""), "{text}");
+    }
+
+    #[test]
+    fn a_resource_is_not_ready_for_one_reason_at_a_time() {
+        let metrics = used();
+        let text = metrics.encode().unwrap();
+        assert_eq!(text.matches("oubliette_not_ready{").count(), 1, "{text}");
+        let database = Kind::TargetDatabase;
+        metrics.stands(database, "crm", "gone", Some(Reason::Unreachable));
+        metrics.keep_databases(|_, _| false);
+        metrics.stands(Kind::RetentionPolicy, "crm", "old", None);
+        let text = metrics.encode().unwrap();
+        assert!(!text.contains("oubliette_not_ready{"), "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::runtime::controller::Action as Requeue;
 use kube::{Api, ResourceExt};
+use oubliette_core::api::condition::not_ready;
 use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
@@ -333,6 +334,10 @@ pub(super) fn standing(database: &DynamicObject, name: &Name) -> Database {
 
 fn measure(seen: &Seen, status: &RetentionPolicyStatus, context: &Context) {
     let Name { namespace, name } = &seen.name;
+    let why = not_ready(&status.conditions);
+    context
+        .metrics
+        .stands(Kind::RetentionPolicy, namespace, name, why);
     if let Some(rows) = status.overdue_rows {
         context.metrics.overdue(namespace, name, rows);
     }

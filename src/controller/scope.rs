@@ -439,6 +439,10 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
     }
     // Last: what is asked above remembers it again.
     if gone {
+        let Name { namespace, name } = &name;
+        context
+            .metrics
+            .stands(Kind::TargetDatabase, namespace, name, None);
         context.forget_database(&uid);
     }
 }
@@ -453,6 +457,10 @@ fn forget_unseen_databases(context: &Context) {
         .stop_where(|ticket| (!exists(&ticket.database)).then_some(StopWhy::Deleted));
     context.memory.forget_databases_unless(exists);
     context.cluster.forget_unless(exists);
+    context.metrics.keep_databases(|namespace, name| {
+        let name = Name::new(namespace, name);
+        context.scopes.database(&name).is_some()
+    });
     for policy in context.scopes.policies() {
         if database_of(&policy).is_some_and(|name| context.scopes.database(&name).is_none()) {
             context.scopes.nudge_policy(&Name::of(&policy));

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::runtime::controller::Action as Requeue;
 use kube::{Api, ResourceExt};
+use oubliette_core::api::condition::not_ready;
 use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
@@ -123,6 +124,11 @@ async fn look_and_tell(
         if let Some(reason) = decision.failed {
             context.metrics.failed(Kind::TargetDatabase, reason);
         }
+        let why = not_ready(&decision.status.conditions);
+        let Name { namespace, name } = &name;
+        context
+            .metrics
+            .stands(Kind::TargetDatabase, namespace, name, why);
         let mut events = decision.events;
         events.append(&mut context.memory.take_told(&uid));
         record::events(context, kind, &object, events).await;

@@ -13,6 +13,8 @@ use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use super::catalog::harmless;
+
 /// What sort of failure it was: all that callers decide by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultClass {
@@ -133,10 +135,10 @@ impl fmt::Display for Fault {
             facts.push(format!("error {number}"));
         }
         if let Some(constraint) = &self.constraint {
-            facts.push(format!("constraint {constraint}"));
+            facts.push(format!("constraint {}", harmless(constraint)));
         }
         if let Some(table) = &self.table {
-            facts.push(format!("table {table}"));
+            facts.push(format!("table {}", harmless(table)));
         }
         if !facts.is_empty() {
             write!(f, " ({})", facts.join(", "))?;

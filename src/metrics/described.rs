@@ -32,6 +32,8 @@ described! {
         "Reconciles finished, whatever their outcome";
     FAILURES = "oubliette_reconcile_failures_total" counter ["kind", "reason"]
         "Reconciles that ended in a reason a person has to act on, or in an error";
+    NOT_READY = "oubliette_not_ready" gauge ["kind", "namespace", "name", "reason"]
+        "1 while the resource's Ready condition is False, with its reason; no series while it is not";
     RUNS = "oubliette_runs_total" counter ["namespace", "policy", "outcome"]
         "Runs ended: completed, stopped on purpose, or failed";
     RUN_DURATION = "oubliette_run_duration_seconds" histogram ["outcome"]

@@ -8,7 +8,7 @@ use oubliette_core::report::{Effect, RunOutcome};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
 /// A kind that is reconciled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `TargetDatabase`.
     TargetDatabase,
@@ -107,6 +107,14 @@ pub(super) struct OfKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfReason {
     pub(super) kind: Word,
+    pub(super) reason: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfResource {
+    pub(super) kind: Word,
+    pub(super) namespace: String,
+    pub(super) name: String,
     pub(super) reason: Word,
 }
 

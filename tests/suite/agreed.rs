@@ -134,10 +134,7 @@ fn shown(world: &World, server: Server) -> Result<()> {
 
 fn no_ledger(world: &World, server: Server) -> Result<()> {
     let desk = desk(world, server, "no_ledger")?;
-    desk.sql(&format!(
-        "REVOKE CREATE ON DATABASE {} FROM {}",
-        desk.database.name, desk.user
-    ))?;
+    desk.sql("DROP SCHEMA oubliette")?;
     let answer = desk.apply()?.expect_refused("LedgerMissing")?;
     ensure!(answer.out.contains("CREATE TABLE"), "{}", answer.out);
     nothing_is_done(&desk)
@@ -191,7 +188,7 @@ fn changes_hands(world: &World) -> Result<()> {
     stage.run_now()?;
     stage
         .namespace
-        .wait_reason("RetentionPolicy", &stage.policy, "LedgerOwned")?;
+        .wait_reason("TargetDatabase", TARGET, "LedgerOwned")?;
     ensure!(there()? == 1, "the operator took a row");
 
     let kubeconfig = &world.control_plane()?.cluster.kubeconfig;

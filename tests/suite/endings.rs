@@ -325,7 +325,7 @@ fn too_large(world: &World, server: Server) -> Result<()> {
         "INSERT INTO c SELECT n, CASE WHEN n <= 2 THEN 1 ELSE 2 END FROM {}",
         series(server, 500_000)
     ))?;
-    rig.pacing.statement_limit = Duration::from_millis(250);
+    rig.pacing.statement_limit = Duration::from_millis(50);
     let run = rig.run("one")?;
     ensure!(
         run.outcome == RunOutcome::Stopped(Reason::RowsTooLarge),

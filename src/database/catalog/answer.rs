@@ -66,7 +66,7 @@ impl Answer {
 }
 
 /// The text without characters that move a terminal or turn its writing direction.
-pub(super) fn harmless(text: &str) -> String {
+pub(in crate::database) fn harmless(text: &str) -> String {
     let moves = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

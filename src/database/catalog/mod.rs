@@ -14,6 +14,7 @@ use oubliette_core::catalog::{Catalog, Engine};
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 
+pub(super) use self::answer::harmless;
 use super::fault::{Fault, FaultClass};
 use super::session::Tx;
 

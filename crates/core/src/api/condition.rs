@@ -128,6 +128,18 @@ pub fn cut(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
+/// Why a resource is not Ready; `None`: it is, or nobody knows yet.
+pub fn not_ready(conditions: &[Condition]) -> Option<Reason> {
+    let ready = conditions
+        .iter()
+        .find(|condition| condition.type_ == READY)?;
+    if ready.status == "False" {
+        Reason::named(&ready.reason)
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
