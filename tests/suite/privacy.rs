@@ -4,10 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
 
 use crate::case::{Case, Needs, Server};
 use crate::expect::Grants;
-use crate::scenario::{PSEUDONYM_KEY, Stage};
+use crate::rig::series;
+use crate::scenario::{PSEUDONYM_KEY, Stage, TARGET};
+use crate::wait::{PATIENCE, wait_for};
 use crate::world::World;
 
 /// What the scenarios and cases of this suite put into rows, and no manifest, table or server says.
@@ -19,10 +22,23 @@ const PLANTED: [&str; 10] = [
     "Planted",
     "planted-1",
     "planted-2",
-    "planted-age",
+    "planted-999",
     "1970-05-17",
     PSEUDONYM_KEY,
 ];
+
+/// The case that plants, by whose name its namespaces are called.
+const PLANTS: &str = "values_are_planted";
+/// What must be found, so that nothing found means something: in the output of the operator, the API's
+/// objects, the ledgers and the metrics.
+const CANARIES: [(&str, &str); 4] = [
+    (OPERATOR_LOG, "SQLSTATE 23"),
+    ("objects-", "values-are-planted"),
+    ("ledger-", "values-are-planted"),
+    // A policy's series go with it.
+    ("metrics-suite", "oubliette_batches_total"),
+];
+const OPERATOR_LOG: &str = "operator-suite.log";
 
 /// The case that plants values where they hurt, run with the others.
 pub(crate) fn cases() -> Vec<Case> {
@@ -38,26 +54,24 @@ pub(crate) fn last_cases() -> Vec<Case> {
     )]
 }
 
-/// Keys that are e-mail addresses, and values that make statements fail.
+/// Keys that are e-mail addresses, and a statement that fails on one of them in the middle of a run.
 fn plant(world: &World, server: Server) -> Result<()> {
-    let database = world.database(server, "values_are_planted")?;
-    // `age` is text, and one of its values is no number: the comparison fails in the middle.
-    // The unique index makes the pseudonyms of equal names collide only if they were cut.
-    world.block_on(database.admin.execute(&database.fill(
+    let database = world.database(server, PLANTS)?;
+    world.block_on(database.admin.execute(&database.fill(&format!(
         "CREATE TABLE people (
-           email varchar(80) PRIMARY KEY, left_at ${instant} NULL, full_name varchar(80), age varchar(20)
+           email varchar(80) PRIMARY KEY, left_at ${{instant}} NULL, full_name varchar(80)
          );
          CREATE TABLE letters (
            id integer PRIMARY KEY, person varchar(80) NOT NULL, body varchar(80),
            FOREIGN KEY (person) REFERENCES people (email)
          );
          CREATE INDEX letters_person ON letters (person);
-         INSERT INTO people VALUES
-           ('planted-1@example.org', current_timestamp - INTERVAL '2' YEAR, 'Planted One', '41'),
-           ('planted-2@example.org', current_timestamp - INTERVAL '2' YEAR, 'Planted Two', 'planted-age'),
-           ('planted-3@example.org', current_timestamp, 'Planted Three', '43');
+         INSERT INTO people SELECT concat('planted-', n, '@example.org'),
+           current_timestamp - INTERVAL '2' YEAR, concat('Planted ', n) FROM {};
+         INSERT INTO people VALUES ('planted-x@example.org', current_timestamp, 'Planted Three');
          INSERT INTO letters VALUES (1, 'planted-1@example.org', 'Planted letter');",
-    )))?;
+        series(server, 1_000)
+    ))))?;
     let manifests = r#"
 apiVersion: oubliette.dev/v1alpha1
 kind: RetentionPolicy
@@ -79,48 +93,60 @@ spec:
       match: [{column: person, equals: email}]
       action: {type: Delete}
 "#;
-    let stage = Stage::set(
-        world,
-        "values_are_planted",
-        database,
-        manifests,
-        Grants::Printed,
-    )?;
+    let stage = Stage::set(world, PLANTS, database, manifests, Grants::Printed)?;
     stage
         .namespace
         .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
-    // A reference that appears after the plan: the delete fails, and the server's own words (which
-    // a driver repeats) hold the key of the row.
+    // A reference that appears in the middle of the run: the delete fails, and the server's own words
+    // (which a driver repeats) hold the key of the row.
+    pace(&stage, 100)?;
+    let rows = || world.block_on(stage.database.admin.number("SELECT count(*) FROM people"));
+    stage.run_now()?;
+    wait_for("the first people are gone", PATIENCE, || {
+        let rows = rows()?;
+        Ok(if rows < 1_001 {
+            Ok(())
+        } else {
+            Err(rows.to_string())
+        })
+    })?;
     world.block_on(stage.database.admin.execute(&stage.database.fill(
         "CREATE TABLE visits (
            id integer PRIMARY KEY, person varchar(80), FOREIGN KEY (person) REFERENCES people (email)
          );
          CREATE INDEX visits_person ON visits (person);
-         INSERT INTO visits VALUES (1, 'planted-2@example.org');",
+         INSERT INTO visits VALUES (1, 'planted-999@example.org');",
     )))?;
-    let token = stage.run_now()?;
-    stage.namespace.wait_until(
-        "RetentionPolicy",
-        &stage.policy,
-        "has refused or failed the run",
-        crate::wait::PATIENCE,
-        |object| {
-            let reason = crate::cluster::ready(object)
-                .and_then(|c| c["reason"].as_str())
-                .unwrap_or_default();
-            if matches!(reason, "ReferenceUndecided" | "RunFailed" | "Drifted") {
-                Ok(())
-            } else {
-                Err(format!("{token}: the reason is {reason}"))
-            }
-        },
-    )?;
+    let log = world.evidence.join(OPERATOR_LOG);
+    let refusal = format!(
+        "{}_",
+        if server.is_postgres() {
+            "visits"
+        } else {
+            "visits_ibfk"
+        }
+    );
+    wait_for("the server has refused a row", PATIENCE, || {
+        let log = std::fs::read_to_string(&log)?;
+        let mut lines = log.lines();
+        let told = lines.any(|line| line.contains("SQLSTATE 23") && line.contains(&refusal));
+        Ok(if told {
+            Ok(())
+        } else {
+            Err("no such line".to_owned())
+        })
+    })?;
     world.block_on(stage.database.admin.execute("DROP TABLE visits"))?;
     stage.run_to_end()?;
-    let left = world.block_on(stage.database.admin.number("SELECT count(*) FROM people"))?;
+    let left = rows()?;
     ensure!(left == 1, "{left} people are left");
     stage.keep_ledger()?;
     stage.namespace.finish()
+}
+
+fn pace(stage: &Stage<'_>, rows: u32) -> Result<()> {
+    let patch = json!({"spec": {"pacing": {"maxRowsPerSecond": rows}}});
+    stage.namespace.patch("TargetDatabase", TARGET, &patch)
 }
 
 fn search(world: &World) -> Result<()> {
@@ -128,11 +154,16 @@ fn search(world: &World) -> Result<()> {
     files.extend(world.control_plane()?.cluster.log_paths());
     let mut found = Vec::new();
     let mut bytes = 0;
+    let mut told = [false; CANARIES.len()];
     for file in &files {
         let text =
             std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
         bytes += text.len();
         let text = String::from_utf8_lossy(&text);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        for (told, (kind, canary)) in told.iter_mut().zip(CANARIES) {
+            *told |= name.starts_with(kind) && text.contains(canary);
+        }
         for (number, line) in text.lines().enumerate() {
             for value in PLANTED {
                 if line.contains(value) {
@@ -146,7 +177,13 @@ fn search(world: &World) -> Result<()> {
         files.len(),
         PLANTED.len()
     );
-    ensure!(bytes > 0, "there is nothing to search");
+    for (told, (kind, canary)) in told.iter().zip(CANARIES) {
+        ensure!(
+            told,
+            "{canary} is in nothing that begins with {kind}: the search sees nothing there (it needs \
+             privacy::values_are_planted in the same run)"
+        );
+    }
     if !found.is_empty() {
         found.truncate(30);
         bail!("planted values were found:\n{}", found.join("\n"));
