@@ -56,7 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Completion(request) => command::completion::run(&request, out)?,
         Command::Crd => command::crd::run(out)?,
-        Command::Generate(request) => command::generate::run(&request)?,
+        Command::Generate(request) => command::generate::run(&request, &cli::manual())?,
         Command::Grants(request) => command::grants::run(&request, out)?,
         Command::Init(request) => {
             return runtime()?.block_on(Box::pin(command::init::run(&request, out)));

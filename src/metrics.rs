@@ -24,7 +24,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-pub use self::described::{ALL, Described, table};
+pub use self::described::{ALL, Described, page};
 use self::described::{
     BATCH_DURATION, BATCHES, BUILD_INFO, FAILURES, IS_LEADER, LAST_SUCCESS, LOCK_WAITS, NEXT_RUN,
     NOT_READY, OVERDUE_ROWS, RECONCILES, ROWS_CHANGED, RUN_DURATION, RUNS,

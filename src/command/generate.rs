@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args;
-use oubliette_core::api::reason;
+use clap::{Args, Command};
 
+use super::reference;
 use crate::resource;
 use crate::resource::known_fields;
 
@@ -21,8 +21,9 @@ pub struct Request {
     root: PathBuf,
 }
 
-/// Every generated file with its path below the repository's root.
-pub fn files(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
+/// Every generated file with its path below the repository's root. `manual`: the program under each of
+/// its names.
+pub fn files(root: &Path, manual: &[Command]) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let read = |path: &str| {
         fs::read_to_string(root.join(path)).with_context(|| format!("failed to read {path}"))
     };
@@ -33,12 +34,14 @@ pub fn files(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
             values::readme(&read(readme)?, &read("charts/oubliette/values.yaml")?)
                 .with_context(|| format!("failed to write the values in {readme}"))?,
         ),
-        (PathBuf::from("docs/reasons.md"), reason::page()),
         (
             PathBuf::from("charts/oubliette/templates/known-fields.yaml"),
             known_fields::template()?,
         ),
     ];
+    for (path, text) in reference::pages(manual)? {
+        files.push((PathBuf::from(path), text));
+    }
     for (plural, text) in resource::yaml()? {
         let name = format!("{}_{plural}.yaml", resource::GROUP);
         // Helm reads nothing outside its chart, so the chart has copies.
@@ -50,8 +53,8 @@ pub fn files(root: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
 }
 
 /// Writes them.
-pub fn run(request: &Request) -> anyhow::Result<()> {
-    for (path, text) in files(&request.root)? {
+pub fn run(request: &Request, manual: &[Command]) -> anyhow::Result<()> {
+    for (path, text) in files(&request.root, manual)? {
         let path = request.root.join(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)
@@ -69,7 +72,7 @@ mod tests {
     #[test]
     fn the_committed_files_are_what_the_program_writes() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for (path, text) in files(root).unwrap() {
+        for (path, text) in files(root, &crate::cli::manual()).unwrap() {
             let committed = fs::read_to_string(root.join(&path)).unwrap_or_default();
             assert!(
                 committed == text,

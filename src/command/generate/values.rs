@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use anyhow::Context;
 use serde_json::Value;
 
+use crate::command::reference::cell;
+
 /// What stands before and behind the table.
 const BEGIN: &str = "<!-- values: `make generate` writes this table from values.yaml -->\n";
 const END: &str = "<!-- end of values -->\n";
@@ -53,11 +55,6 @@ fn table(yaml: &str) -> anyhow::Result<String> {
         }
     }
     Ok(text)
-}
-
-/// A text that does not end its cell.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
 }
 
 #[cfg(test)]
