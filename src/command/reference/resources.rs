@@ -107,7 +107,8 @@ fn meaning(field: &Value, element: &Value) -> String {
     let rules = field["x-kubernetes-validations"].as_array();
     let rules = rules.into_iter().flatten();
     let rules = rules.filter_map(|rule| Some(format!("Rule: {}", rule["message"].as_str()?)));
-    let parts = [description(field), words, bounds];
+    let said = field["description"].as_str().unwrap_or_default();
+    let parts = [said.trim().to_owned(), words, bounds];
     cell(&sentences(parts.into_iter().chain(rules)))
 }
 
@@ -143,7 +144,13 @@ mod tests {
         });
         let mut text = String::new();
         rows(&schema, "spec", &mut text).unwrap();
-        insta::assert_snapshot!(text, @r"");
+        insta::assert_snapshot!(text, @r"
+        | `spec.mode` | string | `Dry` | One of `Dry`, `Wet`. |
+        | `spec.name` | string | required | Its name, or a\|b. At most 64 characters. |
+        | `spec.rules` | list of object |  | At most 5 elements. |
+        | `spec.rules[].since` | instant |  |  |
+        | `spec.share` | integer |  | At least 1, at most 100. Rule: it is immutable. |
+        ");
     }
 
     #[test]
