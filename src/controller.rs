@@ -24,7 +24,7 @@ use kube::runtime::Config;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::ObjectRef;
-use oubliette_core::api::parse::FieldError;
+use oubliette_core::api::parse::{FieldError, one_line};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::job::StopWhy;
 use tokio_util::sync::CancellationToken;
@@ -260,10 +260,10 @@ fn type_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldErr
         path: if path == "." {
             "spec".to_owned()
         } else {
-            format!("spec.{path}")
+            one_line(&format!("spec.{path}"))
         },
         reason: Reason::InvalidSpec,
-        message: error.inner().to_string(),
+        message: one_line(&error.inner().to_string()),
     }
 }
 

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use oubliette_core::api::parse::one_line;
 use oubliette_core::api::refs::{is_label, is_object_name};
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
@@ -295,7 +296,7 @@ impl<'n> Reader<'n> {
                 origin,
                 kind,
                 name,
-                message,
+                message: one_line(&message),
             });
         }
         if !self.seen.insert((kind, namespace.clone(), name.clone())) {

@@ -104,11 +104,17 @@ fn detached(world: &World, server: Server) -> Result<()> {
         rig.plan()?.rules[0].walk.starts_with("pages"),
         "not by pages"
     );
-    let mut application = rig.holding("UPDATE t SET filler = 'mine' WHERE id = 10000")?;
+    let mut application = rig.holding("UPDATE t1 SET filler = 'mine' WHERE id = 10000")?;
     let run = rig.begin_run("one")?;
     rig.wait_for_a_waiter()?;
-    rig.sql("ALTER TABLE t DETACH PARTITION t2")?;
+    // It comes between two batches: each keeps the table above from being altered until its end.
+    let mut owner = rig.block_on(async { rig.link().session().await })?;
+    let detached = world
+        .handle()
+        .spawn(async move { owner.execute("ALTER TABLE t DETACH PARTITION t2").await });
+    rig.wait_for_waiters(2)?;
     rig.in_session(&mut application, "COMMIT")?;
+    rig.block_on(detached)??;
     let outcome = rig.block_on(run.outcome())?;
     ensure!(
         matches!(

@@ -192,3 +192,22 @@ fn a_missing_file_is_named() {
         "{error}"
     );
 }
+
+#[test]
+fn a_field_writes_no_lines_of_its_own() {
+    let line = r#""na\nme\e[2J""#;
+    for (from, to) in [
+        (
+            "metadata: {name: crm}",
+            format!("metadata: {{name: crm, {line}: x}}"),
+        ),
+        (
+            "  engine: PostgreSQL",
+            format!("  engine: PostgreSQL\n  {line}: x"),
+        ),
+    ] {
+        let told = faults(&CRM.replace(from, &to));
+        assert!(told.contains("na\\nme"), "{told}");
+        assert!(!told.contains(char::is_control), "{told:?}");
+    }
+}

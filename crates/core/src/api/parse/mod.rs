@@ -57,6 +57,19 @@ pub fn message_of(faults: &[FieldError]) -> String {
         .join("\n")
 }
 
+/// A text from a manifest without what would begin a line of its own or move a terminal.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_debug());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
 /// The faults found so far.
 #[derive(Default)]
 struct Faults(RefCell<Vec<FieldError>>);
@@ -106,9 +119,9 @@ impl At<'_> {
 
     fn fault(&self, reason: Reason, message: impl Into<String>) {
         self.faults.0.borrow_mut().push(FieldError {
-            path: self.path.clone(),
+            path: one_line(&self.path),
             reason,
-            message: message.into(),
+            message: one_line(&message.into()),
         });
     }
 
