@@ -120,6 +120,16 @@ mod tests {
         );
         let page = page(&[command]).unwrap();
         let (_, described) = page.split_once("\n## ").unwrap();
-        insta::assert_snapshot!(described, @r"");
+        insta::assert_snapshot!(described, @r"
+        oubliette water
+
+        Waters plants.
+
+        | argument | default | meaning |
+        |---|---|---|
+        | `<plant>` | required | Which\|one. |
+        | `-w, --how <how>` | `can` | One of `can`, `hose`. Environment: `WATER_HOW`. |
+        | `--dry` |  | Only looks. |
+        ");
     }
 }

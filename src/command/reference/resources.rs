@@ -24,7 +24,7 @@ pub(super) fn page() -> anyhow::Result<String> {
         let version = crd.spec.versions.first().context("a kind has no version")?;
         let schema = serde_json::to_value(&version.schema).context("failed to read a schema")?;
         let schema = &schema["openAPIV3Schema"];
-        let (group, about) = (&crd.spec.group, description(schema));
+        let (group, about) = (&crd.spec.group, cell(&description(schema)));
         write!(
             text,
             "\n## {kind}\n\n`apiVersion: {group}/{version}`, `kind: {kind}`, short {short}. {about}\n",
@@ -42,7 +42,10 @@ pub(super) fn page() -> anyhow::Result<String> {
 }
 
 fn description(schema: &Value) -> String {
-    cell(schema["description"].as_str().unwrap_or_default())
+    schema["description"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A row for each field of an object and all below it.
@@ -143,7 +146,13 @@ mod tests {
         });
         let mut text = String::new();
         rows(&schema, "spec", &mut text).unwrap();
-        insta::assert_snapshot!(text, @r"");
+        insta::assert_snapshot!(text, @r"
+        | `spec.mode` | string | `Dry` | One of `Dry`, `Wet`. |
+        | `spec.name` | string | required | Its name, or a\|b. At most 64 characters. |
+        | `spec.rules` | list of object |  | At most 5 elements. |
+        | `spec.rules[].since` | instant |  |  |
+        | `spec.share` | integer |  | At least 1, at most 100. Rule: it is immutable. |
+        ");
     }
 
     #[test]
