@@ -116,7 +116,7 @@ impl Page {
                 Event::End(TagEnd::Heading(_)) => {
                     let anchor = anchor(&heading.take().unwrap_or_default());
                     let times = seen.entry(anchor.clone()).or_default();
-                    self.anchors.insert(match times {
+                    self.anchors.insert(match *times {
                         0 => anchor,
                         again => format!("{anchor}-{again}"),
                     });
