@@ -102,7 +102,7 @@ fn sentences(parts: impl IntoIterator<Item = String>) -> String {
         .into_iter()
         .filter(|part| !part.is_empty())
         .map(|part| match part.chars().last() {
-            Some('.' | '`' | ':' | '…') => part,
+            Some('.' | ':' | '…') => part,
             _ => format!("{part}."),
         });
     ended.collect::<Vec<_>>().join(" ")

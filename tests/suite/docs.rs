@@ -156,8 +156,10 @@ fn in_a_cluster(world: &World, server: Server) -> Result<()> {
     if let Some(folder) = cluster.assets() {
         symlink(folder.join("kubectl"), reader.desk.path().join("kubectl"))?;
     }
-    let named = format!(" -n {}", namespace.name);
-    reader.instead.push((" -n crm", named));
+    for (is, before, after) in [(" -n crm", " -n ", ""), (" crm/", " ", "/")] {
+        let here = format!("{before}{}{after}", namespace.name);
+        reader.instead.push((is, here));
+    }
     reader.follow("test=cluster")?;
     reader.has_arrived()?;
     namespace.finish()

@@ -24,7 +24,7 @@ pub(super) fn page() -> anyhow::Result<String> {
         let version = crd.spec.versions.first().context("a kind has no version")?;
         let schema = serde_json::to_value(&version.schema).context("failed to read a schema")?;
         let schema = &schema["openAPIV3Schema"];
-        let (group, about) = (&crd.spec.group, description(schema));
+        let (group, about) = (&crd.spec.group, cell(&description(schema)));
         write!(
             text,
             "\n## {kind}\n\n`apiVersion: {group}/{version}`, `kind: {kind}`, short {short}. {about}\n",
@@ -42,7 +42,10 @@ pub(super) fn page() -> anyhow::Result<String> {
 }
 
 fn description(schema: &Value) -> String {
-    cell(schema["description"].as_str().unwrap_or_default())
+    schema["description"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A row for each field of an object and all below it.
