@@ -1,7 +1,7 @@
 //! What is counted and shown at `/metrics`, in OpenMetrics text.
 //!
 //! Owns every metric's name, labels and help: one list, from which the registry and
-//! `docs/metrics.md` are made. Labels are bounded by the number of policies, engines and reasons;
+//! `docs/metrics.md` are made. Labels are bounded by the number of resources, engines and reasons;
 //! no name of a table, column or subject and no value is ever one (P4). Counters begin at zero with
 //! each process: the record is the status and the ledger, never a metric.
 

@@ -343,7 +343,11 @@ impl Fault {
     fn from_postgres(error: &PgDatabaseError, phase: Phase) -> Self {
         let state = error.code();
         let fatal = matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic);
-        let class = class_of_sqlstate(state, fatal && phase == Phase::Session);
+        let class = match error.schema() {
+            // Two that create an object of one name at once meet in a unique index of the catalog.
+            Some("pg_catalog") if state == "23505" => FaultClass::Serialization,
+            _ => class_of_sqlstate(state, fatal && phase == Phase::Session),
+        };
         // Only the server's own integrity checks fill these with names; RAISE could put anything there.
         let names = class == FaultClass::Constraint;
         Self {

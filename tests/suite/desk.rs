@@ -1,10 +1,16 @@
 //! A desk without a cluster: a database, the files that a person would have for it, and the program
 //! called with them. Its output is kept for the privacy case.
 
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use pty_process::Size;
+use pty_process::blocking::Pty;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -266,45 +272,51 @@ impl Call {
 /// A call on a terminal: what it shows, and a keyboard.
 pub(crate) struct Terminal {
     child: Child,
-    screen: NamedTempFile,
+    keyboard: Pty,
+    /// Reads to the end of what is shown, which is after the end of the call.
+    reader: JoinHandle<()>,
+    screen: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Terminal {
     /// Calls `oubliette apply` on a terminal of its own.
     pub(crate) fn open(desk: &Desk<'_>) -> Result<Self> {
-        let screen = NamedTempFile::new()?;
-        let program = format!(
-            "{} apply -f {}",
-            env!("CARGO_BIN_EXE_oubliette"),
-            desk.file.path().display()
-        );
-        let child = Command::new("setpriv")
-            .args([
-                "--pdeathsig",
-                "KILL",
-                "script",
-                "--quiet",
-                "--return",
-                "--flush",
-            ])
-            .args(["--command", &program])
-            .arg(screen.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("failed to run script(1), which Debian's bsdutils has")?;
-        Ok(Self { child, screen })
+        let (keyboard, inside) = pty_process::blocking::open().context("no terminal")?;
+        keyboard.resize(Size::new(60, 200))?;
+        let child = pty_process::blocking::Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_oubliette")])
+            .args(["apply", "-f"])
+            .arg(desk.file.path())
+            .spawn(inside)
+            .context("failed to run oubliette")?;
+        let mut shown = std::fs::File::from(keyboard.as_fd().try_clone_to_owned()?);
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&screen);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // A terminal that nobody has open any more answers with an error.
+            while let Ok(n @ 1..) = shown.read(&mut buffer) {
+                let mut screen = written.lock().unwrap_or_else(PoisonError::into_inner);
+                screen.extend_from_slice(&buffer[..n]);
+            }
+        });
+        Ok(Self {
+            child,
+            keyboard,
+            reader,
+            screen,
+        })
     }
 
-    fn shown(&self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&std::fs::read(self.screen.path())?).into_owned())
+    fn shown(&self) -> String {
+        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&screen).into_owned()
     }
 
     /// Waits until this is shown.
     pub(crate) fn wait_for(&self, text: &str) -> Result<()> {
         wait_for(&format!("{text:?} is shown"), PATIENCE, || {
-            let shown = self.shown()?;
+            let shown = self.shown();
             Ok(if shown.contains(text) {
                 Ok(())
             } else {
@@ -315,25 +327,25 @@ impl Terminal {
 
     /// Types, and waits for the end.
     pub(crate) fn answer(mut self, desk: &Desk<'_>, keys: &str) -> Result<Answer> {
-        use std::io::Write;
-        // Open until the end: its end would be an answer, too.
-        let mut keyboard = self.child.stdin.take().context("no keyboard")?;
-        keyboard.write_all(keys.as_bytes())?;
-        keyboard.flush()?;
+        self.keyboard.write_all(keys.as_bytes())?;
         let status = wait_for("the call ends", Duration::from_mins(2), || {
             Ok(match self.child.try_wait()? {
                 Some(status) => Ok(status),
-                None => Err(self.shown()?),
+                None => Err(self.shown()),
             })
         })?;
-        let shown = self.shown()?;
+        wait_for("all of it is shown", PATIENCE, || {
+            Ok(if self.reader.is_finished() {
+                Ok(())
+            } else {
+                Err(self.shown())
+            })
+        })?;
+        let shown = self.shown();
         let file = format!("terminal-{}-{}.txt", desk.database.name, next_number());
         desk.world.keep(&file, &shown)?;
-        let Some(code) = status.code() else {
-            bail!("script(1) was killed: {shown}");
-        };
         Ok(Answer {
-            code: Some(code),
+            code: status.code(),
             out: shown,
             err: String::new(),
         })
