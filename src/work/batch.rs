@@ -240,7 +240,10 @@ async fn over_window(step: Step<'_>, order: &Order, tx: &mut Tx) -> Result<Done,
     }
     if order.pass_by {
         Ok(Done::nothing(reached))
-    } else if order.form == Form::Window && step.rule.nodes.is_empty() {
+    } else if order.form == Form::Window
+        && step.rule.nodes.is_empty()
+        && !sql.eligible.looks_elsewhere()
+    {
         let changed = tx.change(&sql.by_window(&window)).await?;
         Ok(Done {
             changed,
@@ -251,9 +254,9 @@ async fn over_window(step: Step<'_>, order: &Order, tx: &mut Tx) -> Result<Done,
     }
 }
 
-/// Locks the eligible rows first; then everything that hangs on them goes, from the bottom up; then
-/// the rows themselves, by key and the whole predicate. A child that would come late waits for the
-/// lock on its parent.
+/// Locks the eligible rows first; then, where what keeps them is in other tables, looks again; then
+/// everything that hangs on them goes, from the bottom up; then the rows themselves, by key and
+/// predicate. A child that would come late waits for the lock on its parent.
 async fn by_keys(
     step: Step<'_>,
     window: &Window,
@@ -271,8 +274,18 @@ async fn by_keys(
     if unsigned(rows.len()) >= u64::from(CHOSEN) {
         reached = rows.last().map(|r| r.key.clone());
     }
+    let keys: Vec<Key> = rows.iter().map(|r| r.key.clone()).collect();
+    if sql.eligible.looks_elsewhere() {
+        // What the choice saw of other tables may be older than its locks (SQL.md section 2).
+        let mut still = 0;
+        for chunk in keys.chunks(KEYS) {
+            still += count(tx, &sql.still(window, chunk)).await?;
+        }
+        if still != signed(unsigned(keys.len())) {
+            return Err(Stop::Raced);
+        }
+    }
     let related = related(step, &rows, tx).await?;
-    let keys: Vec<Key> = rows.into_iter().map(|r| r.key).collect();
     let mut changed = 0;
     for chunk in keys.chunks(KEYS) {
         changed += tx.change(&sql.by_keys(window, chunk)).await?;

@@ -99,7 +99,12 @@ fn tables(job: &Job) -> Vec<TableName> {
         .rules
         .rules
         .iter()
-        .flat_map(|r| std::iter::once(&r.table).chain(r.related.iter().map(|x| &x.table)))
+        .flat_map(|r| {
+            let related = r.related.iter().map(|x| &x.table);
+            std::iter::once(&r.table)
+                .chain(related)
+                .chain(r.looked_at())
+        })
         .cloned()
         .collect();
     names.sort();

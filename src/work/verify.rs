@@ -18,6 +18,9 @@ use crate::ledger::Place;
 
 /// Sweeps after the walk at the most.
 const PASSES: usize = 3;
+/// The same where a row may become eligible when another row of its table goes: each sweep then takes
+/// the leaves of what is left.
+const LEVELS: usize = 100;
 /// Rows that are classed by one look.
 const CLASSED: u32 = 5_000;
 /// Keys that are remembered from one look to the next; beyond them rows are only counted.
@@ -88,17 +91,22 @@ impl Verification<'_> {
         let mut left = Left::default();
         let (mut passed_by, mut too_large) = (0, 0);
         let mut windows = unless_stopped(stop, self.residual()).await?;
-        for pass in 1..=PASSES {
-            if windows.is_empty() {
+        let change = &self.step.rule.change;
+        let in_levels = change.eligible.looks_at(&change.window.table);
+        let mut moved = true;
+        for pass in 1..=LEVELS {
+            if windows.is_empty() || pass > PASSES && !(in_levels && moved) {
                 break;
             }
-            let waits = pass == PASSES && known(&windows) <= WAITED_FOR;
+            let waits = pass >= PASSES && known(&windows) <= WAITED_FOR;
             (passed_by, too_large) = (0, 0);
+            let before = saved.done.all;
             for (window, _) in &windows {
                 let lane = self.sweep(window, waits, saved, stop).await?;
                 passed_by += signed(lane.passed_by());
                 too_large += signed(lane.too_large());
             }
+            moved = saved.done.all > before;
             windows = unless_stopped(stop, self.residual()).await?;
             left = unless_stopped(stop, self.class(&windows)).await?;
             // A row that is free after each of the sweeps is one that they should have taken.

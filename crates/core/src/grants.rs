@@ -18,7 +18,7 @@ pub struct Needed {
 }
 
 /// What a policy needs beyond SELECT, per table as the policy names it. On PostgreSQL choosing
-/// rows `FOR UPDATE` needs UPDATE on one column: the clock's, or the reference's.
+/// rows `FOR UPDATE` needs UPDATE on one column: the clock's, or a reference's.
 pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
     let mut tables: BTreeMap<TableName, Needed> = BTreeMap::new();
     let update = |needed: &mut Needed, treatments: &[Treatment]| {
@@ -33,7 +33,10 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
             Action::Anonymise(treatments) => update(own, treatments),
         }
         if engine == Engine::Postgres {
-            own.update.insert(rule.clock.column.clone());
+            own.update.extend(rule.own_column().cloned());
+        }
+        for looked_at in rule.looked_at() {
+            tables.entry(looked_at.clone()).or_default();
         }
         for related in &rule.related {
             let own = tables.entry(related.table.clone()).or_default();

@@ -59,12 +59,14 @@ pub struct Rule {
     pub name: String,
     /// The table whose rows expire.
     pub table: TableName,
-    /// How long a row is kept after `clock`.
-    pub expire_after: Period,
-    /// What starts the period.
-    pub clock: Clock,
+    /// When a row has expired.
+    pub expiry: Expiry,
     /// Which rows the promise is about; all must hold.
     pub conditions: Vec<Clause>,
+    /// Rows of other tables of which there must be one; each entry.
+    pub only_if: Vec<Lookup>,
+    /// Rows of other tables that keep a row; each entry.
+    pub unless: Vec<Lookup>,
     /// What happens to an expired row.
     pub action: Action,
     /// What happens to the rows that reference an expired row.
@@ -73,10 +75,143 @@ pub struct Rule {
     pub allow_unindexed: bool,
 }
 
-/// The column that starts the period.
+/// When a row has expired.
+#[derive(Clone, Debug)]
+pub enum Expiry {
+    /// So long after an event.
+    After {
+        /// How long it is kept.
+        period: Period,
+        /// The event.
+        since: Since,
+    },
+    /// On a fixed day.
+    On {
+        /// From then on; a date begins in the policy's zone.
+        from: Moment,
+        /// Where it was last changed before it.
+        changed: Clock,
+    },
+}
+
+/// The event that starts a row's period.
+#[derive(Clone, Debug)]
+pub enum Since {
+    /// A column of the row.
+    Own(Clock),
+    /// A column of rows of another table: the newest of them counts, and one without a reading is a
+    /// matter that is still open.
+    Other(Box<Event>),
+}
+
+/// An event in rows of another table.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The rows.
+    pub rows: Lookup,
+    /// Their column.
+    pub clock: Clock,
+    /// The row's own column where there is no such row. `None`: it is never eligible then.
+    pub otherwise: Option<Clock>,
+}
+
+impl Rule {
+    /// A column of the rule's own table by which it is judged: its clock, or what leads to it.
+    pub fn own_column(&self) -> Option<&Ident> {
+        let event = match &self.expiry {
+            Expiry::After {
+                since: Since::Own(clock),
+                ..
+            }
+            | Expiry::On { changed: clock, .. } => return Some(&clock.column),
+            Expiry::After {
+                since: Since::Other(event),
+                ..
+            } => event,
+        };
+        let via = event.rows.via.as_ref();
+        let hop = via.map_or(&event.rows.hop, |via| &via.hop);
+        let leads = hop.matches.first().map(|pair| &pair.equals);
+        let own = event.otherwise.as_ref().map(|clock| &clock.column);
+        own.or(leads)
+    }
+
+    /// Everything that is looked up in other tables.
+    pub fn lookups(&self) -> impl Iterator<Item = &Lookup> {
+        let since = match &self.expiry {
+            Expiry::After {
+                since: Since::Other(event),
+                ..
+            } => Some(&event.rows),
+            _ => None,
+        };
+        since.into_iter().chain(&self.only_if).chain(&self.unless)
+    }
+
+    /// The tables whose rows are only looked at.
+    pub fn looked_at(&self) -> impl Iterator<Item = &TableName> {
+        self.lookups().flat_map(|lookup| {
+            let via = lookup.via.as_ref().map(|via| &via.hop.table);
+            via.into_iter().chain([&lookup.hop.table])
+        })
+    }
+}
+
+/// Rows of another table that belong to a row.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The step between, from the row to rows of a third table.
+    pub via: Option<Via>,
+    /// The step to the rows that are meant.
+    pub hop: Hop,
+    /// Which of them count; all must hold.
+    pub conditions: Vec<Condition>,
+}
+
+/// The step between two tables.
+#[derive(Clone, Debug)]
+pub struct Via {
+    /// The step.
+    pub hop: Hop,
+    /// Of a clock: whether a row of the table between from which no row is reached is a matter that is
+    /// still open, or counts for nothing.
+    pub open_ended: bool,
+}
+
+/// The rows of a table that match a row.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    /// Their table.
+    pub table: TableName,
+    /// All must match. Never empty.
+    pub matches: Vec<Match>,
+}
+
+/// A pair of columns that must have one value. NULL matches nothing.
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// The column of the other table.
+    pub column: Ident,
+    /// The column of the table from which one looks.
+    pub equals: Ident,
+    /// How both are made comparable.
+    pub normalise: Option<Normalise>,
+}
+
+/// How identifiers are made comparable; the rest is compared byte by byte, and nothing matches where
+/// nothing is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalise {
+    /// A to Z become small letters, and spaces at both ends go.
+    LowercaseTrim,
+    /// Only the digits 0 to 9 are left.
+    DigitsOnly,
+}
+
+/// A column that is read as a date or time.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// The column, of the rule's own table.
+    /// The column.
     pub column: Ident,
     /// For integer columns: what one unit is. Required there, refused elsewhere.
     pub epoch: Option<EpochUnit>,

@@ -15,8 +15,8 @@ use crate::ledger::looks_like_a_ledgers;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
 use crate::plan::{Draft, Intent, Refusal, Setting};
-use crate::policy::{Action, Clock, Limits, Policy, Related, RelatedAction, Rule};
-use crate::sql::CountSql;
+use crate::policy::{Action, Clock, Expiry, Limits, Policy, Related, RelatedAction, Rule, Since};
+use crate::sql::{ClockSql, CountSql};
 
 /// The period of every proposed rule: long, so that what it shows is what nobody has thought of.
 pub const PERIOD: &str = "P7Y";
@@ -133,14 +133,18 @@ impl<'c> Proposing<'c, '_> {
         let rule = Rule {
             name: "proposed".to_owned(),
             table: table.name.clone(),
-            expire_after: period(),
-            clock: Clock {
-                column: clock.name.clone(),
-                epoch: None,
-                zone,
-                not_before: Clock::PLAUSIBLE_FROM,
+            expiry: Expiry::After {
+                period: period(),
+                since: Since::Own(Clock {
+                    column: clock.name.clone(),
+                    epoch: None,
+                    zone,
+                    not_before: Clock::PLAUSIBLE_FROM,
+                }),
             },
             conditions: Vec::new(),
+            only_if: Vec::new(),
+            unless: Vec::new(),
             action: Action::Delete,
             related: related.iter().map(|reference| deleted(reference)).collect(),
             allow_unindexed: false,
@@ -161,7 +165,9 @@ impl<'c> Proposing<'c, '_> {
         match drafted {
             Ok(Some(rule)) => {
                 let mut extent = rule.count;
-                extent.eligible.cutoff = extent.eligible.ceiling.clone();
+                if let ClockSql::Own(reading) = &mut extent.eligible.clock {
+                    reading.cutoff.clone_from(&reading.ceiling);
+                }
                 Ok((related, extent))
             }
             Ok(None) => Err(Refusal::whole(Reason::InternalError, "nothing was drafted")),

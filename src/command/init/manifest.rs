@@ -36,7 +36,7 @@ pub(super) enum Extent {
 
 impl Extent {
     pub(super) fn counted(counted: &Counted) -> Self {
-        let oldest = counted.oldest.as_ref().and_then(|value| value.as_text());
+        let oldest = counted.oldest.first().and_then(|value| value.as_text());
         Self::Counted {
             rows: counted.total,
             undated: counted.total - counted.eligible,

@@ -5,11 +5,13 @@
 //! (group, names, columns) are in the root package's `resource`, because core knows no client.
 
 pub mod condition;
+pub mod lookup;
 pub mod parse;
 pub mod reason;
 pub mod refs;
 pub mod retention_policy;
 pub mod rule;
+pub mod since;
 mod status;
 pub mod target_database;
 pub mod words;

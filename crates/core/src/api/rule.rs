@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::lookup::{LookupSpec, MAX_LOOKUPS};
+use super::since::{ExpireOnSpec, SinceSpec};
 use super::words::{Choice, words};
 use crate::period::Period;
 
@@ -17,6 +19,10 @@ pub const MAX_RELATED: usize = 32;
 /// One promise about one table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.expireOn) ? !has(self.since) && !has(self.expireAfter) : has(self.since) && has(self.expireAfter)",
+    "message": "write since and expireAfter, or expireOn instead of both"
+}]))]
 pub struct RuleSpec {
     /// A short name, unique within the policy; status, metrics and evidence use it.
     /// Example: `course-enquiries`.
@@ -39,22 +45,34 @@ pub struct RuleSpec {
     #[schemars(required, length(min = 1, max = 140))]
     pub table: Option<String>,
     /// How long a row is kept after `since`: an ISO 8601 calendar period of years, months, weeks and
-    /// days, counted in the policy's time zone. Examples: `P6M`, `P1Y6M`, `P90D`.
+    /// days, counted in the policy's time zone. Required with `since`. Examples: `P6M`, `P1Y6M`, `P90D`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(required, length(min = 3, max = 32), regex(pattern = Period::PATTERN))]
+    #[schemars(length(min = 3, max = 32), regex(pattern = Period::PATTERN))]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "self.matches('[1-9]')",
         "message": "a period must be longer than nothing, such as P6M"
     }]))]
     pub expire_after: Option<String>,
-    /// What starts the period.
+    /// What starts the period. Either this with `expireAfter`, or `expireOn`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(required)]
     pub since: Option<SinceSpec>,
+    /// Instead of `expireAfter` and `since`: a fixed day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expire_on: Option<ExpireOnSpec>,
     /// Which rows of the table the promise is about; all entries must hold. Left out: every row.
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub conditions: Option<Vec<WhereSpec>>,
+    /// Rows of other tables without which a row is not meant: of each entry there must be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_LOOKUPS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub only_if: Option<Vec<LookupSpec>>,
+    /// Rows of other tables that keep a row: one of any entry is enough. They are looked for while
+    /// the row is locked; one that the application adds later is stopped only by an enforced foreign
+    /// key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_LOOKUPS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub unless: Option<Vec<LookupSpec>>,
     /// What happens to an expired row.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
@@ -84,7 +102,10 @@ impl RuleSpec {
             table,
             expire_after,
             since,
+            expire_on,
             conditions,
+            only_if,
+            unless,
             action,
             walk,
             related,
@@ -100,7 +121,10 @@ impl RuleSpec {
             "table": table,
             "expireAfter": expire_after,
             "since": since,
+            "expireOn": expire_on,
             "where": conditions.as_deref().unwrap_or_default(),
+            "onlyIf": only_if.as_deref().unwrap_or_default(),
+            "unless": unless.as_deref().unwrap_or_default(),
             "action": action,
             "walk": {
                 "allowUnindexed": allow_unindexed.unwrap_or(false),
@@ -109,54 +133,6 @@ impl RuleSpec {
             "related": related.as_deref().unwrap_or_default(),
             "unknown": unknown,
         })
-    }
-}
-
-/// What starts a row's period.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "!(has(self.unit) && has(self.timeZone))",
-    "message": "unit is for integer columns and timeZone for columns without a zone: write one of them"
-}]))]
-pub struct SinceSpec {
-    /// The column of the rule's table that holds the date or time from which the period runs. A row
-    /// in which it is NULL is never eligible; such rows are counted and shown. Example: `enquired_at`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(required, length(min = 1, max = 64))]
-    pub column: Option<String>,
-    /// For integer columns, and required there: what one unit since 1970-01-01 00:00 UTC is.
-    /// Seconds, Milliseconds, Microseconds or Days.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<Choice<EpochUnit>>,
-    /// For columns that hold a date with time but no zone (PostgreSQL `timestamp`, MySQL
-    /// `datetime`), and required there: the zone in which the application writes them.
-    /// Example: `Europe/London`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
-    pub time_zone: Option<String>,
-    /// Readings before this are implausible (placeholders such as 0000-00-00 or 1900-01-01): such
-    /// rows are counted and shown, and never eligible. A date or an RFC 3339 instant.
-    /// Default: 1970-01-02. Example: `2005-01-01`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 10, max = 40))]
-    pub not_before: Option<String>,
-    /// What this version does not know; never empty without a refusal.
-    #[serde(flatten)]
-    pub unknown: BTreeMap<String, Value>,
-}
-
-words! {
-    /// What one unit of an integer clock is.
-    pub enum EpochUnit {
-        /// Seconds.
-        Seconds,
-        /// Milliseconds.
-        Milliseconds,
-        /// Microseconds.
-        Microseconds,
-        /// Days.
-        Days,
     }
 }
 

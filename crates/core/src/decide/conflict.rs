@@ -230,7 +230,7 @@ mod tests {
     use super::*;
     use crate::api::retention_policy::OpenRun;
     use crate::name::Ident;
-    use crate::policy::{Action, Clock, Condition, Limits};
+    use crate::policy::{Action, Clock, Condition, Expiry, Limits, Since};
 
     fn condition(column: &str, test: Test) -> Condition {
         Condition {
@@ -248,14 +248,18 @@ mod tests {
         let rule = |(name, table, conditions): &(&str, &str, Vec<Clause>)| Rule {
             name: (*name).to_owned(),
             table: table.parse().unwrap(),
-            expire_after: "P6M".parse().unwrap(),
-            clock: Clock {
-                column: Ident::new("created_at").unwrap(),
-                epoch: None,
-                zone: None,
-                not_before: Timestamp::UNIX_EPOCH,
+            expiry: Expiry::After {
+                period: "P6M".parse().unwrap(),
+                since: Since::Own(Clock {
+                    column: Ident::new("created_at").unwrap(),
+                    epoch: None,
+                    zone: None,
+                    not_before: Timestamp::UNIX_EPOCH,
+                }),
             },
             conditions: conditions.clone(),
+            only_if: vec![],
+            unless: vec![],
             action: Action::Delete,
             related: vec![],
             allow_unindexed: false,

@@ -2,8 +2,8 @@
 //! statements that can run.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
+use super::clock::Due;
 use super::consent::Consent;
 use super::draft::{Draft, RuleDraft};
 use super::facts::{Facts, RuleFacts};
@@ -11,7 +11,6 @@ use super::limits;
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::digest::Digest;
-use crate::policy::EpochUnit;
 use crate::report::{PlanReport, RulePlan, TableCount};
 use crate::rows::Rows;
 use crate::value::Value;
@@ -205,11 +204,7 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
         total: facts.counted.total,
         clock_null: facts.counted.clock_null,
         implausible: facts.counted.implausible,
-        overdue_since: facts
-            .counted
-            .oldest
-            .as_ref()
-            .and_then(|o| overdue_since(rule, o)),
+        overdue_since: overdue_since(rule, &facts.counted.oldest),
         related,
         walk: match facts.paying_pages() {
             Some(_) => format!("pages (ctid), then {}", rule.walk),
@@ -219,26 +214,17 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
 }
 
 /// When the row with the oldest clock reading fell due.
-fn overdue_since(rule: &RuleDraft, oldest: &Value) -> Option<Timestamp> {
-    let began = match oldest {
-        Value::Int(n) => match rule.clock_unit? {
-            EpochUnit::Seconds => Timestamp::from_second(*n),
-            EpochUnit::Milliseconds => Timestamp::from_millisecond(*n),
-            EpochUnit::Microseconds => Timestamp::from_microsecond(*n),
-            EpochUnit::Days => Timestamp::from_second(n.checked_mul(86_400)?),
-        }
-        .ok()?,
-        Value::Text(text) => {
-            let civil: jiff::civil::DateTime = text.parse().ok()?;
-            let zone = match rule.change.eligible.clock.kind {
-                crate::catalog::ColumnKind::Instant => TimeZone::UTC,
-                _ => rule.clock_zone.clone(),
-            };
-            zone.to_timestamp(civil).ok()?
-        }
-        Value::Null | Value::Bytes(_) => return None,
-    };
-    rule.period.due(began, &rule.clock_zone).ok()
+fn overdue_since(rule: &RuleDraft, oldest: &[Value]) -> Option<Timestamp> {
+    let began = rule
+        .read_as
+        .iter()
+        .zip(oldest)
+        .filter_map(|(read_as, reading)| read_as.instant(reading))
+        .min()?;
+    match &rule.due {
+        Due::After(period, zone) => period.due(began, zone).ok(),
+        Due::At(instant) => Some(*instant),
+    }
 }
 
 /// Whether the walk is refused: no index leads to the next window of a table that is not small. The

@@ -5,12 +5,16 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 
+use super::draft::View;
 use super::{Refusal, constant};
 use crate::api::reason::Reason;
-use crate::catalog::{Column, ColumnKind, Engine, Table};
+use crate::catalog::{Column, ColumnKind, Table};
 use crate::name::Ident;
-use crate::policy::{Clause, Clock, Condition, EpochUnit, Moment, Policy, Rule, Test};
-use crate::sql::{Eligible, TypedCondition, TypedTest};
+use crate::period::Period;
+use crate::policy::{
+    Clause, Clock, Condition, EpochUnit, Event, Expiry, Lookup, Moment, Policy, Rule, Since, Test,
+};
+use crate::sql::{ClockSql, Eligible, EventSql, Reading, TypedCondition, TypedTest};
 use crate::value::Value;
 use crate::zone::first_reached;
 
@@ -20,95 +24,233 @@ const CONDITION_CEILING: Date = jiff::civil::date(2200, 1, 1);
 /// A clock reading so far ahead of now is a placeholder.
 const CEILING_YEARS: i64 = 100;
 
-/// The rule's predicate without transforms, and the cutoff instant that is recorded.
+/// When a rule's rows fall due.
+#[derive(Clone, Debug)]
+pub enum Due {
+    /// So long after their clock, counted in the zone.
+    After(Period, TimeZone),
+    /// At an instant.
+    At(Timestamp),
+}
+
+/// How a clock's reading is understood where it is reported.
+#[derive(Clone, Debug)]
+pub struct ReadAs {
+    /// The zone of its wall-clock times; UTC for instants, which are read in it.
+    zone: TimeZone,
+    /// What one unit of an integer clock is.
+    unit: Option<EpochUnit>,
+}
+
+impl ReadAs {
+    /// The instant that a reading means.
+    pub(super) fn instant(&self, reading: &Value) -> Option<Timestamp> {
+        match reading {
+            Value::Int(n) => match self.unit? {
+                EpochUnit::Seconds => Timestamp::from_second(*n),
+                EpochUnit::Milliseconds => Timestamp::from_millisecond(*n),
+                EpochUnit::Microseconds => Timestamp::from_microsecond(*n),
+                EpochUnit::Days => Timestamp::from_second(n.checked_mul(86_400)?),
+            }
+            .ok(),
+            Value::Text(text) => self.zone.to_timestamp(text.parse().ok()?).ok(),
+            Value::Null | Value::Bytes(_) => None,
+        }
+    }
+}
+
+/// A rule's predicate, and what is recorded and reported of its clock.
+pub(super) struct Typed {
+    /// The predicate without transforms.
+    pub(super) eligible: Eligible,
+    /// The recorded cutoff.
+    pub(super) cutoff: Timestamp,
+    pub(super) due: Due,
+    /// One for each of the clock's readings.
+    pub(super) read_as: Vec<ReadAs>,
+}
+
+/// The rule's predicate, typed against the catalog.
 pub(super) fn eligible(
     policy: &Policy,
+    view: View<'_>,
     rule: &Rule,
     table: &Table,
-    engine: Engine,
     as_of: Timestamp,
-) -> Result<(Eligible, Timestamp), Vec<Refusal>> {
-    let typing = Typing {
-        policy,
-        rule,
-        table,
-        engine,
-    };
+) -> Result<Typed, Vec<Refusal>> {
+    let typing = Typing { policy, rule, view };
     let mut refusals = Vec::new();
-    let clock = typing.clock(as_of).map_err(|r| refusals.push(r)).ok();
+    let clock = typing
+        .expiry(table, as_of)
+        .map_err(|r| refusals.extend(r))
+        .ok();
     let mut conditions = Vec::new();
     for clause in &rule.conditions {
-        match typing.clause(clause) {
+        match typing.clause(table, clause) {
             Ok(typed) => conditions.push(typed),
             Err(refusal) => refusals.push(refusal),
         }
     }
+    let mut lookups = |all: &[Lookup]| -> Vec<_> {
+        let typed = all.iter().map(|lookup| typing.lookup(table, lookup));
+        typed
+            .filter_map(|typed| typed.map_err(|found| refusals.extend(found)).ok())
+            .collect()
+    };
+    let (only_if, unless) = (lookups(&rule.only_if), lookups(&rule.unless));
     match clock {
-        Some(clock) if refusals.is_empty() => Ok((
-            Eligible {
-                clock: clock.column,
-                floor: clock.floor,
-                cutoff: clock.cutoff,
-                ceiling: clock.ceiling,
+        Some((clock, cutoffs, read_as)) if refusals.is_empty() => Ok(Typed {
+            eligible: Eligible {
+                clock,
                 conditions,
+                only_if,
+                unless,
                 undone: Vec::new(),
             },
-            clock.instant,
-        )),
+            cutoff: cutoffs.instant,
+            due: cutoffs.due,
+            read_as,
+        }),
         _ => Err(refusals),
     }
 }
 
-struct TypedClock {
-    column: Column,
-    floor: Value,
-    cutoff: Value,
-    ceiling: Value,
+/// With what clocks are compared.
+struct Cutoffs {
     instant: Timestamp,
+    date: Date,
+    /// Whether the day has come.
+    reached: bool,
+    ceiling: Timestamp,
+    due: Due,
 }
 
-struct Typing<'a> {
+pub(super) struct Typing<'a> {
     policy: &'a Policy,
-    rule: &'a Rule,
-    table: &'a Table,
-    engine: Engine,
+    pub(super) rule: &'a Rule,
+    pub(super) view: View<'a>,
 }
 
 impl Typing<'_> {
-    fn clock(&self, as_of: Timestamp) -> Result<TypedClock, Refusal> {
+    fn expiry(
+        &self,
+        table: &Table,
+        as_of: Timestamp,
+    ) -> Result<(ClockSql, Cutoffs, Vec<ReadAs>), Vec<Refusal>> {
+        let cutoffs = self.cutoffs(as_of).map_err(|refusal| vec![refusal])?;
+        let own = |clock: &Clock, field| self.reading(table, clock, &cutoffs, field);
+        let one = |refusal| vec![refusal];
+        match &self.rule.expiry {
+            Expiry::After {
+                since: Since::Own(clock),
+                ..
+            } => {
+                let (reading, read_as) = own(clock, "since").map_err(one)?;
+                Ok((ClockSql::Own(Box::new(reading)), cutoffs, vec![read_as]))
+            }
+            Expiry::On { changed, .. } => {
+                let (reading, read_as) = own(changed, "expireOn.changedBefore").map_err(one)?;
+                Ok((ClockSql::Own(Box::new(reading)), cutoffs, vec![read_as]))
+            }
+            Expiry::After {
+                since: Since::Other(event),
+                ..
+            } => {
+                let Event {
+                    rows,
+                    clock,
+                    otherwise,
+                } = event.as_ref();
+                let otherwise = otherwise
+                    .as_ref()
+                    .map(|clock| own(clock, "since.otherwise"))
+                    .transpose()
+                    .map_err(one)?;
+                let (rows, end) = self.lookup_rows(table, rows)?;
+                let of_rows = self.reading(end, clock, &cutoffs, "since.latest or since.parent");
+                let (reading, read_as) = of_rows.map_err(one)?;
+                let (otherwise, further) = otherwise.unzip();
+                let clock = ClockSql::Other(Box::new(EventSql {
+                    rows,
+                    reading,
+                    otherwise,
+                }));
+                let read_as = std::iter::once(read_as).chain(further).collect();
+                Ok((clock, cutoffs, read_as))
+            }
+        }
+    }
+
+    fn cutoffs(&self, as_of: Timestamp) -> Result<Cutoffs, Refusal> {
+        let zone = &self.policy.zone;
+        let invalid = |e: &dyn std::fmt::Display| {
+            Refusal::of(&self.rule.name, Reason::InvalidSpec, e.to_string())
+        };
+        let ceiling = as_of
+            .to_zoned(TimeZone::UTC)
+            .checked_add(Span::new().years(CEILING_YEARS))
+            .map_or(Timestamp::MAX, |z| z.timestamp());
+        match &self.rule.expiry {
+            Expiry::After { period, .. } => Ok(Cutoffs {
+                instant: period.cutoff(as_of, zone).map_err(|e| invalid(&e))?,
+                date: period.cutoff_date(as_of, zone).map_err(|e| invalid(&e))?,
+                reached: true,
+                ceiling,
+                due: Due::After(*period, zone.clone()),
+            }),
+            Expiry::On { from, .. } => {
+                let instant = match from {
+                    Moment::Instant(instant) => *instant,
+                    Moment::Date(day) => first_reached(zone, day.at(0, 0, 0, 0))
+                        .ok_or_else(|| invalid(&"expireOn.instant is outside the calendar"))?,
+                };
+                Ok(Cutoffs {
+                    instant,
+                    date: zone.to_datetime(instant).date(),
+                    reached: instant <= as_of,
+                    ceiling,
+                    due: Due::At(instant),
+                })
+            }
+        }
+    }
+
+    /// A column that is read as a clock; `field` is where it is written.
+    fn reading(
+        &self,
+        table: &Table,
+        clock: &Clock,
+        cutoffs: &Cutoffs,
+        field: &str,
+    ) -> Result<(Reading, ReadAs), Refusal> {
         let Clock {
             column: name,
             epoch,
             zone,
             not_before,
-        } = &self.rule.clock;
-        let column = self.column(name)?;
-        let period = &self.rule.expire_after;
-        let invalid = |e: crate::period::PeriodError| {
-            Refusal::of(&self.rule.name, Reason::InvalidSpec, e.to_string())
-        };
-        let instant = period.cutoff(as_of, &self.policy.zone).map_err(invalid)?;
-        let ceiling = as_of
-            .to_zoned(TimeZone::UTC)
-            .checked_add(Span::new().years(CEILING_YEARS))
-            .map_or(Timestamp::MAX, |z| z.timestamp());
+        } = clock;
+        let column = self.column(table, name)?;
+        let unfit = |what: String| self.unfit(table, column, &what);
+        let Cutoffs {
+            instant, ceiling, ..
+        } = *cutoffs;
         if epoch.is_some() && column.kind != ColumnKind::Int {
-            return Err(self.unfit(column, "since.unit is for integer columns: leave it out"));
+            return Err(unfit(format!(
+                "{field}.unit is for integer columns: leave it out"
+            )));
         }
         if zone.is_some() && column.kind != ColumnKind::Civil {
-            return Err(self.unfit(
-                column,
-                "since.timeZone is for wall-clock times without a zone: leave it out",
-            ));
+            return Err(unfit(format!(
+                "{field}.timeZone is for wall-clock times without a zone: leave it out"
+            )));
         }
         let (floor, cutoff, ceiling) = match column.kind {
             ColumnKind::Instant => (utc(*not_before), utc(instant), utc(ceiling)),
             ColumnKind::Civil => {
                 let zone = zone.as_ref().ok_or_else(|| {
-                    self.unfit(
-                        column,
-                        "it does not say in which zone its readings are: add since.timeZone",
-                    )
+                    unfit(format!(
+                        "it does not say in which zone its readings are: add {field}.timeZone"
+                    ))
                 })?;
                 let civil = |t| civil_text(zone.to_datetime(t));
                 let cutoff = civil_text(civil_cutoff(zone, instant));
@@ -116,78 +258,90 @@ impl Typing<'_> {
             }
             ColumnKind::Date => {
                 let date = |t: Timestamp| date_text(TimeZone::UTC.to_datetime(t).date());
-                let cutoff = period
-                    .cutoff_date(as_of, &self.policy.zone)
-                    .map_err(invalid)?;
-                (date(*not_before), date_text(cutoff), date(ceiling))
+                (date(*not_before), date_text(cutoffs.date), date(ceiling))
             }
             ColumnKind::Int => {
                 let unit = epoch.ok_or_else(|| {
-                    self.unfit(
-                        column,
-                        "say what the number counts: add since.unit \
-                         (Seconds, Milliseconds, Microseconds or Days)",
-                    )
+                    unfit(format!(
+                        "say what the number counts: add {field}.unit \
+                         (Seconds, Milliseconds, Microseconds or Days)"
+                    ))
                 })?;
                 let count = |t| Value::Int(epoch_count(unit, t));
                 (count(*not_before), count(instant), count(ceiling))
             }
             _ => {
-                return Err(self.unfit(
-                    column,
-                    "since.column needs a date, a time or an integer that counts since 1970",
-                ));
+                return Err(unfit(format!(
+                    "{field}.column needs a date, a time or an integer that counts since 1970"
+                )));
             }
         };
-        Ok(TypedClock {
+        let reading = Reading {
             column: column.clone(),
+            cutoff: if cutoffs.reached {
+                cutoff
+            } else {
+                floor.clone()
+            },
             floor,
-            cutoff,
             ceiling,
-            instant,
-        })
+        };
+        let read_as = ReadAs {
+            zone: match column.kind {
+                ColumnKind::Instant => TimeZone::UTC,
+                _ => zone.clone().unwrap_or_else(|| self.policy.zone.clone()),
+            },
+            unit: *epoch,
+        };
+        Ok((reading, read_as))
     }
 
-    fn column(&self, name: &Ident) -> Result<&Column, Refusal> {
-        self.table.column(name).ok_or_else(|| {
+    pub(super) fn column<'t>(&self, table: &'t Table, name: &Ident) -> Result<&'t Column, Refusal> {
+        table.column(name).ok_or_else(|| {
             Refusal::of(
                 &self.rule.name,
                 Reason::ColumnMissing,
-                format!("{} has no column {name}", self.table.name),
+                format!("{} has no column {name}", table.name),
             )
         })
     }
 
-    fn unfit(&self, column: &Column, what: &str) -> Refusal {
+    pub(super) fn unfit(&self, table: &Table, column: &Column, what: &str) -> Refusal {
         Refusal::of(
             &self.rule.name,
             Reason::ColumnUnfit,
             format!(
                 "{}.{} is {}: {what}",
-                self.table.name, column.name, column.type_name
+                table.name, column.name, column.type_name
             ),
         )
     }
 
-    fn clause(&self, clause: &Clause) -> Result<TypedCondition, Refusal> {
+    fn clause(&self, table: &Table, clause: &Clause) -> Result<TypedCondition, Refusal> {
         match clause {
             Clause::Test(condition) => self
-                .condition(condition)
+                .condition(table, condition)
                 .map(|(column, test)| TypedCondition::Test(Box::new(column), test)),
             Clause::AnyOf(groups) => groups
                 .iter()
-                .map(|group| group.iter().map(|c| self.condition(c)).collect())
+                .map(|group| group.iter().map(|c| self.condition(table, c)).collect())
                 .collect::<Result<_, _>>()
                 .map(TypedCondition::AnyOf),
         }
     }
 
-    fn condition(&self, condition: &Condition) -> Result<(Column, TypedTest), Refusal> {
-        let column = self.column(&condition.column)?;
+    pub(super) fn condition(
+        &self,
+        table: &Table,
+        condition: &Condition,
+    ) -> Result<(Column, TypedTest), Refusal> {
+        let engine = self.view.catalog.engine;
+        let column = self.column(table, &condition.column)?;
         let constant = |text: &String| {
-            constant::typed(column, self.engine, text).ok_or_else(|| {
+            constant::typed(column, engine, text).ok_or_else(|| {
                 let fits = constant::what_fits(column);
                 self.unfit(
+                    table,
                     column,
                     &format!("a value of its condition does not fit the type{fits}"),
                 )
@@ -197,6 +351,7 @@ impl Typing<'_> {
         let moment = |at: &Moment| {
             self.moment(column, at).ok_or_else(|| {
                 self.unfit(
+                    table,
                     column,
                     "days and wall-clock times are compared with a date, not with an instant",
                 )
@@ -207,6 +362,7 @@ impl Typing<'_> {
             Test::IsNotNull => TypedTest::IsNotNull,
             Test::In(_) | Test::NotIn(_) if !listable(column.kind) => {
                 return Err(self.unfit(
+                    table,
                     column,
                     "In and NotIn compare text, whole numbers, decimals, uuids, booleans and \
                      enums; times are compared with Before and After",
@@ -215,12 +371,12 @@ impl Typing<'_> {
             Test::In(values) => TypedTest::In(constants(values)?),
             Test::NotIn(values) => TypedTest::NotIn(constants(values)?),
             Test::Lt(_) | Test::Gt(_) if !numeric(column.kind) => {
-                return Err(self.unfit(column, "Lt and Gt compare numbers"));
+                return Err(self.unfit(table, column, "Lt and Gt compare numbers"));
             }
             Test::Lt(value) => TypedTest::Lt(constant(value)?),
             Test::Gt(value) => TypedTest::Gt(constant(value)?),
             Test::Before(_) | Test::After(_) if !dated(column.kind) => {
-                return Err(self.unfit(column, "Before and After compare dates and times"));
+                return Err(self.unfit(table, column, "Before and After compare dates and times"));
             }
             Test::Before(at) => TypedTest::Before {
                 floor: moment(&Moment::Date(CONDITION_FLOOR))?,

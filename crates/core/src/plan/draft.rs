@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::clock::Typed;
 use super::graph::{self, Node};
 use super::guard::{self, Touch};
 use super::{Refusal, constant};
@@ -86,12 +87,10 @@ pub struct RuleDraft {
     pub counted: i64,
     /// The related tables; parents stand before their children.
     pub nodes: Vec<Node>,
-    /// The zone of a zone-less clock, for reports.
-    pub clock_zone: jiff::tz::TimeZone,
-    /// What one unit of an integer clock is.
-    pub clock_unit: Option<crate::policy::EpochUnit>,
-    /// How long after its clock a row falls due.
-    pub period: crate::period::Period,
+    /// When its rows fall due.
+    pub due: super::Due,
+    /// How the readings of its clock are understood, in the clock's order.
+    pub read_as: Vec<super::ReadAs>,
     /// The key that is walked, for people.
     pub walk: String,
     /// The table's leaves, itself where it has none, where their pages may be walked: deletes on
@@ -135,7 +134,7 @@ impl Draft {
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let digest = digest(spec, catalog, &rules).map_err(|e| {
+        let digest = digest(spec, policy, catalog, &rules).map_err(|e| {
             vec![Refusal::whole(
                 Reason::InternalError,
                 format!("failed to digest the plan: {e}"),
@@ -190,11 +189,17 @@ fn draft_rule(
     let key = guard::usable_key(rule, table)
         .map_err(|r| refusals.push(r))
         .ok();
-    let eligible = super::clock::eligible(policy, rule, table, catalog.engine, as_of)
+    let eligible = super::clock::eligible(policy, view, rule, table, as_of)
         .map_err(|r| refusals.extend(r))
         .ok();
     let mut nodes = graph::nodes(view, rule, table, refusals);
-    let ((mut eligible, cutoff), (key, index)) = (eligible?, key?);
+    let (typed, (key, index)) = (eligible?, key?);
+    let Typed {
+        mut eligible,
+        cutoff,
+        due,
+        read_as,
+    } = typed;
     let effect = match &touch {
         Touch::Delete => Effect::Delete,
         Touch::Update(transforms) => {
@@ -215,8 +220,10 @@ fn draft_rule(
         index,
     };
     let referenced = refer(&mut nodes);
-    let by_pages =
-        catalog.engine == Engine::Postgres && matches!(effect, Effect::Delete) && nodes.is_empty();
+    let by_pages = catalog.engine == Engine::Postgres
+        && matches!(effect, Effect::Delete)
+        && nodes.is_empty()
+        && !eligible.looks_elsewhere();
     Some(RuleDraft {
         name: rule.name.clone(),
         effect: touch.reported(),
@@ -233,13 +240,8 @@ fn draft_rule(
         },
         counted: counted(catalog.engine, table),
         nodes,
-        clock_zone: rule
-            .clock
-            .zone
-            .clone()
-            .unwrap_or_else(|| policy.zone.clone()),
-        clock_unit: rule.clock.epoch,
-        period: rule.expire_after,
+        due,
+        read_as,
         walk,
         leaves: if by_pages { leaves(table) } else { Vec::new() },
         allow_unindexed: rule.allow_unindexed,
@@ -249,8 +251,8 @@ fn draft_rule(
 
 impl RuleDraft {
     /// The statements of one window between two keys, in the order in which they run: the count of
-    /// the plan; then the change, where rows hang on the rule's own: their lock, what hangs on them
-    /// from the bottom up, and the rows themselves.
+    /// the plan; then the change, where rows hang on the rule's own or keep them: their lock, whether
+    /// they are still eligible, what hangs on them from the bottom up, and the rows themselves.
     pub(super) fn shown(&self) -> Vec<String> {
         let key = vec![Value::Null; self.change.window.key.len()];
         let window = Window {
@@ -258,10 +260,14 @@ impl RuleDraft {
             upto: Some(key.clone()),
         };
         let mut bounds = vec![self.count.counts(&window)];
-        if self.nodes.is_empty() {
+        let elsewhere = self.change.eligible.looks_elsewhere();
+        if self.nodes.is_empty() && !elsewhere {
             bounds.push(self.change.by_window(&window));
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
+            if elsewhere {
+                bounds.push(self.change.still(&window, std::slice::from_ref(&key)));
+            }
             let related = self.nodes.iter().rev();
             bounds.extend(related.map(|node| node.depth.change(&[Value::Null])));
             bounds.push(self.change.by_keys(&window, &[key]));
@@ -370,18 +376,22 @@ pub(super) fn untouched(table: &Table) -> Vec<Column> {
         .collect()
 }
 
-/// The plan's digest: it changes with the spec, the touched tables' schema and the statements, and
+/// The plan's digest: it changes with the spec, the schema of the tables touched and looked at, and the statements, and
 /// not with statistics, values or the instant.
 fn digest(
     spec: &serde_json::Value,
+    policy: &Policy,
     catalog: &Catalog,
     rules: &[RuleDraft],
 ) -> Result<Digest, crate::digest::DigestError> {
+    let looked_at = policy.rules.iter().flat_map(Rule::looked_at);
+    let looked_at = looked_at.filter_map(|name| catalog.table(name));
     let mut tables: Vec<_> = rules
         .iter()
         .flat_map(|r| {
             std::iter::once(&r.change.window.table).chain(r.nodes.iter().map(|n| &n.depth.table))
         })
+        .chain(looked_at.map(|table| &table.name))
         .collect();
     tables.sort();
     tables.dedup();

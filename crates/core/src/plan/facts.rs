@@ -43,10 +43,12 @@ impl RuleFacts {
         self.counted.eligible += eligible;
         self.counted.clock_null += clock_null;
         self.counted.implausible += implausible;
-        self.counted.oldest = match (self.counted.oldest.take(), oldest.clone()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        self.counted.oldest.resize(oldest.len(), Value::Null);
+        for (known, found) in self.counted.oldest.iter_mut().zip(oldest) {
+            if *known == Value::Null || (*found != Value::Null && *found < *known) {
+                known.clone_from(found);
+            }
+        }
         if let Some(end) = end {
             self.ends.push((end, self.planned()));
         }

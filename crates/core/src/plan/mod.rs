@@ -14,9 +14,11 @@ mod facts;
 mod graph;
 mod guard;
 mod limits;
+mod lookup;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};
+pub use clock::{Due, ReadAs};
 pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};

@@ -94,21 +94,45 @@ impl ChangeSql {
         }
     }
 
-    /// Changes rows of a window by their keys and the whole predicate. `keys` is not empty.
+    /// Counts which of these rows, locked before, are still eligible. `keys` is not empty.
+    pub fn still(&self, window: &Window, keys: &[Key]) -> Bound {
+        let d = dialect(self.window.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        self.write_keys(&mut w, window, keys);
+        w.sql(" AND ");
+        self.eligible.write(&mut w);
+        w.finish()
+    }
+
+    /// Changes rows of a window by their keys and the predicate: the whole of it, or what the rows' own
+    /// columns say, where `still` has answered for the rest. `keys` is not empty.
     pub fn by_keys(&self, window: &Window, keys: &[Key]) -> Bound {
         let mut w = self.begin_hinted();
+        self.write_keys(&mut w, window, keys);
+        w.sql(" AND ");
+        self.eligible.write_own(&mut w);
+        w.finish()
+    }
+
+    fn write_keys(&self, w: &mut Writer<'_>, window: &Window, keys: &[Key]) {
         let columns = &self.window.key;
         if let [only] = columns.as_slice() {
             let values: Vec<Value> = keys.iter().filter_map(|k| k.first().cloned()).collect();
-            write_in(&mut w, &only.0, &values);
+            write_in(w, &only.0, &values);
         } else {
             // Not every optimiser turns a list of rows into ranges: the bounds keep the scan short.
             // A single column's list stands alone, because InnoDB would wait for every locked row
             // of the bounds.
-            self.window.write_bounds(&mut w, window);
+            self.window.write_bounds(w, window);
             if self.window.engine == Engine::MySql {
                 // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written.
-                write_alternatives(&mut w, columns, keys);
+                write_alternatives(w, columns, keys);
             } else {
                 w.sql("(").joined(columns, ", ", |w, c| {
                     w.ident(&c.0.name);
@@ -125,9 +149,6 @@ impl ChangeSql {
                 w.sql(")");
             }
         }
-        w.sql(" AND ");
-        self.eligible.write(&mut w);
-        w.finish()
     }
 
     /// On InnoDB with the key's index: over a small table the optimiser would read all of it, and

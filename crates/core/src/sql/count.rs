@@ -27,8 +27,9 @@ pub struct Counted {
     pub clock_null: i64,
     /// Rows within `where` whose clock nobody can mean.
     pub implausible: i64,
-    /// The oldest eligible clock reading, in the column's terms.
-    pub oldest: Option<Value>,
+    /// The oldest eligible reading of each of the clock's columns, in the column's terms; NULL where
+    /// there is none.
+    pub oldest: Vec<Value>,
 }
 
 impl CountSql {
@@ -46,19 +47,19 @@ impl CountSql {
         w.sql(", ");
         d.whole(&mut w, &mut |w| {
             sum(w, &mut |w| {
-                w.ident(&e.clock.name).sql(" IS NULL");
-                e.write_conditions(w);
+                e.clock.open(w);
+                e.write_scope(w);
             });
         });
         w.sql(", ");
         d.whole(&mut w, &mut |w| {
             sum(w, &mut |w| {
-                e.implausible(w);
-                e.write_conditions(w);
+                e.clock.implausible(w);
+                e.write_scope(w);
             });
         });
         w.sql(", ");
-        d.oldest(&mut w, &e.clock, &mut |w| e.write(w));
+        e.clock.oldest(&mut w, &mut |w| e.write(w));
         self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
@@ -68,7 +69,7 @@ impl CountSql {
 
     /// Reads the row that `counts` brought back; `None` where it has another shape.
     pub fn counted(row: &[Value]) -> Option<Counted> {
-        let [total, eligible, clock_null, implausible, oldest] = row else {
+        let [total, eligible, clock_null, implausible, oldest @ ..] = row else {
             return None;
         };
         Some(Counted {
@@ -76,7 +77,7 @@ impl CountSql {
             eligible: eligible.as_int()?,
             clock_null: clock_null.as_int()?,
             implausible: implausible.as_int()?,
-            oldest: (*oldest != Value::Null).then(|| oldest.clone()),
+            oldest: oldest.to_vec(),
         })
     }
 

@@ -5,6 +5,7 @@ use super::mysql::InnoDb;
 use super::postgres::Postgres;
 use super::{KeyColumn, Writer};
 use crate::catalog::{Column, Engine};
+use crate::policy::Normalise;
 use crate::strategy::DateUnit;
 use crate::value::{Key, Value};
 
@@ -35,8 +36,11 @@ pub trait Dialect: Sync {
     fn real_date(&self, w: &mut Writer<'_>, column: &Column);
     /// An aggregate of whole numbers (`count(*)`, `SUM(…)`) as a 64-bit integer, never NULL.
     fn whole(&self, w: &mut Writer<'_>, aggregate: &mut dyn FnMut(&mut Writer<'_>));
-    /// The least clock reading as text (`2026-02-28T23:00:00`, UTC for instants) or integer.
-    fn oldest(&self, w: &mut Writer<'_>, column: &Column, only: &mut dyn FnMut(&mut Writer<'_>));
+    /// The least of the clock readings that the closure writes, of a column's type or NULL, as text
+    /// (`2026-02-28T23:00:00`, UTC for instants) or integer.
+    fn oldest(&self, w: &mut Writer<'_>, column: &Column, reading: &mut dyn FnMut(&mut Writer<'_>));
+    /// An identifier made comparable, as bytes: text, or a whole number for its digits.
+    fn normalised(&self, w: &mut Writer<'_>, column: &Column, how: Normalise);
     /// `p_` and 32 hexadecimal digits of the keyed HMAC of the column (pads are session variables).
     fn pseudonym(&self, w: &mut Writer<'_>, column: &Column);
     /// The column already has a pseudonym's shape.

@@ -1,24 +1,26 @@
-//! The predicate of a rule: which rows its promise reaches. It reads the row's own columns only,
-//! so that the engine re-evaluates the whole of it after a lock wait (SQL.md section 2).
+//! The predicate of a rule: which rows its promise reaches. What reads the row's own columns only is
+//! re-evaluated by the engine after a lock wait; what looks at other tables is not, and is asked anew
+//! once the row is locked (SQL.md section 2).
 
 use super::Writer;
+use super::clock::ClockSql;
+use super::lookup::LookupSql;
 use super::transform::Transform;
 use crate::catalog::{Column, ColumnKind};
+use crate::name::TableName;
 use crate::value::Value;
 
 /// A rule's predicate, typed against the catalog.
 #[derive(Clone, Debug)]
 pub struct Eligible {
-    /// The column that starts the period.
-    pub clock: Column,
-    /// Readings below this are implausible.
-    pub floor: Value,
-    /// Readings below this (and not below the floor) have expired.
-    pub cutoff: Value,
-    /// Readings from this on are implausible.
-    pub ceiling: Value,
+    /// What starts the period.
+    pub clock: ClockSql,
     /// The rule's `where`; all must hold.
     pub conditions: Vec<TypedCondition>,
+    /// Rows of other tables of which there must be one; each.
+    pub only_if: Vec<LookupSql>,
+    /// Rows of other tables of which there must be none; each.
+    pub unless: Vec<LookupSql>,
     /// For Anonymise: at least one of these has still to be done. Empty for Delete.
     pub undone: Vec<Transform>,
 }
@@ -66,8 +68,39 @@ pub enum TypedTest {
 impl Eligible {
     /// The whole predicate.
     pub fn write(&self, w: &mut Writer<'_>) {
-        self.expired(w);
+        self.clock.expired(w);
+        self.write_scope(w);
+        self.write_undone(w);
+    }
+
+    /// Whether it looks at other tables.
+    pub fn looks_elsewhere(&self) -> bool {
+        matches!(self.clock, ClockSql::Other(_))
+            || !self.only_if.is_empty()
+            || !self.unless.is_empty()
+    }
+
+    /// Whether it looks at rows of the table itself, so that a row may become eligible when another one
+    /// goes.
+    pub fn looks_at(&self, table: &TableName) -> bool {
+        let clock = match &self.clock {
+            ClockSql::Own(_) => None,
+            ClockSql::Other(event) => Some(&event.rows),
+        };
+        let mut all = clock.into_iter().chain(&self.only_if).chain(&self.unless);
+        all.any(|rows| {
+            rows.hop.table == *table || rows.via.as_ref().is_some_and(|via| via.table == *table)
+        })
+    }
+
+    /// What of it the row's own columns say.
+    pub(super) fn write_own(&self, w: &mut Writer<'_>) {
+        self.clock.expired_own(w);
         self.write_conditions(w);
+        self.write_undone(w);
+    }
+
+    fn write_undone(&self, w: &mut Writer<'_>) {
         if !self.undone.is_empty() {
             w.sql(" AND (")
                 .joined(&self.undone, " OR ", |w, t| t.undone(w))
@@ -75,8 +108,21 @@ impl Eligible {
         }
     }
 
+    /// Which rows the promise is about, each with a leading ` AND `.
+    pub(super) fn write_scope(&self, w: &mut Writer<'_>) {
+        self.write_conditions(w);
+        for rows in &self.only_if {
+            w.sql(" AND ");
+            rows.exists(w, None);
+        }
+        for rows in &self.unless {
+            w.sql(" AND NOT ");
+            rows.exists(w, None);
+        }
+    }
+
     /// The rule's `where`, each with a leading ` AND `.
-    pub fn write_conditions(&self, w: &mut Writer<'_>) {
+    fn write_conditions(&self, w: &mut Writer<'_>) {
         for condition in &self.conditions {
             w.sql(" AND ");
             match condition {
@@ -92,47 +138,12 @@ impl Eligible {
             }
         }
     }
-
-    /// The clock has a plausible reading before the cutoff. NULL does not.
-    fn expired(&self, w: &mut Writer<'_>) {
-        let d = w.dialect();
-        w.ident(&self.clock.name).sql(" >= ");
-        d.bound(w, &self.clock, self.floor.clone());
-        w.sql(" AND ").ident(&self.clock.name).sql(" < ");
-        d.bound(w, &self.clock, self.cutoff.clone());
-        if dated(&self.clock) {
-            w.sql(" AND ");
-            d.real_date(w, &self.clock);
-        }
-    }
-
-    /// The clock has a reading that nobody can mean.
-    pub fn implausible(&self, w: &mut Writer<'_>) {
-        let d = w.dialect();
-        w.sql("(").ident(&self.clock.name).sql(" < ");
-        d.bound(w, &self.clock, self.floor.clone());
-        w.sql(" OR ").ident(&self.clock.name).sql(" >= ");
-        d.bound(w, &self.clock, self.ceiling.clone());
-        if dated(&self.clock) {
-            w.sql(" OR NOT (");
-            d.real_date(w, &self.clock);
-            w.sql(")");
-        }
-        w.sql(")");
-    }
 }
 
-fn dated(column: &Column) -> bool {
-    matches!(
-        column.kind,
-        ColumnKind::Date | ColumnKind::Instant | ColumnKind::Civil
-    )
-}
-
-fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) {
+pub(super) fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) {
     let d = w.dialect();
     let compare = |w: &mut Writer<'_>, operator: &'static str, value: &Value| {
-        w.ident(&column.name).sql(operator);
+        w.column(column).sql(operator);
         w.dialect().bound(w, column, value.clone());
     };
     match test {
@@ -161,10 +172,10 @@ fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) {
         TypedTest::Lt(value) => compare(w, " < ", value),
         TypedTest::Gt(value) => compare(w, " > ", value),
         TypedTest::IsNull => {
-            w.ident(&column.name).sql(" IS NULL");
+            w.column(column).sql(" IS NULL");
         }
         TypedTest::IsNotNull => {
-            w.ident(&column.name).sql(" IS NOT NULL");
+            w.column(column).sql(" IS NOT NULL");
         }
         TypedTest::Before { floor, moment } => {
             w.sql("(");

@@ -4,9 +4,11 @@
 //! way to put a value into a statement's text.
 
 mod change;
+mod clock;
 mod count;
 mod dialect;
 mod eligible;
+mod lookup;
 mod mysql;
 mod pages;
 mod postgres;
@@ -15,16 +17,18 @@ mod window;
 mod witness;
 
 pub use change::{ChangeSql, Depth, Effect, KeyRow};
+pub use clock::{ClockSql, EventSql, Reading};
 pub use count::{CountSql, Counted};
 pub use dialect::{Dialect, dialect};
 pub use eligible::{Eligible, TypedCondition, TypedTest};
+pub use lookup::{HopSql, LookupSql, PairSql};
 pub use pages::{Page, PageStep, Pages, leaf_of, leaf_pages, look_at_leaf, reads_pages_only};
 pub(crate) use transform::fits;
 pub use transform::{Transform, pads};
 pub use window::{KeyColumn, Window, WindowSql};
 pub use witness::{Witness, counted};
 
-use crate::catalog::Engine;
+use crate::catalog::{Column, Engine};
 use crate::name::{Ident, TableName};
 use crate::value::Value;
 
@@ -69,6 +73,19 @@ pub struct Writer<'d> {
     dialect: &'d dyn Dialect,
     text: String,
     values: Vec<Value>,
+    scope: Scope,
+}
+
+/// Whose columns are meant. Where rows of several tables are in sight, every column is qualified: one
+/// that is dropped must not mean another table's of the same name.
+#[derive(Clone, Debug)]
+enum Scope {
+    /// Those of the only table.
+    Only,
+    /// Those of a table under a name of the program's own.
+    Alias(&'static str),
+    /// Those of a table under its own name.
+    Table(TableName),
 }
 
 impl<'d> Writer<'d> {
@@ -78,6 +95,7 @@ impl<'d> Writer<'d> {
             dialect,
             text: String::new(),
             values: Vec::new(),
+            scope: Scope::Only,
         }
     }
 
@@ -101,6 +119,28 @@ impl<'d> Writer<'d> {
     /// A quoted identifier.
     pub fn ident(&mut self, name: &Ident) -> &mut Self {
         self.dialect.quote(&mut self.text, name.as_str());
+        self
+    }
+
+    /// A column of the table whose rows are meant where it is written.
+    pub(crate) fn column(&mut self, column: &Column) -> &mut Self {
+        match self.scope.clone() {
+            Scope::Only => {}
+            Scope::Alias(alias) => {
+                self.sql(alias).sql(".");
+            }
+            Scope::Table(table) => {
+                self.table(&table).sql(".");
+            }
+        }
+        self.ident(&column.name)
+    }
+
+    /// Writes with the columns of another table.
+    fn scoped(&mut self, scope: Scope, write: impl FnOnce(&mut Self)) -> &mut Self {
+        let before = std::mem::replace(&mut self.scope, scope);
+        write(self);
+        self.scope = before;
         self
     }
 

@@ -4,6 +4,7 @@
 use super::dialect::Dialect;
 use super::{Bound, KeyColumn, Writer};
 use crate::catalog::{Column, ColumnKind, Engine};
+use crate::policy::Normalise;
 use crate::strategy::DateUnit;
 use crate::value::{Key, Value};
 
@@ -16,7 +17,7 @@ pub(super) struct InnoDb {
 impl InnoDb {
     fn as_bytes(w: &mut Writer<'_>, column: &Column) {
         w.sql("CAST(CONVERT(")
-            .ident(&column.name)
+            .column(column)
             .sql(" USING utf8mb4) AS BINARY)");
     }
 
@@ -106,22 +107,22 @@ impl Dialect for InnoDb {
 
     fn read(&self, w: &mut Writer<'_>, column: &Column) {
         match column.kind {
-            ColumnKind::Int => w.sql("CAST(").ident(&column.name).sql(" AS SIGNED)"),
-            ColumnKind::Bytes => w.ident(&column.name),
-            ColumnKind::Text => w.sql("CONVERT(").ident(&column.name).sql(" USING utf8mb4)"),
-            _ => w.sql("CAST(").ident(&column.name).sql(" AS CHAR)"),
+            ColumnKind::Int => w.sql("CAST(").column(column).sql(" AS SIGNED)"),
+            ColumnKind::Bytes => w.column(column),
+            ColumnKind::Text => w.sql("CONVERT(").column(column).sql(" USING utf8mb4)"),
+            _ => w.sql("CAST(").column(column).sql(" AS CHAR)"),
         };
     }
 
     fn equals_exactly(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
         if column.kind == ColumnKind::Enum {
-            w.ident(&column.name).sql(" = ").bind(value);
+            w.column(column).sql(" = ").bind(value);
             return;
         }
         // Under the usual collations `Closed` equals `closed`, and a promise about one would take
         // the other. The plain comparison stays beside it so that an index can serve.
         w.sql("(")
-            .ident(&column.name)
+            .column(column)
             .sql(" = ")
             .bind(value.clone())
             .sql(" AND ");
@@ -131,7 +132,7 @@ impl Dialect for InnoDb {
 
     fn differs_for_all(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
         // What is equal byte by byte is equal under any collation.
-        w.ident(&column.name).sql(" <> ");
+        w.column(column).sql(" <> ");
         self.bound(w, column, value);
     }
 
@@ -156,7 +157,7 @@ impl Dialect for InnoDb {
             }
             // Compared as the column rounds it.
             ColumnKind::Decimal => {
-                w.ident(&column.name).sql(" <=> CAST(");
+                w.column(column).sql(" <=> CAST(");
                 other(w);
                 let size = sizes(&column.type_name);
                 w.sql(" AS DECIMAL(")
@@ -166,14 +167,14 @@ impl Dialect for InnoDb {
                     .sql("))");
             }
             ColumnKind::Instant | ColumnKind::Civil => {
-                w.ident(&column.name).sql(" <=> CAST(");
+                w.column(column).sql(" <=> CAST(");
                 other(w);
                 w.sql(" AS DATETIME(")
                     .number(sizes(&column.type_name).first().copied().unwrap_or(0))
                     .sql("))");
             }
             _ => {
-                w.ident(&column.name).sql(" <=> ");
+                w.column(column).sql(" <=> ");
                 other(w);
             }
         }
@@ -191,9 +192,9 @@ impl Dialect for InnoDb {
     fn real_date(&self, w: &mut Writer<'_>, column: &Column) {
         // `2020-00-00` lies above any floor and below the cutoff (SQL.md section 5).
         w.sql("MONTH(")
-            .ident(&column.name)
+            .column(column)
             .sql(") > 0 AND DAYOFMONTH(")
-            .ident(&column.name);
+            .column(column);
         w.sql(") > 0");
     }
 
@@ -203,14 +204,37 @@ impl Dialect for InnoDb {
         w.sql(", 0) AS SIGNED)");
     }
 
-    fn oldest(&self, w: &mut Writer<'_>, column: &Column, only: &mut dyn FnMut(&mut Writer<'_>)) {
+    fn oldest(
+        &self,
+        w: &mut Writer<'_>,
+        column: &Column,
+        reading: &mut dyn FnMut(&mut Writer<'_>),
+    ) {
         let (open, close) = match column.kind {
             ColumnKind::Int => ("CAST(MIN(", ") AS SIGNED)"),
             _ => ("DATE_FORMAT(MIN(", "), '%Y-%m-%dT%H:%i:%s')"),
         };
-        w.sql(open).sql("CASE WHEN ");
-        only(w);
-        w.sql(" THEN ").ident(&column.name).sql(" END").sql(close);
+        w.sql(open);
+        reading(w);
+        w.sql(close);
+    }
+
+    fn normalised(&self, w: &mut Writer<'_>, column: &Column, how: Normalise) {
+        match how {
+            // Of bytes that are read as latin1 the ASCII letters become small, and the leading bytes
+            // of longer characters others that no character begins with in their place: two
+            // identifiers are equal only if they differ in the case of A to Z.
+            Normalise::LowercaseTrim => {
+                w.sql("CAST(LOWER(CONVERT(CAST(TRIM(BOTH ' ' FROM CONVERT(")
+                    .column(column)
+                    .sql(" USING utf8mb4)) AS BINARY) USING latin1)) AS BINARY)");
+            }
+            Normalise::DigitsOnly => {
+                w.sql("CAST(REGEXP_REPLACE(CONVERT(")
+                    .column(column)
+                    .sql(" USING utf8mb4) COLLATE utf8mb4_bin, '[^0-9]', '') AS BINARY)");
+            }
+        }
     }
 
     fn pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
@@ -224,9 +248,9 @@ impl Dialect for InnoDb {
 
     fn is_pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
         w.sql("(CHAR_LENGTH(")
-            .ident(&column.name)
+            .column(column)
             .sql(") = 34 AND CONVERT(")
-            .ident(&column.name);
+            .column(column);
         w.sql(" USING utf8mb4) COLLATE utf8mb4_bin REGEXP '^p_[0-9a-f]{32}$')");
     }
 
@@ -237,26 +261,26 @@ impl Dialect for InnoDb {
             w.sql("GREATEST(CAST(");
         }
         let year = |w: &mut Writer<'_>| {
-            w.sql("MAKEDATE(YEAR(").ident(&column.name).sql("), 1)");
+            w.sql("MAKEDATE(YEAR(").column(column).sql("), 1)");
         };
         match unit {
             DateUnit::Month => {
                 year(w);
                 w.sql(" + INTERVAL (GREATEST(MONTH(")
-                    .ident(&column.name)
+                    .column(column)
                     .sql("), 1) - 1) MONTH");
             }
             DateUnit::Quarter => {
                 year(w);
-                w.sql(" + INTERVAL (GREATEST(QUARTER(").ident(&column.name);
+                w.sql(" + INTERVAL (GREATEST(QUARTER(").column(column);
                 w.sql("), 1) - 1) QUARTER");
             }
             DateUnit::Year => year(w),
             DateUnit::Decade => {
                 w.sql("MAKEDATE(YEAR(")
-                    .ident(&column.name)
+                    .column(column)
                     .sql(") - YEAR(")
-                    .ident(&column.name);
+                    .column(column);
                 w.sql(") MOD 10, 1)");
             }
         }
@@ -268,9 +292,9 @@ impl Dialect for InnoDb {
     fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32) {
         // Not by division, which rounds to four places: 299999 would become 300000.
         w.sql("(")
-            .ident(&column.name)
+            .column(column)
             .sql(" - MOD(MOD(")
-            .ident(&column.name)
+            .column(column)
             .sql(", ")
             .number(width)
             .sql(") + ")

@@ -4,6 +4,7 @@
 use super::dialect::Dialect;
 use super::{Bound, KeyColumn, Writer};
 use crate::catalog::{Column, ColumnKind, Engine};
+use crate::policy::Normalise;
 use crate::strategy::DateUnit;
 use crate::value::{Key, Value};
 
@@ -33,7 +34,7 @@ impl Postgres {
     /// A text column's bytes: a non-deterministic collation calls other texts equal, too, and knows
     /// no regular expressions.
     fn as_bytes(w: &mut Writer<'_>, column: &Column) {
-        w.ident(&column.name).sql("::text");
+        w.column(column).sql("::text");
         if column.nondeterministic {
             w.sql(" COLLATE \"C\"");
         }
@@ -89,13 +90,13 @@ impl Dialect for Postgres {
 
     fn read(&self, w: &mut Writer<'_>, column: &Column) {
         if Self::is_made(column) && column.kind != ColumnKind::Text {
-            w.sql("CASE WHEN num_nulls(").ident(&column.name);
+            w.sql("CASE WHEN num_nulls(").column(column);
             w.sql(") = 0 THEN format('%s', ")
-                .ident(&column.name)
+                .column(column)
                 .sql(") END");
             return;
         }
-        w.ident(&column.name);
+        w.column(column);
         match column.kind {
             ColumnKind::Int => w.sql("::bigint"),
             ColumnKind::Bytes => w,
@@ -110,12 +111,12 @@ impl Dialect for Postgres {
             return;
         }
         if !column.nondeterministic {
-            w.ident(&column.name).sql(" = ");
+            w.column(column).sql(" = ");
             self.bound(w, column, value);
             return;
         }
         // The plain comparison stays beside it so that an index can serve.
-        w.sql("(").ident(&column.name).sql(" = ");
+        w.sql("(").column(column).sql(" = ");
         self.bound(w, column, value.clone());
         w.sql(" AND ");
         Self::as_bytes(w, column);
@@ -130,11 +131,11 @@ impl Dialect for Postgres {
             w.sql(" <> ").bind(value).sql("::text");
             return;
         }
-        w.sql("(").ident(&column.name).sql(" <> ");
+        w.sql("(").column(column).sql(" <> ");
         self.bound(w, column, value.clone());
         if column.folded {
             // Its own operators lie outside of the search path, so that it is compared as text above.
-            w.sql(" AND lower(").ident(&column.name);
+            w.sql(" AND lower(").column(column);
             w.sql("::text COLLATE \"default\") <> lower(");
             w.bind(value).sql("::text)");
         }
@@ -148,7 +149,7 @@ impl Dialect for Postgres {
         if json || bytes {
             Self::as_bytes(w, column);
         } else {
-            w.ident(&column.name);
+            w.column(column);
         }
         w.sql(" IS DISTINCT FROM (");
         other(w);
@@ -183,7 +184,12 @@ impl Dialect for Postgres {
         w.sql(", 0)::bigint");
     }
 
-    fn oldest(&self, w: &mut Writer<'_>, column: &Column, only: &mut dyn FnMut(&mut Writer<'_>)) {
+    fn oldest(
+        &self,
+        w: &mut Writer<'_>,
+        column: &Column,
+        reading: &mut dyn FnMut(&mut Writer<'_>),
+    ) {
         let close = match column.kind {
             ColumnKind::Int => {
                 w.sql("(min(");
@@ -198,9 +204,24 @@ impl Dialect for Postgres {
                 ")::timestamp, 'YYYY-MM-DD\"T\"HH24:MI:SS')"
             }
         };
-        w.sql("CASE WHEN ");
-        only(w);
-        w.sql(" THEN ").ident(&column.name).sql(" END").sql(close);
+        reading(w);
+        w.sql(close);
+    }
+
+    fn normalised(&self, w: &mut Writer<'_>, column: &Column, how: Normalise) {
+        // Under "C" small letters are made of A to Z only, whatever the server's locale.
+        match how {
+            Normalise::LowercaseTrim => {
+                w.sql("lower(btrim(")
+                    .column(column)
+                    .sql("::text, ' ') COLLATE \"C\")");
+            }
+            Normalise::DigitsOnly => {
+                w.sql("regexp_replace(")
+                    .column(column)
+                    .sql("::text COLLATE \"C\", '[^0-9]', '', 'g')");
+            }
+        }
     }
 
     fn pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
@@ -209,7 +230,7 @@ impl Dialect for Postgres {
             "'p_' || left(encode(sha256((SELECT decode(current_setting('oubliette.o'), 'hex')) \
              || sha256((SELECT decode(current_setting('oubliette.i'), 'hex')) || convert_to(",
         );
-        w.ident(&column.name).sql("::text, 'UTF8'))), 'hex'), 32)");
+        w.column(column).sql("::text, 'UTF8'))), 'hex'), 32)");
     }
 
     fn is_pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
@@ -224,7 +245,7 @@ impl Dialect for Postgres {
             DateUnit::Year => "'year', ",
             DateUnit::Decade => "'decade', ",
         });
-        w.ident(&column.name);
+        w.column(column);
         w.sql(match column.kind {
             ColumnKind::Instant => " AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'",
             ColumnKind::Date => "::timestamp)::date",
@@ -235,9 +256,9 @@ impl Dialect for Postgres {
     fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32) {
         // Not by division, which rounds.
         w.sql("(")
-            .ident(&column.name)
+            .column(column)
             .sql("::numeric - mod(mod(")
-            .ident(&column.name)
+            .column(column)
             .sql("::numeric, ")
             .number(width)
             .sql(") + ")

@@ -36,27 +36,27 @@ impl Transform {
         let d = w.dialect();
         match &self.strategy {
             Strategy::Nullify => {
-                w.ident(&self.column.name).sql(" IS NOT NULL");
+                w.column(&self.column).sql(" IS NOT NULL");
             }
             Strategy::Constant { .. } => d.differs(w, &self.column, &mut |w| self.value(w)),
             Strategy::Pseudonym => {
                 w.sql("(")
-                    .ident(&self.column.name)
+                    .column(&self.column)
                     .sql(" IS NOT NULL AND NOT (");
                 d.is_pseudonym(w, &self.column);
                 w.sql("))");
             }
             Strategy::GeneraliseDate { .. } => {
-                w.sql("(").ident(&self.column.name).sql(" IS NOT NULL AND ");
+                w.sql("(").column(&self.column).sql(" IS NOT NULL AND ");
                 if d.engine().is_innodb() {
                     // Year 0 has no first day: MAKEDATE(0, 1) is the year 2000.
-                    w.sql("YEAR(").ident(&self.column.name).sql(") > 0 AND ");
+                    w.sql("YEAR(").column(&self.column).sql(") > 0 AND ");
                 }
                 d.differs(w, &self.column, &mut |w| self.value(w));
                 w.sql(")");
             }
             Strategy::GeneraliseNumber { .. } => {
-                w.sql("(").ident(&self.column.name).sql(" IS NOT NULL AND ");
+                w.sql("(").column(&self.column).sql(" IS NOT NULL AND ");
                 d.differs(w, &self.column, &mut |w| self.value(w));
                 w.sql(")");
             }

@@ -174,9 +174,9 @@ fn of_the_oldest_date_the_month_is_told_and_no_more() {
         eligible: 2,
         clock_null: 1,
         implausible: 0,
-        oldest: Some(oubliette_core::value::Value::Text(
+        oldest: vec![oubliette_core::value::Value::Text(
             "2019-03-14T15:09:26".to_owned(),
-        )),
+        )],
     };
     assert_eq!(
         Extent::counted(&counted).words(),

@@ -63,28 +63,28 @@ pub(super) fn parse_clause(at: &At<'_>, spec: &WhereSpec, names: &Names) -> Opti
             tests_at.invalid("is empty, so every row would pass: write at least one test");
             return None;
         }
-        all(
-            tests,
-            |i,
-             TestSpec {
-                 column,
-                 operator,
-                 values,
-                 unknown,
-             }| {
-                let at = tests_at.index(i);
-                at.known::<TestSpec>(unknown);
-                parse_test(
-                    &at,
-                    column.as_ref(),
-                    operator.as_ref(),
-                    values.as_deref(),
-                    names,
-                )
-            },
-        )
+        all(tests, |i, test| {
+            parse_test_spec(&tests_at.index(i), test, names)
+        })
     })
     .map(Clause::AnyOf)
+}
+
+pub(super) fn parse_test_spec(at: &At<'_>, spec: &TestSpec, names: &Names) -> Option<Condition> {
+    let TestSpec {
+        column,
+        operator,
+        values,
+        unknown,
+    } = spec;
+    at.known::<TestSpec>(unknown);
+    parse_test(
+        at,
+        column.as_ref(),
+        operator.as_ref(),
+        values.as_deref(),
+        names,
+    )
 }
 
 fn parse_test(

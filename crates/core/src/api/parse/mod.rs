@@ -6,8 +6,10 @@
 
 mod action;
 mod condition;
+mod lookup;
 mod policy;
 mod rule;
+mod since;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -148,7 +150,7 @@ impl At<'_> {
     }
 
     /// A field that must be there.
-    fn required<'v, T>(&self, value: Option<&'v T>, example: &str) -> Option<&'v T> {
+    fn required<'v, T: ?Sized>(&self, value: Option<&'v T>, example: &str) -> Option<&'v T> {
         if value.is_none() {
             self.invalid(format!("is required, such as {example}"));
         }

@@ -3,17 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::action::{parse_action, parse_related_action};
-use super::condition::{parse_clause, parse_moment};
+use super::condition::parse_clause;
+use super::lookup::parse_lookups;
+use super::since::parse_expiry;
 use super::{At, Names, all};
 use crate::api::reason::Reason;
 use crate::api::refs::is_label;
-use crate::api::rule::{
-    EpochUnit as EpochUnitWord, MatchSpec, RelatedSpec, RuleSpec, SinceSpec, WalkSpec,
-};
+use crate::api::rule::{MatchSpec, RelatedSpec, RuleSpec, WalkSpec};
 use crate::name::TableName;
-use crate::period::Period;
-use crate::policy::{Clock, EpochUnit, Moment, Related, Rule};
-use crate::zone;
+use crate::policy::{Related, Rule};
 
 pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<Rule> {
     let RuleSpec {
@@ -22,7 +20,10 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         table,
         expire_after,
         since,
+        expire_on,
         conditions,
+        only_if,
+        unless,
         action,
         walk,
         related,
@@ -35,22 +36,21 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         "`Privacy notice: enquiries are kept for six months`",
     );
     let table = parse_table(&at.field("table"), table.as_ref(), names);
-    let expire_after = {
-        let at = at.field("expireAfter");
-        at.text(expire_after.as_ref(), "`P6M`")
-            .and_then(|text| at.parsed::<Period>(text))
-    };
-    let clock = {
-        let at = at.field("since");
-        at.required(since.as_ref(), "`{column: created_at}`")
-            .and_then(|since| parse_since(&at, since, names))
-    };
+    let expiry = parse_expiry(
+        at,
+        expire_after.as_ref(),
+        since.as_ref(),
+        expire_on.as_ref(),
+        names,
+    );
     let conditions_at = at.field("where");
     let clauses = conditions.as_deref().unwrap_or_default();
     conditions_at.bounded(clauses, 16);
     let conditions = all(clauses, |i, clause| {
         parse_clause(&conditions_at.index(i), clause, names)
     });
+    let only_if = parse_lookups(&at.field("onlyIf"), only_if.as_deref(), names);
+    let unless = parse_lookups(&at.field("unless"), unless.as_deref(), names);
     let action = {
         let at = at.field("action");
         at.required(action.as_ref(), "`{type: Delete}`")
@@ -79,9 +79,10 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
     Some(Rule {
         name: name?,
         table: table?,
-        expire_after: expire_after?,
-        clock: clock?,
+        expiry: expiry?,
         conditions: conditions?,
+        only_if: only_if?,
+        unless: unless?,
         action: action?,
         related: related?,
         allow_unindexed,
@@ -99,7 +100,7 @@ fn parse_rule_name(at: &At<'_>, name: Option<&String>) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn parse_table(at: &At<'_>, table: Option<&String>, names: &Names) -> Option<TableName> {
+pub(super) fn parse_table(at: &At<'_>, table: Option<&String>, names: &Names) -> Option<TableName> {
     let text = at.text(table, "`public.enquiries`")?;
     let name: TableName = at.parsed(text)?;
     if names.is_postgres() && name.schema.is_none() {
@@ -122,62 +123,6 @@ fn parse_table(at: &At<'_>, table: Option<&String>, names: &Names) -> Option<Tab
     Some(TableName {
         schema,
         table: names.fits(at, table)?,
-    })
-}
-
-fn parse_since(at: &At<'_>, spec: &SinceSpec, names: &Names) -> Option<Clock> {
-    let SinceSpec {
-        column,
-        unit,
-        time_zone,
-        not_before,
-        unknown,
-    } = spec;
-    at.known::<SinceSpec>(unknown);
-    let column = at
-        .field("column")
-        .column(column.as_ref(), names, "`created_at`");
-    let epoch = match unit {
-        None => Some(None),
-        Some(_) => at.field("unit").word(unit.as_ref()).map(|unit| {
-            Some(match unit {
-                EpochUnitWord::Seconds => EpochUnit::Seconds,
-                EpochUnitWord::Milliseconds => EpochUnit::Milliseconds,
-                EpochUnitWord::Microseconds => EpochUnit::Microseconds,
-                EpochUnitWord::Days => EpochUnit::Days,
-            })
-        }),
-    };
-    let zone_at = at.field("timeZone");
-    let zone = match time_zone {
-        None => Some(None),
-        Some(name) => zone::zone(name)
-            .inspect_err(|error| zone_at.invalid(error.to_string()))
-            .ok()
-            .map(Some),
-    };
-    if unit.is_some() && time_zone.is_some() {
-        at.invalid("unit is for integer columns and timeZone for columns without a zone: write one of them");
-    }
-    let floor_at = at.field("notBefore");
-    let not_before = match not_before {
-        None => Some(Clock::PLAUSIBLE_FROM),
-        Some(text) => parse_moment(&floor_at, text).and_then(|moment| match moment {
-            Moment::Instant(instant) => Some(instant),
-            Moment::Date(date) => {
-                let zone = zone.clone().flatten().unwrap_or(jiff::tz::TimeZone::UTC);
-                date.to_zoned(zone)
-                    .inspect_err(|_| floor_at.invalid("is outside the calendar"))
-                    .ok()
-                    .map(|start| start.timestamp())
-            }
-        }),
-    };
-    Some(Clock {
-        column: column?,
-        epoch: epoch?,
-        zone: zone?,
-        not_before: not_before?,
     })
 }
 

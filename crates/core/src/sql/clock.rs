@@ -1,0 +1,228 @@
+//! When a row's period has run out, what is still open, and what nobody can mean.
+
+use super::Writer;
+use super::lookup::LookupSql;
+use crate::catalog::{Column, ColumnKind};
+use crate::value::Value;
+
+/// A column that is read as a clock, and what its readings are compared with.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The column.
+    pub column: Column,
+    /// Readings below this are implausible.
+    pub floor: Value,
+    /// Readings below this (and not below the floor) have expired.
+    pub cutoff: Value,
+    /// Readings from this on are implausible.
+    pub ceiling: Value,
+}
+
+impl Reading {
+    /// There is a plausible reading before the cutoff. NULL is none.
+    fn expired(&self, w: &mut Writer<'_>) {
+        let d = w.dialect();
+        w.column(&self.column).sql(" >= ");
+        d.bound(w, &self.column, self.floor.clone());
+        w.sql(" AND ").column(&self.column).sql(" < ");
+        d.bound(w, &self.column, self.cutoff.clone());
+        if dated(&self.column) {
+            w.sql(" AND ");
+            d.real_date(w, &self.column);
+        }
+    }
+
+    /// There is a reading that nobody can mean.
+    fn implausible(&self, w: &mut Writer<'_>) {
+        let d = w.dialect();
+        w.sql("(").column(&self.column).sql(" < ");
+        d.bound(w, &self.column, self.floor.clone());
+        w.sql(" OR ").column(&self.column).sql(" >= ");
+        d.bound(w, &self.column, self.ceiling.clone());
+        if dated(&self.column) {
+            w.sql(" OR NOT (");
+            d.real_date(w, &self.column);
+            w.sql(")");
+        }
+        w.sql(")");
+    }
+
+    /// There is no reading.
+    fn open(&self, w: &mut Writer<'_>) {
+        w.column(&self.column).sql(" IS NULL");
+    }
+}
+
+/// What starts a row's period.
+#[derive(Clone, Debug)]
+pub enum ClockSql {
+    /// A column of the row.
+    Own(Box<Reading>),
+    /// The newest of the rows that belong to it.
+    Other(Box<EventSql>),
+}
+
+/// An event in rows of another table.
+#[derive(Clone, Debug)]
+pub struct EventSql {
+    /// The rows.
+    pub rows: LookupSql,
+    /// Their clock.
+    pub reading: Reading,
+    /// The row's own clock, where there are none.
+    pub otherwise: Option<Reading>,
+}
+
+impl ClockSql {
+    /// The clock in the row itself, where it has one.
+    pub fn own(&self) -> Option<&Reading> {
+        match self {
+            Self::Own(reading) => Some(reading.as_ref()),
+            Self::Other(event) => event.otherwise.as_ref(),
+        }
+    }
+
+    /// Every clock that is read, in the order in which the oldest readings come back.
+    pub fn readings(&self) -> impl Iterator<Item = &Reading> {
+        let other = match self {
+            Self::Own(_) => None,
+            Self::Other(event) => Some(&event.reading),
+        };
+        other.into_iter().chain(self.own())
+    }
+
+    /// The period has run out. `max()` would ignore a NULL and take a row with an open matter: so no
+    /// row may be there whose clock has not run out.
+    pub(super) fn expired(&self, w: &mut Writer<'_>) {
+        let EventSql {
+            rows,
+            reading,
+            otherwise,
+        } = match self {
+            Self::Own(reading) => return reading.expired(w),
+            Self::Other(event) => event.as_ref(),
+        };
+        w.sql("NOT ");
+        rows.exists(
+            w,
+            Some(&mut |w| {
+                w.sql("(");
+                reading.expired(w);
+                w.sql(") IS NOT TRUE");
+            }),
+        );
+        if let Some(via) = rows.may_be_open() {
+            w.sql(" AND NOT ");
+            rows.dead_end(w, via);
+        }
+        w.sql(" AND (");
+        rows.exists(w, None);
+        if let Some(otherwise) = otherwise {
+            w.sql(" OR (");
+            otherwise.expired(w);
+            w.sql(")");
+        }
+        w.sql(")");
+    }
+
+    /// What can be said of that from the row's own columns: true where nothing can.
+    pub(super) fn expired_own(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Own(reading) => reading.expired(w),
+            Self::Other(_) => {
+                w.sql("1 = 1");
+            }
+        }
+    }
+
+    /// The period has not begun.
+    pub(super) fn open(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Own(reading) => reading.open(w),
+            Self::Other(event) => {
+                let EventSql {
+                    rows,
+                    reading,
+                    otherwise,
+                } = event.as_ref();
+                w.sql("(");
+                rows.exists(w, Some(&mut |w| reading.open(w)));
+                if let Some(via) = rows.may_be_open() {
+                    w.sql(" OR ");
+                    rows.dead_end(w, via);
+                }
+                w.sql(" OR (NOT ");
+                rows.exists(w, None);
+                if let Some(otherwise) = otherwise {
+                    w.sql(" AND ");
+                    otherwise.open(w);
+                }
+                w.sql("))");
+            }
+        }
+    }
+
+    /// It begins with a reading that nobody can mean.
+    pub(super) fn implausible(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Own(reading) => reading.implausible(w),
+            Self::Other(event) => {
+                let EventSql {
+                    rows,
+                    reading,
+                    otherwise,
+                } = event.as_ref();
+                w.sql("(");
+                rows.exists(w, Some(&mut |w| reading.implausible(w)));
+                if let Some(otherwise) = otherwise {
+                    w.sql(" OR (NOT ");
+                    rows.exists(w, None);
+                    w.sql(" AND ");
+                    otherwise.implausible(w);
+                    w.sql(")");
+                }
+                w.sql(")");
+            }
+        }
+    }
+
+    /// The oldest reading of each of `readings`, among the rows for which `only` holds.
+    pub(super) fn oldest(&self, w: &mut Writer<'_>, only: &mut dyn FnMut(&mut Writer<'_>)) {
+        let d = w.dialect();
+        let mut one = |w: &mut Writer<'_>, reading: &Reading, value: &dyn Fn(&mut Writer<'_>)| {
+            d.oldest(w, &reading.column, &mut |w| {
+                w.sql("CASE WHEN ");
+                only(w);
+                w.sql(" THEN ");
+                value(w);
+                w.sql(" END");
+            });
+        };
+        if let Self::Other(event) = self {
+            let column = &event.reading.column;
+            one(w, &event.reading, &|w| event.rows.newest(w, column));
+            if self.own().is_some() {
+                w.sql(", ");
+            }
+        }
+        if let Some(own) = self.own() {
+            one(w, own, &|w| match self {
+                Self::Other(event) => {
+                    w.sql("CASE WHEN NOT ");
+                    event.rows.exists(w, None);
+                    w.sql(" THEN ").column(&own.column).sql(" END");
+                }
+                Self::Own(_) => {
+                    w.column(&own.column);
+                }
+            });
+        }
+    }
+}
+
+fn dated(column: &Column) -> bool {
+    matches!(
+        column.kind,
+        ColumnKind::Date | ColumnKind::Instant | ColumnKind::Civil
+    )
+}
