@@ -30,6 +30,7 @@ mod layout;
 mod lease;
 mod leaves;
 mod limits;
+mod lookups;
 mod memory;
 mod misspelt;
 mod monitoring;
@@ -93,6 +94,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(monitoring::cases());
     cases.extend(engine::cases());
     cases.extend(races::cases());
+    cases.extend(lookups::cases());
     cases.extend(endings::cases());
     cases.extend(given_up::cases());
     cases.extend(misspelt::cases());

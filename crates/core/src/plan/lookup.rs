@@ -5,6 +5,7 @@ use super::Refusal;
 use super::clock::Typing;
 use crate::api::reason::Reason;
 use crate::catalog::{Column, ColumnKind, Table, TableKind};
+use crate::name::Ident;
 use crate::policy::{Hop, Lookup, Match, Normalise};
 use crate::sql::{HopSql, LookupSql, PairSql};
 
@@ -71,20 +72,19 @@ impl Typing<'_> {
                 Err(refusal) => refusals.push(refusal),
             }
         }
-        if refusals.is_empty() {
+        let index = leading_index(table, &pairs);
+        if refusals.is_empty() && index.is_none() {
             refusals.extend(self.unindexed(table, &pairs));
         }
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let table_name = table.name.clone();
-        Ok((
-            HopSql {
-                table: table_name,
-                pairs,
-            },
-            table,
-        ))
+        let hop = HopSql {
+            table: table.name.clone(),
+            pairs,
+            index,
+        };
+        Ok((hop, table))
     }
 
     fn refusal(&self, reason: Reason, message: String) -> Refusal {
@@ -175,18 +175,6 @@ impl Typing<'_> {
         if self.rule.allow_unindexed || table.estimated_rows <= SMALL_TABLE {
             return None;
         }
-        let leads = |pair: &PairSql| {
-            pair.normalise.is_none()
-                && table.indexes.iter().any(|index| {
-                    !index.partial_or_invalid && index.columns.first() == Some(&pair.column.name)
-                })
-        };
-        let leads_key = |pair: &PairSql| {
-            pair.normalise.is_none() && table.primary_key.first() == Some(&pair.column.name)
-        };
-        if pairs.iter().any(|pair| leads(pair) || leads_key(pair)) {
-            return None;
-        }
         let first = &pairs.first()?.column.name;
         let remedy = if pairs.iter().all(|pair| pair.normalise.is_some()) {
             "walk: {allowUnindexed: true}   # if reading it once for every window is acceptable"
@@ -203,6 +191,20 @@ impl Typing<'_> {
                 .remedy(remedy),
         )
     }
+}
+
+/// An index that begins with a column by which rows are found as they are.
+fn leading_index(table: &Table, pairs: &[PairSql]) -> Option<Ident> {
+    let plain = |name: Option<&Ident>| {
+        let mut pairs = pairs.iter().filter(|pair| pair.normalise.is_none());
+        name.is_some_and(|name| pairs.any(|pair| pair.column.name == *name))
+    };
+    if plain(table.primary_key.first()) {
+        return Ident::new("PRIMARY").ok();
+    }
+    let mut indexes = table.indexes.iter();
+    let index = indexes.find(|i| !i.partial_or_invalid && plain(i.columns.first()))?;
+    index.name.parse().ok()
 }
 
 fn can_be(column: &Column, how: Normalise) -> bool {

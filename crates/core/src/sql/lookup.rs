@@ -5,7 +5,7 @@
 use super::eligible::{TypedTest, write_test};
 use super::{Scope, Writer};
 use crate::catalog::Column;
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::policy::Normalise;
 
 /// What the tables looked at are called in a statement: one may be the rule's own.
@@ -34,6 +34,9 @@ pub struct HopSql {
     pub table: TableName,
     /// By which its rows are found; all are equal.
     pub pairs: Vec<PairSql>,
+    /// The index that leads to them, which InnoDB is told to use: with statistics from before the rows
+    /// were added it read all of them for every single row (76 s for 20,000 on MySQL 9.7).
+    pub index: Option<Ident>,
 }
 
 /// Two columns that must be equal.
@@ -65,12 +68,13 @@ impl LookupSql {
 
     /// There is a row between, from which none is reached.
     pub(super) fn dead_end(&self, w: &mut Writer<'_>, via: &HopSql) {
-        w.sql("EXISTS (SELECT 1 FROM ").table(&via.table);
-        w.sql(" AS ").sql(BETWEEN).sql(" WHERE ");
+        w.sql("EXISTS (SELECT 1 FROM ");
+        via.write_table(w, BETWEEN);
+        w.sql(" WHERE ");
         via.write_pairs(w, BETWEEN, &Scope::Table(self.from.clone()));
-        w.sql(" AND NOT EXISTS (SELECT 1 FROM ")
-            .table(&self.hop.table);
-        w.sql(" AS ").sql(END).sql(" WHERE ");
+        w.sql(" AND NOT EXISTS (SELECT 1 FROM ");
+        self.hop.write_table(w, END);
+        w.sql(" WHERE ");
         self.hop.write_pairs(w, END, &Scope::Alias(BETWEEN));
         self.write_tests(w);
         w.sql("))");
@@ -92,13 +96,15 @@ impl LookupSql {
         w.sql(" FROM ");
         match &self.via {
             None => {
-                w.table(&self.hop.table).sql(" AS ").sql(END).sql(" WHERE ");
+                self.hop.write_table(w, END);
+                w.sql(" WHERE ");
                 self.hop.write_pairs(w, END, &from);
             }
             Some(via) => {
-                w.table(&via.table).sql(" AS ").sql(BETWEEN);
-                w.sql(" JOIN ").table(&self.hop.table);
-                w.sql(" AS ").sql(END).sql(" ON ");
+                via.write_table(w, BETWEEN);
+                w.sql(" JOIN ");
+                self.hop.write_table(w, END);
+                w.sql(" ON ");
                 self.hop.write_pairs(w, END, &Scope::Alias(BETWEEN));
                 w.sql(" WHERE ");
                 via.write_pairs(w, BETWEEN, &from);
@@ -120,6 +126,15 @@ impl LookupSql {
 }
 
 impl HopSql {
+    fn write_table(&self, w: &mut Writer<'_>, alias: &'static str) {
+        w.table(&self.table).sql(" AS ").sql(alias);
+        if w.dialect().engine().is_innodb()
+            && let Some(index) = &self.index
+        {
+            w.sql(" FORCE INDEX (").ident(index).sql(")");
+        }
+    }
+
     fn write_pairs(&self, w: &mut Writer<'_>, alias: &'static str, from: &Scope) {
         w.joined(&self.pairs, " AND ", |w, pair| {
             let PairSql {
