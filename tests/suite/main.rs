@@ -33,6 +33,7 @@ mod limits;
 mod lookups;
 mod memory;
 mod misspelt;
+mod model;
 mod monitoring;
 mod operator;
 mod owners;
@@ -95,6 +96,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(engine::cases());
     cases.extend(races::cases());
     cases.extend(lookups::cases());
+    cases.extend(model::cases());
     cases.extend(endings::cases());
     cases.extend(given_up::cases());
     cases.extend(misspelt::cases());
