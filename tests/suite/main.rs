@@ -20,6 +20,7 @@ mod endings;
 mod engine;
 mod expect;
 mod given_up;
+mod graphs;
 mod health;
 mod held_up;
 mod image;
@@ -99,6 +100,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(tenants::cases());
     cases.extend(commits::cases());
     cases.extend(traps::cases());
+    cases.extend(graphs::cases());
     cases.extend(walks::cases());
     cases.extend(witness::cases());
     cases.extend(limits::cases());

@@ -48,8 +48,8 @@ pub struct Proposed<'c> {
     pub clock: &'c Column,
     /// Other columns that could.
     pub others: Vec<&'c Column>,
-    /// The references that need a decision.
-    pub related: Vec<&'c Reference>,
+    /// The references that need a decision, and whether each leads back to a table above.
+    pub related: Vec<(&'c Reference, bool)>,
     /// Counts all rows of the table; its `eligible` are those with a plausible date, its `oldest` the
     /// least of these.
     pub extent: CountSql,
@@ -127,7 +127,7 @@ impl<'c> Proposing<'c, '_> {
         &self,
         table: &'c Table,
         clock: &Column,
-    ) -> Result<(Vec<&'c Reference>, CountSql), Refusal> {
+    ) -> Result<(Vec<(&'c Reference, bool)>, CountSql), Refusal> {
         let related = self.related(table)?;
         let zone = (clock.kind == ColumnKind::Civil).then_some(TimeZone::UTC);
         let rule = Rule {
@@ -142,7 +142,10 @@ impl<'c> Proposing<'c, '_> {
             },
             conditions: Vec::new(),
             action: Action::Delete,
-            related: related.iter().map(|reference| deleted(reference)).collect(),
+            related: related
+                .iter()
+                .map(|(reference, closes)| decided(reference, *closes))
+                .collect(),
             allow_unindexed: false,
         };
         let policy = Policy {
@@ -171,8 +174,8 @@ impl<'c> Proposing<'c, '_> {
 
     /// Every reference on which the table's rows hang, at any depth, parents first. What the guards
     /// refuse is left for them to refuse.
-    fn related(&self, table: &'c Table) -> Result<Vec<&'c Reference>, Refusal> {
-        let mut found: Vec<&Reference> = Vec::new();
+    fn related(&self, table: &'c Table) -> Result<Vec<(&'c Reference, bool)>, Refusal> {
+        let mut found: Vec<(&Reference, bool)> = Vec::new();
         let mut open = VecDeque::from([vec![&table.name]]);
         let mut ways = 0;
         while let Some(way) = open.pop_front() {
@@ -180,9 +183,7 @@ impl<'c> Proposing<'c, '_> {
                 continue;
             };
             for reference in self.hanging.get(*end).into_iter().flatten() {
-                if way.contains(&&reference.from) {
-                    continue;
-                }
+                let closes = way.contains(&&reference.from);
                 ways += 1;
                 if ways > MAX_RELATED {
                     return Err(Refusal::whole(
@@ -195,8 +196,15 @@ impl<'c> Proposing<'c, '_> {
                     ));
                 }
                 // One entry decides all foreign keys over the same columns.
-                if !found.iter().any(|known| are_alike(known, reference)) {
-                    found.push(reference);
+                match found
+                    .iter_mut()
+                    .find(|(known, _)| are_alike(known, reference))
+                {
+                    Some((_, known)) => *known |= closes,
+                    None => found.push((reference, closes)),
+                }
+                if closes {
+                    continue;
                 }
                 let mut further = way.clone();
                 further.push(&reference.from);
@@ -231,13 +239,18 @@ fn are_alike(a: &Reference, b: &Reference) -> bool {
     a.from == b.from && a.to == b.to && pairs(a) == pairs(b)
 }
 
-fn deleted(reference: &Reference) -> Related {
+/// The decision that [`crate::plan::entry`] writes.
+fn decided(reference: &Reference, closes: bool) -> Related {
     let columns = reference.from_columns.iter().zip(&reference.to_columns);
     Related {
         table: reference.from.clone(),
         of: reference.to.clone(),
         matches: columns.map(|(a, b)| (a.clone(), b.clone())).collect(),
-        action: RelatedAction::Delete,
+        action: if closes && reference.nullable {
+            RelatedAction::Detach
+        } else {
+            RelatedAction::Delete
+        },
     }
 }
 

@@ -127,6 +127,7 @@ impl Draft {
             if let Some(drafted) = drafted
                 && refusals.len() == before
             {
+                warnings.extend(drafted.at_most());
                 guard::survivors(catalog, &drafted, &mut survivors);
                 rules.push(drafted);
             }
@@ -214,7 +215,7 @@ fn draft_rule(
         key,
         index,
     };
-    let referenced = refer(&mut nodes);
+    let referenced = graph::refer(&mut nodes);
     let by_pages =
         catalog.engine == Engine::Postgres && matches!(effect, Effect::Delete) && nodes.is_empty();
     Some(RuleDraft {
@@ -248,6 +249,21 @@ fn draft_rule(
 }
 
 impl RuleDraft {
+    /// Says which of the plan's counts are upper bounds: rows that let go in one batch may go in a
+    /// later one, or have gone in an earlier one.
+    fn at_most(&self) -> Option<String> {
+        let beside = self.nodes.iter().filter(|node| node.beside.is_some());
+        let tables: Vec<String> = beside.map(|node| node.depth.table.to_string()).collect();
+        (!tables.is_empty()).then(|| {
+            format!(
+                "rule {}: so many rows of {} at the most let go of others or are transformed: those \
+                 that go themselves are among them",
+                self.name,
+                tables.join(", ")
+            )
+        })
+    }
+
     /// The statements of one window between two keys, in the order in which they run: the count of
     /// the plan; then the change, where rows hang on the rule's own: their lock, what hangs on them
     /// from the bottom up, and the rows themselves.
@@ -263,7 +279,7 @@ impl RuleDraft {
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
             let related = self.nodes.iter().rev();
-            bounds.extend(related.map(|node| node.depth.change(&[Value::Null])));
+            bounds.extend(related.flat_map(Node::statements));
             bounds.push(self.change.by_keys(&window, &[key]));
         }
         let texts = bounds.into_iter().map(|bound| bound.sql.text().to_owned());
@@ -281,24 +297,6 @@ fn leaves(table: &Table) -> Vec<TableName> {
         TableKind::Partitioned { leaves } => leaves.clone(),
         _ => Vec::new(),
     }
-}
-
-/// Notes at every table which columns the tables below refer to; the rule's own are returned.
-fn refer(nodes: &mut [Node]) -> Vec<Column> {
-    let add = |columns: &mut Vec<Column>, column: &Column| {
-        if !columns.iter().any(|c| c.name == column.name) {
-            columns.push(column.clone());
-        }
-    };
-    let mut own = Vec::new();
-    for i in 0..nodes.len() {
-        let column = nodes[i].depth.parent_column.clone();
-        match nodes[i].parent {
-            None => add(&mut own, &column),
-            Some(parent) => add(&mut nodes[parent].depth.referenced, &column),
-        }
-    }
-    own
 }
 
 /// The treatments of a table's columns, each checked against its column.
@@ -407,9 +405,8 @@ fn digest(
 
 /// The texts of a rule's effect statements, in the form without bounds.
 fn statements(rule: &RuleDraft) -> Vec<String> {
-    let one = [crate::value::Value::Null];
     std::iter::once(rule.change.by_window(&Window::default()))
-        .chain(rule.nodes.iter().map(|n| n.depth.change(&one)))
+        .chain(rule.nodes.iter().flat_map(Node::statements))
         .map(|bound| bound.sql.text().to_owned())
         .collect()
 }

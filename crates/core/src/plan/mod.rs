@@ -20,5 +20,5 @@ pub use approve::{ApprovedPlan, Plan, is_unindexed};
 pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
-pub use graph::{Node, entry};
+pub use graph::{Above, Link, Node, entry};
 pub use refusal::Refusal;

@@ -10,15 +10,17 @@ mod eligible;
 mod mysql;
 mod pages;
 mod postgres;
+mod related;
 mod transform;
 mod window;
 mod witness;
 
-pub use change::{ChangeSql, Depth, Effect, KeyRow};
+pub use change::{ChangeSql, Effect, KeyRow};
 pub use count::{CountSql, Counted};
 pub use dialect::{Dialect, dialect};
 pub use eligible::{Eligible, TypedCondition, TypedTest};
 pub use pages::{Page, PageStep, Pages, leaf_of, leaf_pages, look_at_leaf, reads_pages_only};
+pub use related::{Depth, Way};
 pub(crate) use transform::fits;
 pub use transform::{Transform, pads};
 pub use window::{KeyColumn, Window, WindowSql};

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::action::{parse_action, parse_related_action};
 use super::condition::{parse_clause, parse_moment};
 use super::{At, Names, all};
-use crate::api::reason::Reason;
 use crate::api::refs::is_label;
 use crate::api::rule::{
     EpochUnit as EpochUnitWord, MatchSpec, RelatedSpec, RuleSpec, SinceSpec, WalkSpec,
@@ -246,12 +245,6 @@ fn check_related(at: &At<'_>, root: &TableName, related: &[Related]) {
                 "`{}` is neither the rule's table nor the table of a related entry",
                 entry.of
             ));
-        }
-        if entry.table == *root || entry.table == entry.of {
-            at.field("table").fault(
-                Reason::ReferenceUnsupported,
-                format!("`{}` references itself or the rule's table is related to itself; that is not supported", entry.table),
-            );
         }
         let twin = related[..i].iter().position(|other| {
             other.table == entry.table && other.of == entry.of && other.matches == entry.matches
