@@ -55,6 +55,7 @@ mod servers;
 mod sql;
 mod tenants;
 mod traps;
+mod triggers;
 mod wait;
 mod walks;
 mod witness;
@@ -100,6 +101,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(tenants::cases());
     cases.extend(commits::cases());
     cases.extend(traps::cases());
+    cases.extend(triggers::cases());
     cases.extend(graphs::cases());
     cases.extend(walks::cases());
     cases.extend(witness::cases());

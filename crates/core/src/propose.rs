@@ -147,6 +147,7 @@ impl<'c> Proposing<'c, '_> {
                 .map(|(reference, closes)| decided(reference, *closes))
                 .collect(),
             allow_unindexed: false,
+            triggers: Vec::new(),
         };
         let policy = Policy {
             zone: TimeZone::UTC,

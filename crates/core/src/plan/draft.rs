@@ -99,6 +99,8 @@ pub struct RuleDraft {
     pub leaves: Vec<TableName>,
     /// Whether a walk without an index is allowed.
     pub allow_unindexed: bool,
+    /// Whether declared triggers may add rows elsewhere.
+    pub triggered: bool,
     /// The server's estimate of the table's rows.
     pub estimated_rows: u64,
 }
@@ -128,6 +130,7 @@ impl Draft {
                 && refusals.len() == before
             {
                 warnings.extend(drafted.at_most());
+                warnings.extend(guard::stale_triggers(catalog, rule));
                 guard::survivors(catalog, &drafted, &mut survivors);
                 rules.push(drafted);
             }
@@ -244,6 +247,7 @@ fn draft_rule(
         walk,
         leaves: if by_pages { leaves(table) } else { Vec::new() },
         allow_unindexed: rule.allow_unindexed,
+        triggered: !rule.triggers.is_empty(),
         estimated_rows: table.estimated_rows,
     })
 }
@@ -396,11 +400,26 @@ fn digest(
                 "name": table.name, "kind": table.kind, "engine": table.storage_engine,
                 "columns": table.columns, "key": table.primary_key, "triggers": table.triggers,
                 "rules": table.rules, "checks": table.checks, "references": references,
+                "leaves": leaf_triggers(catalog, table),
             })
         })
         .collect();
     let statements: Vec<_> = rules.iter().map(statements).collect();
     Digest::of_json(&json!({"spec": spec, "schema": schema, "statements": statements}))
+}
+
+/// The triggers of a table's leaves; `None`: there are none, as in digests of older versions.
+fn leaf_triggers(catalog: &Catalog, table: &Table) -> Option<Vec<serde_json::Value>> {
+    let TableKind::Partitioned { leaves } = &table.kind else {
+        return None;
+    };
+    let found = leaves
+        .iter()
+        .filter_map(|leaf| catalog.tables.get(leaf))
+        .filter(|leaf| !leaf.triggers.is_empty())
+        .map(|leaf| json!({"name": leaf.name, "triggers": leaf.triggers}));
+    let found: Vec<_> = found.collect();
+    (!found.is_empty()).then_some(found)
 }
 
 /// The texts of a rule's effect statements, in the form without bounds.

@@ -175,6 +175,8 @@ fn what_a_plan_would_refuse_is_not_proposed_and_says_why() {
         name: "audit".to_owned(),
         on_delete: true,
         on_update: false,
+        definition: crate::digest::Digest::of_bytes(b"audit"),
+        foreign: false,
         each_row: true,
     });
     let mut keyless = table("keyless", &["made_at"], 2);

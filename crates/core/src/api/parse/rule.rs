@@ -7,11 +7,12 @@ use super::condition::{parse_clause, parse_moment};
 use super::{At, Names, all};
 use crate::api::refs::is_label;
 use crate::api::rule::{
-    EpochUnit as EpochUnitWord, MatchSpec, RelatedSpec, RuleSpec, SinceSpec, WalkSpec,
+    EpochUnit as EpochUnitWord, MAX_TRIGGERS, MatchSpec, RelatedSpec, RuleSpec, SinceSpec,
+    TriggerEffect, TriggerSpec, WalkSpec,
 };
 use crate::name::TableName;
 use crate::period::Period;
-use crate::policy::{Clock, EpochUnit, Moment, Related, Rule};
+use crate::policy::{Clock, DeclaredTrigger, EpochUnit, Moment, Related, Rule};
 use crate::zone;
 
 pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<Rule> {
@@ -25,6 +26,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         action,
         walk,
         related,
+        triggers,
         unknown,
     } = spec;
     at.known::<RuleSpec>(unknown);
@@ -74,6 +76,12 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
     if let (Some(table), Some(related)) = (&table, &related) {
         check_related(&related_at, table, related);
     }
+    let triggers_at = at.field("triggers");
+    let entries = triggers.as_deref().unwrap_or_default();
+    triggers_at.bounded(entries, MAX_TRIGGERS);
+    let triggers = all(entries, |i, entry| {
+        parse_trigger(&triggers_at.index(i), entry, names)
+    });
     basis?;
     Some(Rule {
         name: name?,
@@ -84,6 +92,31 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         action: action?,
         related: related?,
         allow_unindexed,
+        triggers: triggers?,
+    })
+}
+
+fn parse_trigger(at: &At<'_>, spec: &TriggerSpec, names: &Names) -> Option<DeclaredTrigger> {
+    let TriggerSpec {
+        table,
+        name,
+        effect,
+        unknown,
+    } = spec;
+    at.known::<TriggerSpec>(unknown);
+    let table = parse_table(&at.field("table"), table.as_ref(), names);
+    let name = at
+        .field("name")
+        .column(name.as_ref(), names, "`set_updated_at`");
+    let effect = {
+        let at = at.field("effect");
+        at.required(effect.as_ref(), "`Harmless`")
+            .and_then(|_| at.word(effect.as_ref()))
+    };
+    let TriggerEffect::Harmless = effect?;
+    Some(DeclaredTrigger {
+        table: table?,
+        name: name?,
     })
 }
 
