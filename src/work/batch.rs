@@ -297,20 +297,19 @@ async fn by_keys(
         reached = rows.last().map(|r| r.key.clone());
     }
     let hanging = Box::pin(Walk::locking(step.rule).change(&rows, tx)).await?;
-    let changed = match hanging.own {
+    let changed = if let Some(own) = hanging.own {
         // They have gone together with others of their table.
-        Some(own) => own,
-        None => {
-            let keys: Vec<Key> = rows.into_iter().map(|r| r.key).collect();
-            let mut changed = 0;
-            for chunk in keys.chunks(KEYS) {
-                changed += tx.change(&sql.by_keys(window, chunk)).await?;
-            }
-            if changed != unsigned(keys.len()) {
-                return Err(Stop::Raced);
-            }
-            changed
+        own
+    } else {
+        let keys: Vec<Key> = rows.into_iter().map(|r| r.key).collect();
+        let mut changed = 0;
+        for chunk in keys.chunks(KEYS) {
+            changed += tx.change(&sql.by_keys(window, chunk)).await?;
         }
+        if changed != unsigned(keys.len()) {
+            return Err(Stop::Raced);
+        }
+        changed
     };
     Ok(Done {
         changed,

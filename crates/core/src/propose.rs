@@ -21,6 +21,9 @@ use crate::sql::CountSql;
 /// The period of every proposed rule: long, so that what it shows is what nobody has thought of.
 pub const PERIOD: &str = "P7Y";
 
+/// References that need a decision, and whether each leads back to a table above.
+pub type Hanging<'c> = Vec<(&'c Reference, bool)>;
+
 /// Longest name of a rule.
 const NAME: usize = 63;
 
@@ -48,8 +51,8 @@ pub struct Proposed<'c> {
     pub clock: &'c Column,
     /// Other columns that could.
     pub others: Vec<&'c Column>,
-    /// The references that need a decision, and whether each leads back to a table above.
-    pub related: Vec<(&'c Reference, bool)>,
+    /// What hangs on its rows.
+    pub related: Hanging<'c>,
     /// Counts all rows of the table; its `eligible` are those with a plausible date, its `oldest` the
     /// least of these.
     pub extent: CountSql,
@@ -123,11 +126,7 @@ struct Proposing<'c, 'a> {
 
 impl<'c> Proposing<'c, '_> {
     /// The references that a rule for the table has to decide, or why there can be no such rule.
-    fn rule(
-        &self,
-        table: &'c Table,
-        clock: &Column,
-    ) -> Result<(Vec<(&'c Reference, bool)>, CountSql), Refusal> {
+    fn rule(&self, table: &'c Table, clock: &Column) -> Result<(Hanging<'c>, CountSql), Refusal> {
         let related = self.related(table)?;
         let zone = (clock.kind == ColumnKind::Civil).then_some(TimeZone::UTC);
         let rule = Rule {
@@ -175,7 +174,7 @@ impl<'c> Proposing<'c, '_> {
 
     /// Every reference on which the table's rows hang, at any depth, parents first. What the guards
     /// refuse is left for them to refuse.
-    fn related(&self, table: &'c Table) -> Result<Vec<(&'c Reference, bool)>, Refusal> {
+    fn related(&self, table: &'c Table) -> Result<Hanging<'c>, Refusal> {
         let mut found: Vec<(&Reference, bool)> = Vec::new();
         let mut open = VecDeque::from([vec![&table.name]]);
         let mut ways = 0;

@@ -329,7 +329,7 @@ impl<'a> Graph<'a> {
         let reach = reach(nodes);
         for index in 0..nodes.len() {
             let ring = (0..nodes.len()).find(|&j| reach[index][j] && reach[j][index]);
-            let (node, goes) = (&mut nodes[index], &self.root.name);
+            let node = &mut nodes[index];
             node.ring = ring;
             if ring.is_some() && !node.goes() {
                 refusals.push(Refusal::of(
@@ -343,10 +343,9 @@ impl<'a> Graph<'a> {
                 ));
             }
             let shared = node.links.len() > 1 || ring.is_some() || node.beside.is_some();
-            if !shared && !(node.goes() && node.depth.table == *goes) {
-                continue;
+            if shared || node.own {
+                self.key(node, refusals);
             }
-            self.key(node, refusals);
         }
         // Rows that go are told apart where some of the same table might stay.
         for index in 0..nodes.len() {
