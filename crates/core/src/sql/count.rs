@@ -6,7 +6,7 @@ use super::eligible::Eligible;
 use super::related::{Depth, Way};
 use super::window::{Window, WindowSql};
 use super::{Bound, Writer, dialect};
-use crate::catalog::Column;
+use crate::catalog::{Column, Engine};
 use crate::value::{Key, Value};
 
 /// Writes the counting statements of one rule.
@@ -84,12 +84,7 @@ impl CountSql {
 
     /// Counts the eligible rows of a window.
     pub fn residual(&self, window: &Window) -> Bound {
-        let d = dialect(self.window.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
+        let mut w = begin_count(self.window.engine);
         self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
@@ -99,12 +94,7 @@ impl CountSql {
 
     /// Counts the eligible ones of some rows. `keys` is not empty.
     pub fn of_keys(&self, keys: &[Key]) -> Bound {
-        let d = dialect(self.window.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
+        let mut w = begin_count(self.window.engine);
         self.window.write_from(&mut w);
         w.sql(" WHERE ");
         let key: Vec<&Column> = self.window.key.iter().map(|column| &column.0).collect();
@@ -117,12 +107,7 @@ impl CountSql {
     /// Counts the eligible rows of the whole table without the walk's windows or index hint: the
     /// independent look that a fault of the walk itself cannot hide from (P6).
     pub fn independent(&self) -> Bound {
-        let d = dialect(self.window.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
+        let mut w = begin_count(self.window.engine);
         w.sql(" FROM ")
             .rows_of(&self.window.table, self.window.with_leaves)
             .sql(" WHERE ");
@@ -134,12 +119,7 @@ impl CountSql {
     /// of a window, without those that have nothing left to be changed.
     pub fn related(&self, window: &Window, path: &[(&Depth, &Way)]) -> Option<Bound> {
         let ((last, way), above) = path.split_last()?;
-        let d = dialect(self.window.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
+        let mut w = begin_count(self.window.engine);
         last.write_from(&mut w);
         w.sql(" WHERE ");
         self.write_parent_in(&mut w, window, way, above);
@@ -182,6 +162,17 @@ impl CountSql {
         }
         w.sql(")");
     }
+}
+
+/// `SELECT` the number of rows.
+pub(super) fn begin_count(engine: Engine) -> Writer<'static> {
+    let d = dialect(engine);
+    let mut w = Writer::new(d);
+    w.sql("SELECT ");
+    d.whole(&mut w, &mut |w| {
+        w.sql("count(*)");
+    });
+    w
 }
 
 fn sum(w: &mut Writer<'_>, test: &mut dyn FnMut(&mut Writer<'_>)) {

@@ -1,6 +1,7 @@
 //! The statements about rows that hang on others: found by what they refer to, or by their own key.
 
 use super::change::{Effect, write_any_of, write_effect};
+use super::count::begin_count;
 use super::transform::Transform;
 use super::window::KeyColumn;
 use super::{Bound, Writer, dialect};
@@ -116,12 +117,7 @@ impl Depth {
     }
 
     fn begin_count(&self, way: &Way, parents: &[Key]) -> Writer<'static> {
-        let d = dialect(self.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
+        let mut w = begin_count(self.engine);
         self.write_from(&mut w);
         w.sql(" WHERE ");
         way.write(&mut w, parents);
