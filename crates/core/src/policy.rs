@@ -73,6 +73,17 @@ pub struct Rule {
     pub related: Vec<Related>,
     /// Whether a large table may be walked without an index.
     pub allow_unindexed: bool,
+    /// Triggers that may fire.
+    pub triggers: Vec<DeclaredTrigger>,
+}
+
+/// A trigger that somebody has looked at and found harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredTrigger {
+    /// The table that it fires on.
+    pub table: TableName,
+    /// Its name.
+    pub name: Ident,
 }
 
 /// When a row has expired.
