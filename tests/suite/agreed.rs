@@ -118,7 +118,7 @@ fn shown(world: &World, server: Server) -> Result<()> {
     says(
         answer,
         1,
-        &["refused (LimitExceeded)", "4301 rows", "4300 at the most"],
+        &["refused (LimitExceeded)", "4,301 rows", "4,300 at the most"],
     )?;
     ensure!(gone(&desk)? == 0, "rows are gone");
 

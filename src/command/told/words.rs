@@ -2,24 +2,9 @@
 
 use jiff::Timestamp;
 use oubliette_core::report::{Effect, Residual, RulePlan, RunOutcome, RunReport};
+pub(in crate::command) use oubliette_core::rows::number;
 
 use super::{OpenRunTold, Told};
-
-/// A count with a comma at each thousand.
-pub(in crate::command) fn number(count: i64) -> String {
-    let digits = count.unsigned_abs().to_string();
-    let mut text = String::new();
-    if count < 0 {
-        text.push('-');
-    }
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// "1 row", "2,000 rows".
 pub(in crate::command) fn rows(count: i64) -> String {

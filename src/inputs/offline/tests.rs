@@ -107,6 +107,21 @@ fn a_url_replaces_the_connection_and_nothing_else_of_a_target_database() {
 }
 
 #[test]
+fn a_misspelt_database_is_refused_where_there_are_some_since_its_guards_would_be_left_out() {
+    let misspelt = policy("crm", "old").replace("{name: crm, namespace: crm}", "{name: cmr}");
+    let text = format!("{DATABASE_YAML}{misspelt}");
+    for given in [None, Some(url("postgres://r@localhost/copy"))] {
+        let told = open(&text, given).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "x.yaml, document 2: RetentionPolicy old: spec.databaseRef: the TargetDatabase crm/cmr \
+             is not among the manifests, which have crm/crm: correct name and namespace, or give its \
+             file with -f"
+        );
+    }
+}
+
+#[test]
 fn a_url_stands_for_one_database_only() {
     let other = policy("crm", "new").replace("{name: crm, namespace: crm}", "{name: billing}");
     let text = format!("{}{other}", policy("crm", "old"));

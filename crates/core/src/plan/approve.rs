@@ -44,7 +44,7 @@ impl Plan {
             warnings: [draft.survivors.as_slice(), &draft.warnings].concat(),
             survivors: draft.survivors.clone(),
         };
-        let mut refusals = limits::exceeded(&draft, &report);
+        let mut refusals = limits::exceeded(&draft.limits, &report);
         refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
         Self {
             draft,
