@@ -149,6 +149,11 @@ impl Offline {
         secrets::pseudonym_key(secret, at, (namespace, name)).map(Some)
     }
 
+    /// Whether the database came as a URL.
+    pub fn is_given(&self) -> bool {
+        self.login.is_some()
+    }
+
     /// Closes all connections.
     pub async fn close(self) {
         for database in self.connected.into_values() {

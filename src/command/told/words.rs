@@ -12,6 +12,11 @@ pub(in crate::command) fn rows(count: i64) -> String {
     format!("{} {unit}", number(count))
 }
 
+/// "1 row is", "2,000 rows are".
+fn are(count: i64) -> String {
+    format!("{} {}", rows(count), if count == 1 { "is" } else { "are" })
+}
+
 /// How much of its table goes.
 pub(super) fn share(rule: &RulePlan) -> String {
     match rule.eligible.saturating_mul(100).checked_div(rule.total) {
@@ -80,6 +85,9 @@ pub(super) fn outlook(told: &Told) -> String {
     };
     match plan.rows() {
         0 => "nothing to do".to_owned(),
+        count if !told.refusals.is_empty() => {
+            format!("refused, nothing would change; {} due", are(count))
+        }
         count => format!("{} would change", rows(count)),
     }
 }

@@ -213,6 +213,19 @@ fn a_secret_that_is_missing_unreadable_or_not_for_keys_is_named_without_its_cont
     }
 }
 
+#[test]
+fn a_secret_is_named_with_the_namespace_by_which_it_was_found() {
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: crm-oubliette}\n";
+    let text = format!("{DATABASE_YAML}{}{secret}", policy("crm", "old"));
+    let manifests = read_text("x.yaml", &text, "crm").unwrap();
+    let (offline, promises) = Offline::new(manifests, None).unwrap();
+    let told = offline.login_of("crm", &promises[0]).map(drop).unwrap_err();
+    assert!(
+        told.to_string().contains("Secret crm/crm-oubliette"),
+        "{told}"
+    );
+}
+
 mod fuzzed {
     use proptest::prelude::*;
 
