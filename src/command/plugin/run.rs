@@ -184,6 +184,23 @@ impl Seen {
     }
 }
 
+/// What becomes of waiting for an operator.
+#[derive(Debug, PartialEq)]
+enum Unanswered {
+    /// It is said, once, where to look.
+    Told,
+    /// It is given up.
+    GivenUp,
+}
+
+fn unanswered(since: Duration, told: bool) -> Option<Unanswered> {
+    if since > TAKEN_UP {
+        Some(Unanswered::GivenUp)
+    } else {
+        (since > SOON && !told).then_some(Unanswered::Told)
+    }
+}
+
 /// Waits for the end of a run, and shows meanwhile how far it is.
 async fn followed(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<PastRun> {
     let (sender, mut shown) = watch::channel(progress::BEGUN);
@@ -215,19 +232,22 @@ async fn followed(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<
                     "the run of {full} was taken up and is not in the status any more; \
                      `kubectl oubliette history --database-url` has it from the ledger"
                 ),
-                Seen::NotTaken if idle_since.elapsed() > TAKEN_UP => bail!(
-                    "the run of {full} was asked for {} s ago: {NOT_TAKEN}. It runs once an operator \
-                     sees it",
-                    TAKEN_UP.as_secs()
-                ),
+                Seen::NotTaken => match unanswered(idle_since.elapsed(), told) {
+                    None => {}
+                    Some(Unanswered::Told) => {
+                        told = true;
+                        eprintln!("{full}: {NOT_TAKEN}");
+                    }
+                    Some(Unanswered::GivenUp) => bail!(
+                        "the run of {full} was asked for {} s ago: {NOT_TAKEN}. It runs once an \
+                         operator sees it",
+                        TAKEN_UP.as_secs()
+                    ),
+                },
                 Seen::Under(Some(now)) => {
                     sender.send_replace(shown_of(&now));
                 }
-                Seen::NotTaken if !told && idle_since.elapsed() > SOON => {
-                    told = true;
-                    eprintln!("{full}: {NOT_TAKEN}");
-                }
-                Seen::Under(None) | Seen::NotTaken | Seen::Behind => {}
+                Seen::Under(None) | Seen::Behind => {}
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
