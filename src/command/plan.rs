@@ -132,7 +132,10 @@ pub(super) async fn add_ledgers_grants(
     };
     let refusals = told.refusals.iter_mut();
     for refusal in refusals.filter(|refusal| refusal.reason == Reason::MissingGrants) {
-        refusal.remedy += &format!("\n{}", statements.join("\n"));
+        for statement in &statements {
+            refusal.remedy.push('\n');
+            refusal.remedy.push_str(statement);
+        }
     }
     true
 }

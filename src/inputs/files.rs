@@ -138,7 +138,7 @@ impl<'n> Reader<'n> {
         };
         match text {
             Ok(text) if text.len() as u64 > MOST_BYTES => {
-                self.faults.push(Fault::TooLarge { file })
+                self.faults.push(Fault::TooLarge { file });
             }
             Ok(text) if std::str::from_utf8(&text).is_err() => {
                 self.faults.push(Fault::NotText { file });
@@ -203,7 +203,7 @@ impl<'n> Reader<'n> {
             return self.faults.push(Fault::Malformed { origin, message });
         }
         if version == "v1" {
-            return self.supply(origin, &kind, object);
+            return self.supply(&origin, &kind, object);
         }
         if version.split('/').next() != Some(GROUP) {
             return;
@@ -226,7 +226,7 @@ impl<'n> Reader<'n> {
     }
 
     /// Keeps a Secret, ConfigMap or Namespace.
-    fn supply(&mut self, origin: Origin, kind: &str, object: Map<String, Value>) {
+    fn supply(&mut self, origin: &Origin, kind: &str, object: Map<String, Value>) {
         let Some(kind) = SUPPLIES.into_iter().find(|known| *known == kind) else {
             return;
         };
@@ -238,7 +238,7 @@ impl<'n> Reader<'n> {
             (name, own) => (name, own),
         };
         let (name, namespace) = (escaped(&name), escaped(&namespace));
-        if let Some(fault) = self.twice(&origin, kind, &namespace, &name) {
+        if let Some(fault) = self.twice(origin, kind, &namespace, &name) {
             self.faults.push(fault);
         } else {
             let supplies = &mut self.found.supplies;
