@@ -370,9 +370,10 @@ fn bad_input(world: &World) -> Result<()> {
             .stdin(Stdio::null());
         fails(&command.output()?, &[words]).with_context(|| format!("{arguments:?}"))?;
     }
-    // Its namespace is the context's, and it says what kubectl's plugin says.
+    // It goes to the cluster as the plugin does, and says what went wrong as the plugin does.
     let adopt = Command::new(env!("CARGO_BIN_EXE_oubliette"))
-        .args(["ledger", "adopt", "nobody", "--kubeconfig"])
+        .args(["ledger", "adopt", "nobody", "-n", &namespace.name])
+        .arg("--kubeconfig")
         .arg(&editor.kubeconfig)
         .output()?;
     let named = format!("TargetDatabase {}/nobody", namespace.name);
