@@ -27,6 +27,7 @@ mod image;
 mod init;
 mod install;
 mod interruption;
+mod laptop;
 mod layout;
 mod lease;
 mod leaves;
@@ -80,6 +81,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(samples::cases()?);
     cases.extend(applied::cases()?);
     cases.extend(agreed::cases());
+    cases.extend(laptop::cases());
     cases.extend(lease::cases());
     cases.extend(api::cases());
     cases.extend(bad_input::cases());

@@ -165,7 +165,7 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
 /// What lets the operator create and keep its ledger's tables by itself. On PostgreSQL in a schema
 /// that an administrator creates: with CREATE on the database its user could make others, and so
 /// could whoever finds a way to run code as that user.
-fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
+pub fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
     let Grantee {
         engine,
         database,

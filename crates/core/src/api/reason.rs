@@ -126,7 +126,7 @@ reasons! {
     LedgerMissing Retrying "The ledger does not exist and the user may not create it."
         "Run the SQL that `oubliette ledger print -f FILE --user USER` prints, or grant CREATE.";
     LedgerOwned Stalled "The ledger belongs to another TargetDatabase or cluster: two owners would count twice."
-        "Delete the other owner, then hand the ledger over with `oubliette ledger adopt`.";
+        "When the other one keeps no promises there any more (its TargetDatabase is deleted, or nobody calls `oubliette apply`), hand the ledger over with `oubliette ledger adopt NAME -n NAMESPACE`.";
     LedgerUnfit Stalled "A view or another relation has the name of one of the ledger's tables, so the ledger cannot be created."
         "Rename or drop what the message names, or make a new TargetDatabase with another `ledger.schema`.";
     LedgerNewer Stalled "The ledger was written by a newer version of the program."

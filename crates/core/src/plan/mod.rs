@@ -15,6 +15,7 @@ mod graph;
 mod guard;
 mod limits;
 mod lookup;
+mod overlap;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};

@@ -202,6 +202,7 @@ fn the_tighter_of_limits_and_guards_counts() {
         .policy
         .limits;
     assert_eq!((limits.max_rows, limits.max_percent), (Some(100), Some(10)));
+    assert_eq!((limits.guarded.rows, limits.guarded.percent), (true, false));
 }
 
 #[test]
