@@ -14,7 +14,9 @@ use oubliette_core::run::Saved;
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
 
-use crate::database::{Access, Database, Fault, Timeouts, Tx};
+use crate::database::{Access, Database, Fault, FaultClass, Timeouts, Tx};
+
+mod hold;
 
 /// A ledger transaction waits this long for a batch under way: longer than a dying worker's idle
 /// limit, so that taking over settles what it left.
@@ -144,8 +146,15 @@ impl Store {
     async fn ensure_present(&self) -> Result<(), LedgerFault> {
         let mut failed = None;
         for _ in 0..CREATIONS {
-            if self.is_present().await? {
+            let found = self.found().await?;
+            if self.ledger.missing(&found).is_empty() {
                 return Ok(());
+            }
+            // Made anew it would be empty, and what was held would go.
+            if let Some(lost) = self.ledger.lost_holds(&found)
+                && self.meta().await?.is_some()
+            {
+                return Err(hold::lost_holds(&lost));
             }
             // Two that create it at once collide in the catalog, whatever IF NOT EXISTS says.
             failed = match self.create().await {
@@ -175,13 +184,28 @@ impl Store {
 
     /// The ledger's tables that are not there, as statements name them.
     async fn missing(&self) -> Result<Vec<String>, LedgerFault> {
+        Ok(self.ledger.missing(&self.found().await?))
+    }
+
+    /// The ledger's tables that are there.
+    async fn found(&self) -> Result<Vec<String>, LedgerFault> {
         let rows = self.read(&self.ledger.present()).await?;
-        let found = rows
-            .iter()
+        rows.iter()
             .flatten()
             .map(|value| text(value, "meta"))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(self.ledger.missing(&found))
+            .collect()
+    }
+
+    /// Whether there is a ledger that the user may not read at all.
+    pub async fn is_hidden(&self) -> Result<bool, LedgerFault> {
+        if !self.is_present().await? {
+            return Ok(false);
+        }
+        match self.meta().await {
+            Ok(_) => Ok(false),
+            Err(LedgerFault::Database(fault)) if fault.class == FaultClass::Privilege => Ok(true),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Whether the ledger's tables are there.

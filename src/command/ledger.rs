@@ -202,7 +202,7 @@ mod tests {
             }
             assert_eq!(
                 text.matches("GRANT SELECT, INSERT, UPDATE ON").count(),
-                6,
+                oubliette_core::ledger::TABLES.len(),
                 "{text}"
             );
         }

@@ -12,6 +12,7 @@ use oubliette_core::run::{Form, Order, Outcome};
 use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness};
 use oubliette_core::value::{Key, Value};
 
+use super::holds::Kept;
 use super::pages;
 use crate::database::{
     Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx, give_pads,
@@ -31,7 +32,10 @@ const HANGING: i64 = 10_000;
 pub(super) struct Step<'a> {
     pub(super) database: &'a Database,
     pub(super) store: &'a Store,
+    /// The rule under the holds for this batch.
     pub(super) rule: &'a RuleDraft,
+    /// The rule under the holds in force.
+    pub(super) kept: &'a Kept<'a>,
     pub(super) timeouts: Timeouts,
     pub(super) pads: Option<&'a Pads>,
     pub(super) metrics: &'a Metrics,
@@ -316,6 +320,12 @@ async fn related(step: Step<'_>, rows: &[KeyRow], tx: &mut Tx) -> Result<Vec<u64
         };
         let mut own = Vec::new();
         for chunk in values.chunks(KEYS) {
+            if let Some(held) = step.rule.held_below(parents.len(), chunk)
+                && count(tx, &held).await? > 0
+            {
+                // It came since its parent was chosen, and keeps it.
+                return Err(Stop::Raced);
+            }
             hanging += count(tx, &node.depth.count(chunk)).await?;
             if hanging > HANGING && rows.len() > 1 {
                 return Err(Stop::TooMany);

@@ -162,6 +162,7 @@ fn locked_row(world: &World, server: Server) -> Result<()> {
     let application = rig.holding("UPDATE t SET note = 'mine' WHERE id IN (5, 200)")?;
     let run = rig.run("one")?;
     let residual = Residual {
+        held: 0,
         locked: 2,
         newly_eligible: 0,
         unexplained: 0,
@@ -192,6 +193,7 @@ fn locked_child(world: &World, server: Server) -> Result<()> {
     );
     ensure!(counts(&run) == [[59, 59]], "{run:?}");
     let residual = Residual {
+        held: 0,
         locked: 1,
         newly_eligible: 0,
         unexplained: 0,

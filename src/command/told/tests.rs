@@ -15,6 +15,8 @@ fn rule(name: &str, table: &str, eligible: i64, total: i64) -> RulePlan {
         total,
         clock_null: 0,
         implausible: 0,
+        held: 0,
+        held_by: Vec::new(),
         overdue_since: (eligible > 0).then(|| "2024-05-01T10:00:00Z".parse().unwrap()),
         related: Vec::new(),
         walk: "id".to_owned(),
@@ -118,11 +120,13 @@ fn run(outcome: RunOutcome) -> RunReport {
                 rows: 5_000,
             }],
             residual: Residual {
+                held: 0,
                 locked: 0,
                 newly_eligible: 2,
                 unexplained: 0,
                 too_large: 0,
             },
+            held_by: Vec::new(),
         }],
         evidence: Some(Digest::of_bytes("evidence")),
     }

@@ -133,6 +133,8 @@ reasons! {
         "Update the operator.";
     LedgerRewound Stalled "The ledger is behind what status remembers of it: the database was restored from a backup, a failover lost commits, or it is another database. Nothing runs."
         "Find out what happened (docs/operations.md says what to look at). Then accept the ledger as it is with `kubectl annotate odb NAME oubliette.dev/accept-ledger=TOKEN`; the message has the token.";
+    HoldsUnreadable Retrying "The legal holds of the database cannot be read, or one of them cannot be applied to its table any more. Nothing runs, because a held row could go."
+        "Do what the message says: give back the privilege, the table or the column, or release the hold (`oubliette hold release` for one whose resource is gone).";
     // The plan.
     TableMissing Stalled "A table does not exist or the user cannot see it."
         "Correct the name (it is case-sensitive), or grant SELECT.";

@@ -10,9 +10,11 @@ use super::facts::{Facts, RuleFacts};
 use super::limits;
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
+use crate::catalog::Catalog;
 use crate::digest::Digest;
+use crate::hold::Hold;
 use crate::policy::EpochUnit;
-use crate::report::{PlanReport, RulePlan, TableCount};
+use crate::report::{HeldCount, PlanReport, RulePlan, TableCount};
 use crate::rows::Rows;
 use crate::value::Value;
 
@@ -157,6 +159,17 @@ impl ApprovedPlan {
         &self.draft.rules
     }
 
+    /// The rules and their statements under these holds: those that were read with the checkpoints
+    /// whose generation the batches compare.
+    /// See [`Draft::rules_under`].
+    pub fn rules_under(
+        &self,
+        holds: &[Hold],
+        catalog: Option<&Catalog>,
+    ) -> Result<Vec<RuleDraft>, Vec<Refusal>> {
+        self.draft.rules_under(holds, catalog)
+    }
+
     /// Whether a strategy is keyed.
     pub fn keyed(&self) -> bool {
         self.draft.keyed
@@ -205,6 +218,8 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
         total: facts.counted.total,
         clock_null: facts.counted.clock_null,
         implausible: facts.counted.implausible,
+        held: facts.held,
+        held_by: HeldCount::of(&rule.count.eligible.held, &facts.held_by),
         overdue_since: facts
             .counted
             .oldest

@@ -52,6 +52,7 @@ pub(super) fn eligible(
                 ceiling: clock.ceiling,
                 conditions,
                 undone: Vec::new(),
+                held: Vec::new(),
             },
             clock.instant,
         )),
@@ -303,7 +304,7 @@ fn numeric(kind: ColumnKind) -> bool {
     )
 }
 
-fn listable(kind: ColumnKind) -> bool {
+pub(super) fn listable(kind: ColumnKind) -> bool {
     matches!(
         kind,
         ColumnKind::Int

@@ -67,6 +67,8 @@ pub struct Draft {
     pub digest: Digest,
     /// Whether a strategy is keyed.
     pub keyed: bool,
+    /// What the tables are: holds are typed against it, also those that come in the middle of a run.
+    pub catalog: Catalog,
 }
 
 /// One rule's statements.
@@ -153,6 +155,7 @@ impl Draft {
             survivors,
             digest,
             keyed,
+            catalog: catalog.clone(),
         })
     }
 }

@@ -13,6 +13,7 @@ pub mod estimate;
 mod facts;
 mod graph;
 mod guard;
+mod hold;
 mod limits;
 mod refusal;
 
@@ -21,4 +22,5 @@ pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
 pub use graph::{Node, entry};
+pub use hold::unfit;
 pub use refusal::Refusal;

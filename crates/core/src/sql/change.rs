@@ -211,6 +211,11 @@ impl Depth {
 
     /// Counts the rows that belong to these parents. `parents` is not empty.
     pub fn count(&self, parents: &[Value]) -> Bound {
+        self.counting(parents).finish()
+    }
+
+    /// The count, to which conditions may be added.
+    pub(super) fn counting(&self, parents: &[Value]) -> Writer<'static> {
         let d = dialect(self.engine);
         let mut w = Writer::new(d);
         w.sql("SELECT ");
@@ -220,7 +225,7 @@ impl Depth {
         self.write_from(&mut w);
         w.sql(" WHERE ");
         write_in(&mut w, &self.column, parents);
-        w.finish()
+        w
     }
 
     /// Changes the rows that belong to these parents. `parents` is not empty.

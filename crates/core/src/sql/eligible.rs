@@ -2,6 +2,7 @@
 //! so that the engine re-evaluates the whole of it after a lock wait (SQL.md section 2).
 
 use super::Writer;
+use super::held::Held;
 use super::transform::Transform;
 use crate::catalog::{Column, ColumnKind};
 use crate::value::Value;
@@ -21,6 +22,8 @@ pub struct Eligible {
     pub conditions: Vec<TypedCondition>,
     /// For Anonymise: at least one of these has still to be done. Empty for Delete.
     pub undone: Vec<Transform>,
+    /// The holds that keep rows of the table, or what hangs on them.
+    pub held: Vec<Held>,
 }
 
 /// One entry of `where`, typed.
@@ -66,6 +69,14 @@ pub enum TypedTest {
 impl Eligible {
     /// The whole predicate.
     pub fn write(&self, w: &mut Writer<'_>) {
+        self.write_but_for_holds(w);
+        for hold in &self.held {
+            hold.write_free(w);
+        }
+    }
+
+    /// The predicate as it would be if nothing were held.
+    pub(super) fn write_but_for_holds(&self, w: &mut Writer<'_>) {
         self.expired(w);
         self.write_conditions(w);
         if !self.undone.is_empty() {
@@ -129,7 +140,7 @@ fn dated(column: &Column) -> bool {
     )
 }
 
-fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) {
+pub(super) fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) {
     let d = w.dialect();
     let compare = |w: &mut Writer<'_>, operator: &'static str, value: &Value| {
         w.ident(&column.name).sql(operator);
