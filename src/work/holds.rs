@@ -32,7 +32,7 @@ impl<'a> Kept<'a> {
         step: usize,
         generation: i64,
     ) -> Result<Self, LedgerFault> {
-        let rule = current(job, store, plan, step).await?;
+        let rule = Box::pin(current(job, store, plan, step)).await?;
         Ok(Self {
             job,
             store,
@@ -60,7 +60,7 @@ impl<'a> Kept<'a> {
     }
 
     async fn current(&self) -> Result<Arc<RuleDraft>, LedgerFault> {
-        current(self.job, self.store, self.plan, self.step).await
+        Box::pin(current(self.job, self.store, self.plan, self.step)).await
     }
 }
 

@@ -40,7 +40,7 @@ pub async fn plan(
         });
     }
     let mut warnings = Vec::new();
-    let holds = holds(job, &mut warnings).await?;
+    let holds = Box::pin(holds(job, &mut warnings)).await?;
     let mut tx = job
         .database
         .begin(Access::ReadOnly)

@@ -375,15 +375,10 @@ impl Run<'_> {
     ) -> Result<Stepped, LedgerFault> {
         let index = usize::try_from(step).unwrap_or(usize::MAX);
         let generation = rows.iter().map(|row| row.saved.hold_gen).min();
-        let kept = Kept::read(
-            self.job,
-            self.store,
-            self.plan,
-            index,
-            generation.unwrap_or_default(),
-        )
-        .await?;
-        let rule = &*kept.at(0).await?;
+        let generation = generation.unwrap_or_default();
+        let kept = Kept::read(self.job, self.store, self.plan, index, generation);
+        let kept = Box::pin(kept).await?;
+        let rule = &*Box::pin(kept.at(0)).await?;
         let pages = self.plan.facts().get(index).and_then(|f| f.pages.as_ref());
         for row in rows.iter_mut() {
             by_key_instead(row, pages);

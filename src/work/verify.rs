@@ -92,7 +92,7 @@ impl Verification<'_> {
         let mut stuck: Option<BTreeSet<Key>> = None;
         let mut left = Left::default();
         let (mut passed_by, mut too_large) = (0, 0);
-        let mut windows = unless_stopped(stop, self.residual()).await?;
+        let mut windows = unless_stopped(stop, Box::pin(self.residual())).await?;
         for pass in 1..=PASSES {
             if windows.is_empty() {
                 break;
@@ -104,8 +104,8 @@ impl Verification<'_> {
                 passed_by += signed(lane.passed_by());
                 too_large += signed(lane.too_large());
             }
-            windows = unless_stopped(stop, self.residual()).await?;
-            left = unless_stopped(stop, self.class(&windows)).await?;
+            windows = unless_stopped(stop, Box::pin(self.residual())).await?;
+            left = unless_stopped(stop, Box::pin(self.class(&windows))).await?;
             // A row that is free after each of the sweeps is one that they should have taken.
             stuck = Some(match stuck {
                 None => left.free.clone(),
@@ -116,7 +116,7 @@ impl Verification<'_> {
             stuck = None;
             left = Left::default();
         }
-        let overlooked = unless_stopped(stop, self.overlooked(known(&windows))).await?;
+        let overlooked = unless_stopped(stop, Box::pin(self.overlooked(known(&windows)))).await?;
         let left = run::Left {
             locked: left.locked,
             free: count(left.free.len()) + left.more,
@@ -125,7 +125,7 @@ impl Verification<'_> {
             too_large,
             overlooked,
         };
-        let (held, held_by) = unless_stopped(stop, self.held()).await?;
+        let (held, held_by) = unless_stopped(stop, Box::pin(self.held())).await?;
         let residual = Residual {
             held,
             ..left.classed()
@@ -134,13 +134,13 @@ impl Verification<'_> {
     }
 
     async fn residual(&self) -> Result<Vec<(Window, i64)>, LedgerFault> {
-        let rule = self.step.kept.now().await?;
+        let rule = Box::pin(self.step.kept.now()).await?;
         Ok(measure::residual(self.step.database, &rule, self.pace.is_limited()).await?)
     }
 
     /// What holds keep, and which.
     async fn held(&self) -> Result<(i64, Vec<HeldCount>), LedgerFault> {
-        let rule = self.step.kept.now().await?;
+        let rule = Box::pin(self.step.kept.now()).await?;
         let facts = measure::held(self.step.database, &rule, self.pace.is_limited()).await?;
         let held = &rule.count.eligible.held;
         Ok((facts.held, HeldCount::of(held, &facts.held_by)))
@@ -177,7 +177,7 @@ impl Verification<'_> {
         }
         let mut least = i64::MAX;
         for _ in 0..PASSES {
-            let rule = self.step.kept.now().await?;
+            let rule = Box::pin(self.step.kept.now()).await?;
             let plain = measure::independent(self.step.database, &rule).await?;
             if plain <= known_left {
                 return Ok(0);
@@ -195,7 +195,7 @@ impl Verification<'_> {
     /// Who holds what is left: rows that a locking read passes over are locked, the others are free.
     /// Nothing is changed.
     async fn class(&self, windows: &[(Window, i64)]) -> Result<Left, LedgerFault> {
-        let rule = self.step.kept.now().await?;
+        let rule = Box::pin(self.step.kept.now()).await?;
         let mut left = Left::default();
         for (window, _) in windows {
             let mut next = Some(window.clone());

@@ -47,7 +47,7 @@ pub(super) async fn walk(
                 if stop.borrow().is_some() {
                     continue;
                 }
-                let rule = match step.kept.at(order.hold_gen).await {
+                let rule = match Box::pin(step.kept.at(order.hold_gen)).await {
                     Ok(rule) => rule,
                     Err(fault) => {
                         lane.take(passing(&fault));

@@ -22,6 +22,7 @@ mod expect;
 mod given_up;
 mod health;
 mod held_up;
+mod holds;
 mod image;
 mod init;
 mod install;
@@ -93,6 +94,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(monitoring::cases());
     cases.extend(engine::cases());
     cases.extend(races::cases());
+    cases.extend(holds::cases());
     cases.extend(endings::cases());
     cases.extend(given_up::cases());
     cases.extend(misspelt::cases());

@@ -300,6 +300,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             cutoff: Timestamp::UNIX_EPOCH,
             changed: Vec::new(),
             residual: Residual::default(),
+            held_by: Vec::new(),
         };
         let evidence = Evidence {
             run: "one",
@@ -328,7 +329,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
     rig.expect_a_whole_chain()
 }
 
-fn engine(server: Server) -> oubliette_core::catalog::Engine {
+pub(crate) fn engine(server: Server) -> oubliette_core::catalog::Engine {
     use oubliette_core::catalog::Engine;
     match server {
         Server::Postgres15 | Server::Postgres18 => Engine::Postgres,
