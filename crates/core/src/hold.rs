@@ -6,10 +6,12 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::name::{Ident, TableName};
+use crate::target::KeyOf;
 
 /// Most values of one hold, over all of its tests.
 pub const MOST_VALUES: usize = 1_000;
@@ -41,6 +43,47 @@ pub struct HoldTest {
     pub operator: HoldOperator,
     /// For `In`: the values; never empty there.
     pub values: Vec<Zeroizing<String>>,
+}
+
+/// A LegalHold as it was written, parsed: without the values, which are in Secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedHold {
+    /// Name of the TargetDatabase.
+    pub database: String,
+    /// Its namespace, where it is not the hold's own.
+    pub database_namespace: Option<String>,
+    /// The table whose rows are held.
+    pub table: TableName,
+    /// Which rows; all must hold. Never empty.
+    pub tests: Vec<WantedTest>,
+    /// The reference of the matter.
+    pub reason: String,
+    /// Who places it.
+    pub placed_by: String,
+    /// When it is to be reviewed.
+    pub review_at: Timestamp,
+    /// What ends it, once somebody has decided so.
+    pub release: Option<Release>,
+}
+
+/// One test as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedTest {
+    /// The column.
+    pub column: Ident,
+    /// What it is tested for.
+    pub operator: HoldOperator,
+    /// Where the values are; present for `In` only.
+    pub values: Option<KeyOf>,
+}
+
+/// Who ends a hold, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// The reference of the decision.
+    pub reason: String,
+    /// Who decides.
+    pub by: String,
 }
 
 /// What a column of a held row is tested for.
