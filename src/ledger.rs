@@ -146,15 +146,8 @@ impl Store {
     async fn ensure_present(&self) -> Result<(), LedgerFault> {
         let mut failed = None;
         for _ in 0..CREATIONS {
-            let found = self.found().await?;
-            if self.ledger.missing(&found).is_empty() {
+            if self.is_present().await? {
                 return Ok(());
-            }
-            // Made anew it would be empty, and what was held would go.
-            if let Some(lost) = self.ledger.lost_holds(&found)
-                && self.meta().await?.is_some()
-            {
-                return Err(hold::lost_holds(&lost));
             }
             // Two that create it at once collide in the catalog, whatever IF NOT EXISTS says.
             failed = match self.create().await {
@@ -208,9 +201,16 @@ impl Store {
         }
     }
 
-    /// Whether the ledger's tables are there.
+    /// Whether the ledger's tables are there. One without its holds is refused: made anew they would
+    /// be none, and what was held would go.
     pub async fn is_present(&self) -> Result<bool, LedgerFault> {
-        Ok(self.missing().await?.is_empty())
+        let found = self.found().await?;
+        if let Some(lost) = self.ledger.lost_holds(&found)
+            && self.meta().await?.is_some()
+        {
+            return Err(hold::lost_holds(&lost));
+        }
+        Ok(self.ledger.missing(&found).is_empty())
     }
 
     /// A ledger without a look at its owner: for `oubliette ledger adopt`.

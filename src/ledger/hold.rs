@@ -10,15 +10,8 @@ use super::{LedgerFault, Store, finish};
 impl Store {
     /// The holds in force. None where there is no ledger: whoever places one creates it.
     pub async fn active_holds(&self) -> Result<Vec<Hold>, LedgerFault> {
-        let found = self.found().await.map_err(unreadable)?;
-        if let Some(lost) = self.ledger.lost_holds(&found) {
-            return match self.meta().await.map_err(unreadable)? {
-                // It was never whole: nothing can have been placed in it.
-                None => Ok(Vec::new()),
-                Some(_) => Err(lost_holds(&lost)),
-            };
-        }
-        if !self.ledger.has_holds(&found) {
+        // One that was never whole has none: nothing can have been placed in it.
+        if !self.is_present().await.map_err(unreadable)? {
             return Ok(Vec::new());
         }
         let rows = self.read(&self.ledger.active_holds()).await;

@@ -5,6 +5,7 @@ pub mod accept;
 mod batch;
 mod close;
 pub mod give_up;
+pub mod hold;
 mod holds;
 mod inspect;
 pub mod job;

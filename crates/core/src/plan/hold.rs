@@ -29,6 +29,16 @@ pub fn unfit(hold: &Hold, catalog: &Catalog) -> Option<Refusal> {
     typed(hold, catalog).err()
 }
 
+/// Counts the rows that a hold fits; `None`: it does not fit its table.
+pub fn fitting(hold: &Hold, catalog: &Catalog) -> Option<Bound> {
+    let Typed { table, tests, .. } = typed(hold, catalog).ok()?;
+    let at = HeldAt {
+        path: Vec::new(),
+        tests,
+    };
+    Some(at.count(catalog.engine, &table.name, table.has_leaves()))
+}
+
 impl RuleDraft {
     /// Counts the held rows of a node among those that belong to these parents; `None`: no hold is
     /// about it. Asked once the parents are locked: what was not there when they were chosen must

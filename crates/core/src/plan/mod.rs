@@ -22,5 +22,5 @@ pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
 pub use graph::{Node, entry};
-pub use hold::unfit;
+pub use hold::{fitting, unfit};
 pub use refusal::Refusal;

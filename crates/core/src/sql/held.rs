@@ -6,7 +6,7 @@
 
 use super::eligible::{TypedTest, write_test};
 use super::{Bound, CountSql, Depth, Window, Writer, dialect};
-use crate::catalog::Column;
+use crate::catalog::{Column, Engine};
 use crate::name::TableName;
 use crate::value::Value;
 
@@ -74,6 +74,19 @@ impl Held {
 }
 
 impl HeldAt {
+    /// Counts the rows of the held table itself.
+    pub fn count(&self, engine: Engine, table: &TableName, with_leaves: bool) -> Bound {
+        let d = dialect(engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        w.sql(" FROM ").rows_of(table, with_leaves).sql(" WHERE ");
+        self.write_predicate(&mut w);
+        w.finish()
+    }
+
     fn write(&self, w: &mut Writer<'_>) {
         self.write_below(w, &self.path, 0);
     }
