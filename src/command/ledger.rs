@@ -104,6 +104,18 @@ async fn adopt_in_cluster(namespace: &str, name: &str) -> anyhow::Result<String>
     let client = Client::try_default()
         .await
         .context("failed to reach the cluster")?;
+    let (database, input, owner) = in_cluster(client, namespace, name).await?;
+    let named = format!("{namespace}/{name}");
+    handed_over(&database, &input.target.ledger, &owner, &named).await
+}
+
+/// Connects to the database of a TargetDatabase, with the Secrets that it names. Whose its ledger is
+/// there.
+pub(super) async fn in_cluster(
+    client: Client,
+    namespace: &str,
+    name: &str,
+) -> anyhow::Result<(Database, DatabaseInput, Owner)> {
     let resources: Api<TargetDatabase> = Api::namespaced(client.clone(), namespace);
     let resource = resources
         .get(name)
@@ -122,8 +134,7 @@ async fn adopt_in_cluster(namespace: &str, name: &str) -> anyhow::Result<String>
         database: input.uid.clone(),
     };
     let database = cluster.connect(&input).await?;
-    let named = format!("{namespace}/{name}");
-    handed_over(&database, &input.target.ledger, &owner, &named).await
+    Ok((database, input, owner))
 }
 
 async fn adopt_without_cluster(request: &Adopt) -> anyhow::Result<String> {

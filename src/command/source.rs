@@ -77,6 +77,15 @@ impl Source {
         if manifests.policies.is_empty() {
             bail!("no RetentionPolicy among the manifests: give its file with -f");
         }
+        if let Some(hold) = manifests.holds.first() {
+            bail!(
+                "{}: the LegalHold {}/{} is placed by the operator of a cluster only; leave it out. \
+                 Holds that are in force are read from the ledger",
+                hold.origin,
+                hold.namespace,
+                hold.name
+            );
+        }
         Ok(Offline::new(manifests, self.given.database()?)?)
     }
 }
