@@ -67,7 +67,11 @@ impl LedgerFault {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Database(fault) => fault.is_retryable(),
-            Self::TakenOver => true,
+            Self::TakenOver
+            | Self::Refused {
+                reason: Reason::HoldsUnreadable,
+                ..
+            } => true,
             Self::Refused { .. } | Self::Malformed(_) => false,
         }
     }

@@ -23,8 +23,10 @@ use tokio_util::sync::CancellationToken;
 use super::retention_policy::{read_spec, read_status};
 use super::target_database::parse;
 use super::watched::Watched;
+use super::memory::Memory;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
+use crate::work::job::RememberedHold;
 
 /// One watch of all kinds.
 pub(super) struct Scope {
@@ -159,6 +161,37 @@ impl Scopes {
     /// All holds that were seen.
     fn holds(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
         self.scopes.iter().flat_map(|scope| scope.holds.state())
+    }
+
+    /// The holds on a database that are in force by the word of their objects.
+    pub(super) fn remembered_holds(&self, database: &Name) -> Vec<RememberedHold> {
+        let holds = self.holds_on(database).filter(|hold| {
+            let has = |path| hold.data.pointer(path).is_some();
+            has("/status/acceptedAt") && !has("/status/released")
+        });
+        holds
+            .filter_map(|hold| {
+                Some(RememberedHold {
+                    uid: hold.uid()?,
+                    name: Name::of(&hold).to_string(),
+                })
+            })
+            .collect()
+    }
+
+    /// Has the ledger asked for the holds on a database as soon as possible.
+    pub(super) fn look_again_at_holds(&self, database: &Name, memory: &Memory) {
+        for hold in self.holds_on(database) {
+            if let Some(uid) = hold.uid() {
+                memory.look_again(&uid);
+            }
+            self.nudge_hold(&Name::of(&hold));
+        }
+    }
+
+    fn holds_on(&self, database: &Name) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.holds()
+            .filter(move |hold| database_of_hold(hold).as_ref() == Some(database))
     }
 
     /// Whether there is a hold of that UID.
@@ -502,13 +535,8 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
             context.scopes.nudge_policy(&Name::of(&policy));
         }
     }
-    for hold in context.scopes.holds().filter(|_| changed) {
-        if database_of_hold(&hold).as_ref() == Some(&name) {
-            if let Some(uid) = hold.uid() {
-                context.memory.try_again(&uid);
-            }
-            context.scopes.nudge_hold(&Name::of(&hold));
-        }
+    if changed {
+        context.scopes.look_again_at_holds(&name, &context.memory);
     }
     // Last: what is asked above remembers it again.
     if gone {

@@ -64,13 +64,33 @@ impl<'a> Kept<'a> {
     }
 }
 
+/// The holds in force. Fails where the ledger lacks one that an object remembers: the database was
+/// restored to an instant before it was placed, and it has to be placed again first.
+pub(super) async fn in_force(job: &Job, store: &Store) -> Result<Vec<Hold>, LedgerFault> {
+    let holds = store.active_holds().await?;
+    for remembered in &job.holds {
+        let known = holds.iter().any(|hold| hold.id == remembered.uid);
+        if !known && !(store.is_present().await? && store.hold(&remembered.uid).await?.is_some()) {
+            return Err(LedgerFault::Refused {
+                reason: Reason::HoldsUnreadable,
+                message: format!(
+                    "the hold {} was in force and is not in the ledger any more, as after a restore: \
+                     nothing runs until it was placed again, which the operator does by itself",
+                    remembered.name
+                ),
+            });
+        }
+    }
+    Ok(holds)
+}
+
 async fn current(
     job: &Job,
     store: &Store,
     plan: &ApprovedPlan,
     step: usize,
 ) -> Result<Arc<RuleDraft>, LedgerFault> {
-    let holds = store.active_holds().await?;
+    let holds = in_force(job, store).await?;
     let rules = match plan.rules_under(&holds, None) {
         Ok(rules) => rules,
         // A hold that was placed since may be about a table that the plan has not looked at.

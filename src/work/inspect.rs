@@ -12,7 +12,7 @@ use oubliette_core::report::{Phase, Progress};
 
 use secrecy::ExposeSecret;
 
-use super::holds::names;
+use super::holds::{in_force, names};
 use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
 use super::run::refused;
@@ -120,7 +120,7 @@ async fn holds(job: &Job, warnings: &mut Vec<String>) -> Result<Vec<Hold>, JobOu
         );
         return Ok(Vec::new());
     }
-    store.active_holds().await.map_err(|f| refused(&f))
+    in_force(job, &store).await.map_err(|f| refused(&f))
 }
 
 /// A key in a log is one that must be given up: nothing keyed runs while the server would write it.

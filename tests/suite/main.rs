@@ -29,6 +29,7 @@ mod install;
 mod interruption;
 mod layout;
 mod lease;
+mod legal_hold;
 mod leaves;
 mod limits;
 mod memory;
@@ -78,6 +79,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(applied::cases()?);
     cases.extend(agreed::cases());
     cases.extend(lease::cases());
+    cases.extend(legal_hold::cases());
     cases.extend(api::cases());
     cases.extend(bad_input::cases());
     cases.extend(calendar::cases());
