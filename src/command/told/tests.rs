@@ -68,6 +68,11 @@ fn report() -> Report {
     learners.effect = Effect::Pseudonymised;
     learners.clock_null = 12;
     learners.implausible = 1;
+    learners.held = 3;
+    learners.held_by = vec![oubliette_core::report::HeldCount {
+        hold: "learning/matter-14".to_owned(),
+        rows: 3,
+    }];
     learners.walk = "first_part_of_the_key, second_part_of_the_key, third".to_owned();
     let mut full = told("learning", vec![enquiries, learners]);
     full.estimated_seconds = vec![Some(8_333), None];
