@@ -115,10 +115,14 @@ pub struct LegalHoldBody(pub LegalHoldSpec);
 
 /// The CRDs of all kinds, as they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [TargetDatabase::crd(), RetentionPolicy::crd(), LegalHold::crd()]
-        .into_iter()
-        .map(finish)
-        .collect()
+    [
+        TargetDatabase::crd(),
+        RetentionPolicy::crd(),
+        LegalHold::crd(),
+    ]
+    .into_iter()
+    .map(finish)
+    .collect()
 }
 
 /// Puts into a derived CRD what the derive cannot say.

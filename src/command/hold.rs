@@ -173,7 +173,9 @@ fn line(database: &str, row: &HoldRow) -> String {
         None => "in force".to_owned(),
         Some(end) => format!("released {} by {} ({})", end.at, end.by, end.reason),
     };
-    format!("{database}: {name} on {table}, {reason}, placed by {placed_by}, since {accepted_at}: {end}; id {id}")
+    format!(
+        "{database}: {name} on {table}, {reason}, placed by {placed_by}, since {accepted_at}: {end}; id {id}"
+    )
 }
 
 async fn release(request: &Released) -> anyhow::Result<(String, ExitCode)> {
@@ -186,7 +188,10 @@ async fn release(request: &Released) -> anyhow::Result<(String, ExitCode)> {
         Some((held, row))
     });
     let Some((held, row)) = found else {
-        bail!("no hold has the id {}: see `oubliette hold list`", request.id);
+        bail!(
+            "no hold has the id {}: see `oubliette hold list`",
+            request.id
+        );
     };
     if row.released.is_some() {
         return Ok((format!("{}\n", line(&held.named, row)), ExitCode::SUCCESS));

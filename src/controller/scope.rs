@@ -20,10 +20,10 @@ use oubliette_core::policy::Mandate;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::memory::Memory;
 use super::retention_policy::{read_spec, read_status};
 use super::target_database::parse;
 use super::watched::Watched;
-use super::memory::Memory;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
 use crate::work::job::RememberedHold;

@@ -256,10 +256,7 @@ pub fn pseudonym_key(
 /// The values of a legal hold. They reach the database and stay in its ledger: so nothing but a Secret
 /// of type Opaque is taken for one, and none that looks like credentials, or whoever may write holds
 /// could have a password written into a database of their own.
-pub fn hold_values(
-    mut secret: Secret,
-    at: &KeyOf,
-) -> Result<Vec<Zeroizing<String>>, GatherFault> {
+pub fn hold_values(mut secret: Secret, at: &KeyOf) -> Result<Vec<Zeroizing<String>>, GatherFault> {
     let values = values_of_hold(&mut secret, &at.key);
     wipe(secret);
     values

@@ -87,9 +87,10 @@ pub(super) fn lost_holds(table: &str) -> LedgerFault {
 fn not_ours() -> LedgerFault {
     LedgerFault::Refused {
         reason: Reason::HoldsUnreadable,
-        message: "a row of the ledger's table hold is not one that this program wrote: nothing runs, \
+        message:
+            "a row of the ledger's table hold is not one that this program wrote: nothing runs, \
                   because it could be a legal hold"
-            .to_owned(),
+                .to_owned(),
     }
 }
 
@@ -98,7 +99,9 @@ fn unreadable(fault: LedgerFault) -> LedgerFault {
     match fault {
         LedgerFault::Database(fault) if !fault.is_retryable() => LedgerFault::Refused {
             reason: Reason::HoldsUnreadable,
-            message: format!("the legal holds cannot be read from the ledger, so nothing runs: {fault}"),
+            message: format!(
+                "the legal holds cannot be read from the ledger, so nothing runs: {fault}"
+            ),
         },
         other => other,
     }

@@ -46,11 +46,7 @@ impl From<Fault> for HoldFault {
 }
 
 /// The ledger of a database, opened: it is created where there is none, because a hold needs it.
-pub async fn open(
-    database: &Database,
-    place: &Ident,
-    owner: &Owner,
-) -> Result<Store, LedgerFault> {
+pub async fn open(database: &Database, place: &Ident, owner: &Owner) -> Result<Store, LedgerFault> {
     Store::open(database, ledger(database, place), owner).await
 }
 

@@ -111,7 +111,8 @@ async fn current(
         }
     };
     let rule = rules.into_iter().nth(step);
-    rule.map(Arc::new).ok_or(LedgerFault::Malformed("checkpoint"))
+    rule.map(Arc::new)
+        .ok_or(LedgerFault::Malformed("checkpoint"))
 }
 
 /// The tables to look at: the policy's, and those of the holds.

@@ -77,7 +77,12 @@ impl<'w> Namespace<'w> {
 
     /// The name by which the API server knows the suite.
     pub(crate) fn whoami(&self) -> Result<String> {
-        let arguments = ["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"];
+        let arguments = [
+            "auth",
+            "whoami",
+            "-o",
+            "jsonpath={.status.userInfo.username}",
+        ];
         self.world.control_plane()?.cluster.kubectl(&arguments, "")
     }
 

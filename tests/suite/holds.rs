@@ -155,15 +155,24 @@ fn many(world: &World, server: Server, rule: &str, name: &str) -> Result<()> {
         "{lost}: {run:?}"
     );
     let residual = run.rules[0].residual;
-    ensure!(usize::try_from(residual.held)? <= kept.len(), "{residual:?}");
+    ensure!(
+        usize::try_from(residual.held)? <= kept.len(),
+        "{residual:?}"
+    );
     // None was missed: the next run finds nothing, and says who keeps what.
     let next = rig.run("two")?;
-    ensure!(own(&next) == 0 && next.outcome == RunOutcome::Completed, "{next:?}");
+    ensure!(
+        own(&next) == 0 && next.outcome == RunOutcome::Completed,
+        "{next:?}"
+    );
     ensure!(
         usize::try_from(next.rules[0].residual.held)? == kept.len(),
         "{next:?}"
     );
-    ensure!(held_by(&next).iter().all(|(_, rows)| *rows == 1), "{next:?}");
+    ensure!(
+        held_by(&next).iter().all(|(_, rows)| *rows == 1),
+        "{next:?}"
+    );
     rig.expect_a_whole_chain()
 }
 
@@ -242,7 +251,10 @@ fn nulls(world: &World, server: Server) -> Result<()> {
     // 1: neither; 2: the note is not known; 3: another note; 4: not known, but another id; 5: both.
     let run = rig.run("one")?;
     ensure!(own(&run) == 3 && run.rules[0].residual.held == 2, "{run:?}");
-    ensure!(rig.rows("SELECT id FROM t ORDER BY id")? == [[Some("2".to_owned())], [Some("5".to_owned())]]);
+    ensure!(
+        rig.rows("SELECT id FROM t ORDER BY id")?
+            == [[Some("2".to_owned())], [Some("5".to_owned())]]
+    );
     Ok(())
 }
 
@@ -288,15 +300,24 @@ fn grandchild(world: &World, server: Server) -> Result<()> {
     rig.block_on(place(&store, &hold(&rig, "b", "b", "id", &["9"])?))?;
     rig.block_on(place(&store, &hold(&rig, "a", "a", "id", &["9", "11"])?))?;
     let plan = rig.plan()?;
-    ensure!(plan.rules[0].eligible == 27 && plan.rules[0].held == 3, "{plan:?}");
-    ensure!(plan.rules[0].related.iter().all(|t| t.rows == 27), "{plan:?}");
+    ensure!(
+        plan.rules[0].eligible == 27 && plan.rules[0].held == 3,
+        "{plan:?}"
+    );
+    ensure!(
+        plan.rules[0].related.iter().all(|t| t.rows == 27),
+        "{plan:?}"
+    );
     let run = rig.run("one")?;
     ensure!(counts(&run) == [[27, 27, 27]], "{run:?}");
     ensure!(run.outcome == RunOutcome::Completed, "{run:?}");
     ensure!(run.rules[0].residual.held == 3, "{run:?}");
     let mut by = held_by(&run);
     by.sort_unstable();
-    ensure!(by == [("suite/a", 2), ("suite/b", 1), ("suite/c", 1)], "{run:?}");
+    ensure!(
+        by == [("suite/a", 2), ("suite/b", 1), ("suite/c", 1)],
+        "{run:?}"
+    );
     ensure!(left(&rig)? == [3, 3, 3]);
     Ok(())
 }
@@ -305,7 +326,8 @@ fn grandchild(world: &World, server: Server) -> Result<()> {
 fn late_held_child(world: &World, server: Server) -> Result<()> {
     let rig = patient(three(world, server, "late_held_child")?);
     placed(&rig, &hold(&rig, "c", "c", "note", &["ada"])?)?;
-    let mut application = rig.holding("INSERT INTO b VALUES (1000, 15); INSERT INTO c VALUES (1000, 1000, 'ada')")?;
+    let mut application =
+        rig.holding("INSERT INTO b VALUES (1000, 15); INSERT INTO c VALUES (1000, 1000, 'ada')")?;
     let run = rig.begin_run("one")?;
     rig.wait_for_a_waiter()?;
     rig.in_session(&mut application, "COMMIT")?;
@@ -335,7 +357,11 @@ fn release(world: &World, server: Server) -> Result<()> {
     let hold = rig.ledger("hold");
     // The row stays as evidence, without whom it was about.
     ensure!(rig.number(&format!("SELECT count(*) FROM {hold}"))? == 1);
-    ensure!(rig.number(&format!("SELECT count(*) FROM {hold} WHERE hold_keys IS NOT NULL"))? == 0);
+    ensure!(
+        rig.number(&format!(
+            "SELECT count(*) FROM {hold} WHERE hold_keys IS NOT NULL"
+        ))? == 0
+    );
     // Who releases it again changes nothing.
     let later = Released {
         by: "another".to_owned(),
@@ -403,8 +429,13 @@ fn unreadable(world: &World, server: Server) -> Result<()> {
     refused("one", "not one that this program wrote")?;
     rig.sql(&format!("UPDATE {table} SET hold_keys = '[[\"7\"]]'"))?;
     // The column that it holds rows by.
-    let (away, back) = ("ALTER TABLE t RENAME COLUMN note TO remark", "ALTER TABLE t RENAME COLUMN remark TO note");
-    rig.sql(&format!("UPDATE {table} SET predicate = '[{{\"column\":\"note\",\"operator\":\"In\"}}]'"))?;
+    let (away, back) = (
+        "ALTER TABLE t RENAME COLUMN note TO remark",
+        "ALTER TABLE t RENAME COLUMN remark TO note",
+    );
+    rig.sql(&format!(
+        "UPDATE {table} SET predicate = '[{{\"column\":\"note\",\"operator\":\"In\"}}]'"
+    ))?;
     rig.sql(away)?;
     refused("two", "has no column note")?;
     rig.sql(back)?;

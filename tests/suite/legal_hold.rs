@@ -21,10 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "a_hold_outlives_its_object_and_ends_by_release_only",
             outlives as fn(&World, Server) -> Result<()>,
         ),
-        (
-            "a_hold_outlives_its_namespace",
-            outlives_its_namespace,
-        ),
+        ("a_hold_outlives_its_namespace", outlives_its_namespace),
     ] {
         let name = format!("legal_hold::{name}");
         cases.extend(Case::on_each_with_operator(&name, &Server::ENGINES, body));
@@ -37,7 +34,11 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_hold_that_a_restore_has_lost_is_placed_again", restored),
     ] {
         let name = format!("legal_hold::{name}");
-        cases.extend(Case::on_each_with_operator(&name, &[Server::Postgres18], body));
+        cases.extend(Case::on_each_with_operator(
+            &name,
+            &[Server::Postgres18],
+            body,
+        ));
     }
     cases.push(Case::new(
         "legal_hold::what_is_written_once_stays",
@@ -95,7 +96,10 @@ fn names(hold: &str, names: &str) -> Value {
 /// Applies a hold with its Secret, and the Role by which the operator may read that.
 pub(crate) fn place(namespace: &Namespace<'_>, hold: &Value, values: &Value) -> Result<()> {
     namespace.apply_value(values)?;
-    namespace.apply(&printed::roles(std::slice::from_ref(hold), &namespace.name)?)?;
+    namespace.apply(&printed::roles(
+        std::slice::from_ref(hold),
+        &namespace.name,
+    )?)?;
     namespace.apply_value(hold).map(drop)
 }
 
@@ -122,7 +126,8 @@ fn left(stage: &Stage<'_>) -> Result<i64> {
 }
 
 fn fill(stage: &Stage<'_>) -> Result<()> {
-    let sql = "INSERT INTO people VALUES (100, current_timestamp - INTERVAL '2' YEAR, 'Person 100')";
+    let sql =
+        "INSERT INTO people VALUES (100, current_timestamp - INTERVAL '2' YEAR, 'Person 100')";
     stage
         .world
         .block_on(stage.database.admin.execute(sql))
@@ -214,7 +219,10 @@ fn outlives(world: &World, server: Server) -> Result<()> {
         json!({"reason": "LIT-2026-014/closed", "by": namespace.whoami()?});
     namespace.apply_value(&release)?;
     let released = namespace.wait_reason("LegalHold", "matter", "HoldReleased")?;
-    ensure!(released.pointer("/status/released/by").is_some(), "{released}");
+    ensure!(
+        released.pointer("/status/released/by").is_some(),
+        "{released}"
+    );
     let seen = kept(&stage)?;
     ensure!(seen == one && left(&stage)? == 2, "{seen}");
     wait_orphaned(&stage, &orphaned)?;
@@ -225,7 +233,9 @@ fn outlives(world: &World, server: Server) -> Result<()> {
     ensure!(list.lines().count() == 2 && list.contains(&first), "{list}");
     ensure!(!list.contains("Person"), "{list}");
     let release = |more: &[&str]| {
-        let arguments = ["release", "--id", &first, "--reason", "LIT-9", "--by", "judge"];
+        let arguments = [
+            "release", "--id", &first, "--reason", "LIT-9", "--by", "judge",
+        ];
         command(&stage, &[&arguments, more].concat())
     };
     ensure!(!release(&[])?.status.success(), "nobody was asked");
@@ -264,10 +274,30 @@ fn unfit(world: &World, server: Server) -> Result<()> {
     let namespace = &stage.namespace;
     let table = stage.database.fill("${schema}.people");
     for (name, path, value, words) in [
-        ("table", "/spec/rows/table", json!("public.nobody"), "does not exist"),
-        ("column", "/spec/rows/where/0/column", json!("surname"), "has no column surname"),
-        ("value", "/spec/rows/where/0/column", json!("id"), "does not fit integer"),
-        ("time", "/spec/rows/where/0/column", json!("left_at"), "In compares text"),
+        (
+            "table",
+            "/spec/rows/table",
+            json!("public.nobody"),
+            "does not exist",
+        ),
+        (
+            "column",
+            "/spec/rows/where/0/column",
+            json!("surname"),
+            "has no column surname",
+        ),
+        (
+            "value",
+            "/spec/rows/where/0/column",
+            json!("id"),
+            "does not fit integer",
+        ),
+        (
+            "time",
+            "/spec/rows/where/0/column",
+            json!("left_at"),
+            "In compares text",
+        ),
     ] {
         let mut object = hold(namespace, name, &table)?;
         *object.pointer_mut(path).context(path)? = value;
@@ -288,7 +318,10 @@ fn unfit(world: &World, server: Server) -> Result<()> {
     namespace.wait_reason("LegalHold", "leak", "HoldUnfit")?;
     // A Secret that comes later puts the hold in force.
     let object = hold(namespace, "late", &table)?;
-    namespace.apply(&printed::roles(std::slice::from_ref(&object), &namespace.name)?)?;
+    namespace.apply(&printed::roles(
+        std::slice::from_ref(&object),
+        &namespace.name,
+    )?)?;
     namespace.apply_value(&object)?;
     namespace.wait_reason("LegalHold", "late", "SecretMissing")?;
     namespace.apply_value(&names("late", "Person 7"))?;
@@ -317,7 +350,11 @@ fn restored(world: &World, server: Server) -> Result<()> {
                 .admin
                 .number("SELECT count(*) FROM oubliette.hold"),
         )?;
-        Ok(if holds == 1 { Ok(()) } else { Err(holds.to_string()) })
+        Ok(if holds == 1 {
+            Ok(())
+        } else {
+            Err(holds.to_string())
+        })
     })?;
     stage.namespace.finish()
 }
@@ -327,11 +364,19 @@ fn written_once(world: &World) -> Result<()> {
     let object = hold(&namespace, "matter", "public.people")?;
     namespace.apply_value(&object)?;
     for (path, value, words) in [
-        ("/spec/rows/table", json!("public.others"), "rows is immutable"),
+        (
+            "/spec/rows/table",
+            json!("public.others"),
+            "rows is immutable",
+        ),
         ("/spec/reason", json!("LIT-2"), "reason is immutable"),
         ("/spec/placedBy", json!("somebody"), "placedBy is immutable"),
         ("/spec/reason", json!("Jane v. us"), "spec.reason"),
-        ("/spec/rows/where/0/operator", json!("IsNull"), "In needs valuesFrom"),
+        (
+            "/spec/rows/where/0/operator",
+            json!("IsNull"),
+            "In needs valuesFrom",
+        ),
     ] {
         let mut other = object.clone();
         *other.pointer_mut(path).context(path)? = value;

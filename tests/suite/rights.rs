@@ -321,7 +321,8 @@ fn holds_in_ones_own_name(world: &World) -> Result<()> {
         })
     };
     let create = ["create", "-f", "-", "-n", name];
-    let release = |by: &str| json!({"spec": {"release": {"reason": "LIT-1", "by": by}}}).to_string();
+    let release =
+        |by: &str| json!({"spec": {"release": {"reason": "LIT-1", "by": by}}}).to_string();
     let patch = |patch: &str| -> Vec<String> {
         let what = ["patch", "olh", "a", "-n", name, "--type=merge", "-p", patch];
         what.iter().map(|&word| word.to_owned()).collect()
@@ -342,7 +343,12 @@ fn holds_in_ones_own_name(world: &World) -> Result<()> {
     }
     let mut released = hold("forged", "dpo-one");
     released["spec"]["release"] = json!({"reason": "LIT-1", "by": "dpo-two"});
-    is_refused(&one, &create, &released.to_string(), "spec.release.by must be")?;
+    is_refused(
+        &one,
+        &create,
+        &released.to_string(),
+        "spec.release.by must be",
+    )?;
     one.may(&create, &hold("a", "dpo-one").to_string())?;
     wait_for("the role is aggregated", PATIENCE, || {
         let got = onlooker.may(&["get", "olh", "a", "-n", name], "");
@@ -364,10 +370,17 @@ fn holds_in_ones_own_name(world: &World) -> Result<()> {
     one.may(&later.iter().map(String::as_str).collect::<Vec<_>>(), "")?;
     for account in [&one, &two] {
         account.may_not(&["get", "secrets", "-n", name], "")?;
-        account.may_not(&["delete", "orp", "--all", "-n", name], "")?;
+        account.may_not(&["delete", "orp", "any", "-n", name], "")?;
     }
     let status = [
-        "patch", "olh", "a", "-n", name, "--subresource=status", "--type=merge", "-p",
+        "patch",
+        "olh",
+        "a",
+        "-n",
+        name,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
         "{\"status\":{\"heldRows\":1}}",
     ];
     one.may_not(&status, "")?;

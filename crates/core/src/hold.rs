@@ -207,13 +207,7 @@ impl Hold {
     }
 
     /// A hold as the ledger has it; `None`: it is not one that this program wrote.
-    pub fn stored(
-        id: &str,
-        name: &str,
-        table: &str,
-        predicate: &str,
-        keys: &str,
-    ) -> Option<Self> {
+    pub fn stored(id: &str, name: &str, table: &str, predicate: &str, keys: &str) -> Option<Self> {
         let stored: Vec<Stored> = serde_json::from_str(predicate).ok()?;
         let keys: Vec<Vec<String>> = serde_json::from_str(keys).ok()?;
         if stored.is_empty() || stored.len() != keys.len() {

@@ -83,7 +83,12 @@ pub(super) fn held(rule: &RulePlan) -> Option<String> {
         .map(|held| format!("{} by {}", held.rows, held.hold))
         .collect();
     let (name, count) = (&rule.rule, rows(rule.held));
-    (rule.held > 0).then(|| format!("rule {name}: {count} under a legal hold: {}", holds.join(", ")))
+    (rule.held > 0).then(|| {
+        format!(
+            "rule {name}: {count} under a legal hold: {}",
+            holds.join(", ")
+        )
+    })
 }
 
 /// What would happen or has happened, in a few words.

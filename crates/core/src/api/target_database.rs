@@ -417,7 +417,11 @@ impl OrphanedHolds {
     pub(crate) fn of(holds: &[HoldRow]) -> Option<Self> {
         (!holds.is_empty()).then(|| Self {
             count: i64::try_from(holds.len()).unwrap_or(i64::MAX),
-            names: holds.iter().take(Self::NAMED).map(|hold| hold.name.clone()).collect(),
+            names: holds
+                .iter()
+                .take(Self::NAMED)
+                .map(|hold| hold.name.clone())
+                .collect(),
         })
     }
 }

@@ -101,7 +101,12 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         Vec::new()
     } else {
         let warning = verdict.reason.is_failure();
-        vec![Event::new(warning, verdict.reason, "Hold", &verdict.message)]
+        vec![Event::new(
+            warning,
+            verdict.reason,
+            "Hold",
+            &verdict.message,
+        )]
     };
     let failed = verdict.reason.is_failure() && (o.kept.is_some() || !said);
     status.observed_generation = Some(o.generation);
@@ -305,8 +310,8 @@ mod tests {
         }
 
         /// Decides with what the ledger has, and remembers it.
-        fn keeps(&mut self, kept: Result<Kept, Verdict>) -> Decision {
-            let decision = self.decide(Some(&kept));
+        fn keeps(&mut self, kept: &Result<Kept, Verdict>) -> Decision {
+            let decision = self.decide(Some(kept));
             self.status = decision.status.clone();
             self.failures = decision.failures;
             self.checked = Some((self.now, 1));
@@ -319,8 +324,8 @@ mod tests {
         }
     }
 
-    fn said(status: &str, reason: &str) -> Option<(String, String)> {
-        Some((status.to_owned(), reason.to_owned()))
+    fn said(status: &str, reason: &str) -> (String, String) {
+        (status.to_owned(), reason.to_owned())
     }
 
     #[test]
@@ -329,19 +334,19 @@ mod tests {
         let first = world.decide(None);
         assert!(first.keep && first.events.is_empty());
         world.status = first.status;
-        assert_eq!(world.says(ACTIVE), said("False", "Pending"));
+        assert_eq!(world.says(ACTIVE), Some(said("False", "Pending")));
         let why = Verdict::new(Reason::Unreachable, "no answer");
-        let failed = world.keeps(Err(why));
-        assert_eq!(world.says(ACTIVE), said("False", "Unreachable"));
+        let failed = world.keeps(&Err(why));
+        assert_eq!(world.says(ACTIVE), Some(said("False", "Unreachable")));
         assert_eq!(failed.failed, Some(Reason::Unreachable));
         assert_eq!(failed.requeue_after, Duration::from_secs(2));
         let kept = Kept {
             row: Some(row(false)),
             rows: Some(3),
         };
-        let decision = world.keeps(Ok(kept));
-        assert_eq!(world.says(ACTIVE), said("True", "Held"));
-        assert_eq!(world.says(READY), said("True", "Held"));
+        let decision = world.keeps(&Ok(kept));
+        assert_eq!(world.says(ACTIVE), Some(said("True", "Held")));
+        assert_eq!(world.says(READY), Some(said("True", "Held")));
         assert_eq!(world.status.accepted_at, Some(at(1)));
         assert_eq!(world.status.held_rows, Some(3));
         assert_eq!(decision.events.len(), 1);
@@ -353,13 +358,13 @@ mod tests {
     #[test]
     fn a_hold_in_force_stays_active_while_its_database_does_not_answer() {
         let mut world = World::new();
-        world.keeps(Ok(Kept {
+        world.keeps(&Ok(Kept {
             row: Some(row(false)),
             rows: None,
         }));
-        world.keeps(Err(Verdict::new(Reason::Unreachable, "no answer")));
-        assert_eq!(world.says(ACTIVE), said("True", "Held"));
-        assert_eq!(world.says(READY), said("False", "Unreachable"));
+        world.keeps(&Err(Verdict::new(Reason::Unreachable, "no answer")));
+        assert_eq!(world.says(ACTIVE), Some(said("True", "Held")));
+        assert_eq!(world.says(READY), Some(said("False", "Unreachable")));
     }
 
     #[test]
@@ -372,19 +377,19 @@ mod tests {
             })
         };
         world.now = at(999);
-        let decision = world.keeps(kept());
+        let decision = world.keeps(&kept());
         assert_eq!(decision.requeue_after, Duration::from_secs(1));
         assert_eq!(world.says(REVIEW_DUE), None);
         world.now = at(1_000);
         world.status = world.decide(None).status;
-        assert_eq!(world.says(REVIEW_DUE), said("True", "ReviewDue"));
-        assert_eq!(world.says(ACTIVE), said("True", "Held"));
-        world.keeps(Ok(Kept {
+        assert_eq!(world.says(REVIEW_DUE), Some(said("True", "ReviewDue")));
+        assert_eq!(world.says(ACTIVE), Some(said("True", "Held")));
+        world.keeps(&Ok(Kept {
             row: Some(row(true)),
             rows: None,
         }));
         assert_eq!(world.says(REVIEW_DUE), None);
-        assert_eq!(world.says(ACTIVE), said("False", "HoldReleased"));
+        assert_eq!(world.says(ACTIVE), Some(said("False", "HoldReleased")));
         let released = world.status.released.as_ref().unwrap();
         assert_eq!((released.by.as_str(), released.at), ("joe", at(5)));
     }

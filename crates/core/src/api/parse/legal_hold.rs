@@ -94,7 +94,10 @@ fn parse_rows(at: &At<'_>, rows: &HeldRowsSpec) -> Option<Rows> {
         .and_then(|text| table_at.parsed(text));
     let where_at = at.field("where");
     let tests = where_at
-        .required(conditions.as_ref(), "`[{column: …, operator: In, valuesFrom: …}]`")
+        .required(
+            conditions.as_ref(),
+            "`[{column: …, operator: In, valuesFrom: …}]`",
+        )
         .and_then(|conditions| {
             where_at.bounded(conditions, MAX_TESTS);
             if conditions.is_empty() {
@@ -120,7 +123,9 @@ fn parse_condition(at: &At<'_>, condition: &HoldConditionSpec) -> Option<WantedT
         engine: None,
         database: None,
     };
-    let column = at.field("column").column(column.as_ref(), &names, "`email`");
+    let column = at
+        .field("column")
+        .column(column.as_ref(), &names, "`email`");
     let operator = at.field("operator").word(operator.as_ref());
     let values_at = at.field("valuesFrom");
     let values = match (operator, values_from) {
@@ -230,8 +235,12 @@ mod tests {
         })
     }
 
+    fn read(spec: Value) -> LegalHoldSpec {
+        serde_json::from_value(spec).unwrap()
+    }
+
     fn parse(spec: Value) -> Result<WantedHold, Vec<FieldError>> {
-        WantedHold::parse(&serde_json::from_value(spec).unwrap())
+        WantedHold::parse(&read(spec))
     }
 
     #[test]
@@ -244,7 +253,10 @@ mod tests {
         let mut released = good();
         released["release"] = json!({"reason": "LIT-2026-014/closed", "by": "joe"});
         let release = parse(released).unwrap().release.unwrap();
-        assert_eq!((release.reason.as_str(), release.by.as_str()), ("LIT-2026-014/closed", "joe"));
+        assert_eq!(
+            (release.reason.as_str(), release.by.as_str()),
+            ("LIT-2026-014/closed", "joe")
+        );
     }
 
     #[test]
@@ -253,10 +265,26 @@ mod tests {
             ("/type", json!("Subject"), "spec.type: "),
             ("/rows/table", json!(""), "spec.rows.table: "),
             ("/rows/where", json!([]), "spec.rows.where: "),
-            ("/rows/where/0/operator", json!("Like"), "spec.rows.where[0].operator: "),
-            ("/rows/where/0/operator", json!("IsNull"), "spec.rows.where[0].valuesFrom: "),
-            ("/rows/where/0/valuesFrom/secretRef/key", json!("a/b"), "spec.rows.where[0].valuesFrom.secretRef.key: "),
-            ("/rows/where/1/operator", json!("In"), "spec.rows.where[1].valuesFrom: "),
+            (
+                "/rows/where/0/operator",
+                json!("Like"),
+                "spec.rows.where[0].operator: ",
+            ),
+            (
+                "/rows/where/0/operator",
+                json!("IsNull"),
+                "spec.rows.where[0].valuesFrom: ",
+            ),
+            (
+                "/rows/where/0/valuesFrom/secretRef/key",
+                json!("a/b"),
+                "spec.rows.where[0].valuesFrom.secretRef.key: ",
+            ),
+            (
+                "/rows/where/1/operator",
+                json!("In"),
+                "spec.rows.where[1].valuesFrom: ",
+            ),
             ("/reason", json!("Jane v. us"), "spec.reason: "),
             ("/placedBy", json!("a\nb"), "spec.placedBy: "),
         ] {
@@ -277,9 +305,15 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_is_refused_wherever_it_stands() {
-        for path in ["", "/rows", "/rows/databaseRef", "/rows/where/0", "/rows/where/0/valuesFrom",
-            "/rows/where/0/valuesFrom/secretRef", "/release"]
-        {
+        for path in [
+            "",
+            "/rows",
+            "/rows/databaseRef",
+            "/rows/where/0",
+            "/rows/where/0/valuesFrom",
+            "/rows/where/0/valuesFrom/secretRef",
+            "/release",
+        ] {
             let mut spec = good();
             spec["release"] = json!({"reason": "a", "by": "b"});
             spec.pointer_mut(path).unwrap()["tabel"] = json!(1);
