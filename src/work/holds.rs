@@ -69,8 +69,11 @@ impl<'a> Kept<'a> {
 pub(super) async fn in_force(job: &Job, store: &Store) -> Result<Vec<Hold>, LedgerFault> {
     let holds = store.active_holds().await?;
     for remembered in &job.holds {
-        let known = holds.iter().any(|hold| hold.id == remembered.uid);
-        if !known && !(store.is_present().await? && store.hold(&remembered.uid).await?.is_some()) {
+        if holds.iter().any(|hold| hold.id == remembered.uid) {
+            continue;
+        }
+        let known = store.is_present().await? && store.hold(&remembered.uid).await?.is_some();
+        if !known {
             return Err(LedgerFault::Refused {
                 reason: Reason::HoldsUnreadable,
                 message: format!(
@@ -91,24 +94,23 @@ async fn current(
     step: usize,
 ) -> Result<Arc<RuleDraft>, LedgerFault> {
     let holds = in_force(job, store).await?;
-    let rules = match plan.rules_under(&holds, None) {
-        Ok(rules) => rules,
+    let rules = if let Ok(rules) = plan.rules_under(&holds, None) {
+        rules
+    } else {
         // A hold that was placed since may be about a table that the plan has not looked at.
-        Err(_) => {
-            let names = names(job, &holds);
-            let mut tx = job.database.begin(Access::ReadOnly).await?;
-            let catalog = inspect(&mut tx, &names).await;
-            tx.rollback().await;
-            plan.rules_under(&holds, Some(&catalog?))
-                .map_err(|refusals| LedgerFault::Refused {
-                    reason: Reason::HoldsUnreadable,
-                    message: refusals
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect::<Vec<_>>()
-                        .join("\n"),
-                })?
-        }
+        let names = names(job, &holds);
+        let mut tx = job.database.begin(Access::ReadOnly).await?;
+        let catalog = inspect(&mut tx, &names).await;
+        tx.rollback().await;
+        let rules = plan.rules_under(&holds, Some(&catalog?));
+        rules.map_err(|refusals| LedgerFault::Refused {
+            reason: Reason::HoldsUnreadable,
+            message: refusals
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        })?
     };
     let rule = rules.into_iter().nth(step);
     rule.map(Arc::new)
