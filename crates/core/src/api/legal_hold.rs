@@ -58,7 +58,7 @@ pub struct LegalHoldSpec {
     )]
     pub reason: Option<String>,
     /// Who places the hold: the name under which they are known to the cluster, which the admission
-    /// policy of the chart checks. Example: `jane@example.org`. Immutable.
+    /// policy of the chart checks. Example: `jane`. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         required,
@@ -172,7 +172,7 @@ pub struct ReleaseSpec {
     #[schemars(required, length(min = 1, max = MAX_REASON), regex(pattern = REASON_PATTERN))]
     pub reason: Option<String>,
     /// Who releases it: the name under which they are known to the cluster, which the admission
-    /// policy of the chart checks. Example: `jane@example.org`.
+    /// policy of the chart checks. Example: `jane`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required, length(min = 1, max = MAX_USER))]
     pub by: Option<String>,
