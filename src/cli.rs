@@ -120,6 +120,9 @@ pub enum Command {
     Generate(command::generate::Request),
     /// Prints the GRANT statements that give a database user what policies need, and no more.
     Grants(command::grants::Request),
+    /// Lists the legal holds of a database's ledger, and releases one whose LegalHold is gone.
+    #[command(subcommand)]
+    Hold(command::hold::Request),
     /// Proposes a TargetDatabase and a RetentionPolicy from what a database's catalog says.
     ///
     /// It is printed with comments, is valid as it stands, and changes nothing: `DryRun`.

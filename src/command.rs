@@ -9,6 +9,7 @@ pub mod crd;
 mod form;
 pub mod generate;
 pub mod grants;
+pub mod hold;
 pub mod init;
 pub mod ledger;
 pub mod plan;

@@ -1,4 +1,4 @@
-//! The operator's loop: watches both kinds, asks `oubliette_core::decide` what to do, does it and
+//! The operator's loop: watches all kinds, asks `oubliette_core::decide` what to do, does it and
 //! writes the status. A reconcile is gather, decide, do; what takes long is a job of its own.
 //!
 //! It owns what is remembered between two looks (nothing that a restart may not forget) and who is
@@ -6,6 +6,7 @@
 
 mod conflicts;
 mod jobs;
+mod legal_hold;
 mod memory;
 mod record;
 mod retention_policy;
@@ -91,6 +92,7 @@ impl std::fmt::Display for Name {
 struct Kinds {
     policy: ApiResource,
     database: ApiResource,
+    hold: ApiResource,
 }
 
 impl Kinds {
@@ -102,6 +104,7 @@ impl Kinds {
         Self {
             policy: of("RetentionPolicy", "retentionpolicies"),
             database: of("TargetDatabase", "targetdatabases"),
+            hold: of("LegalHold", "legalholds"),
         }
     }
 }
@@ -226,6 +229,7 @@ async fn reconcile(
         match kind {
             Kind::RetentionPolicy => Box::pin(retention_policy::reconcile(object, &context)).await,
             Kind::TargetDatabase => Box::pin(target_database::reconcile(object, &context)).await,
+            Kind::LegalHold => Box::pin(legal_hold::reconcile(object, &context)).await,
         }
     };
     contained(work).await?

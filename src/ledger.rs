@@ -16,7 +16,9 @@ use oubliette_core::run::Saved;
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
 
-use crate::database::{Access, Database, Fault, Timeouts, Tx};
+use crate::database::{Access, Database, Fault, FaultClass, Timeouts, Tx};
+
+mod hold;
 
 /// A ledger transaction waits this long for a batch under way: longer than a dying worker's idle
 /// limit, so that taking over settles what it left.
@@ -67,7 +69,11 @@ impl LedgerFault {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Database(fault) => fault.is_retryable(),
-            Self::TakenOver => true,
+            Self::TakenOver
+            | Self::Refused {
+                reason: Reason::HoldsUnreadable,
+                ..
+            } => true,
             Self::Refused { .. } | Self::Malformed(_) => false,
         }
     }
@@ -177,18 +183,40 @@ impl Store {
 
     /// The ledger's tables that are not there, as statements name them.
     async fn missing(&self) -> Result<Vec<String>, LedgerFault> {
-        let rows = self.read(&self.ledger.present()).await?;
-        let found = rows
-            .iter()
-            .flatten()
-            .map(|value| text(value, "meta"))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(self.ledger.missing(&found))
+        Ok(self.ledger.missing(&self.found().await?))
     }
 
-    /// Whether the ledger's tables are there.
+    /// The ledger's tables that are there.
+    async fn found(&self) -> Result<Vec<String>, LedgerFault> {
+        let rows = self.read(&self.ledger.present()).await?;
+        rows.iter()
+            .flatten()
+            .map(|value| text(value, "meta"))
+            .collect()
+    }
+
+    /// Whether there is a ledger that the user may not read at all.
+    pub async fn is_hidden(&self) -> Result<bool, LedgerFault> {
+        if !self.is_present().await? {
+            return Ok(false);
+        }
+        match self.meta().await {
+            Ok(_) => Ok(false),
+            Err(LedgerFault::Database(fault)) if fault.class == FaultClass::Privilege => Ok(true),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Whether the ledger's tables are there. One without its holds is refused: made anew they would
+    /// be none, and what was held would go.
     pub async fn is_present(&self) -> Result<bool, LedgerFault> {
-        Ok(self.missing().await?.is_empty())
+        let found = self.found().await?;
+        if let Some(lost) = self.ledger.lost_holds(&found)
+            && self.meta().await?.is_some()
+        {
+            return Err(hold::lost_holds(&lost));
+        }
+        Ok(self.ledger.missing(&found).is_empty())
     }
 
     /// A ledger without a look at its owner: for `oubliette ledger adopt`.

@@ -61,6 +61,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Crd => command::crd::run(out)?,
         Command::Generate(request) => command::generate::run(&request, &cli::manual())?,
         Command::Grants(request) => command::grants::run(&request, out)?,
+        Command::Hold(request) => {
+            return runtime()?.block_on(Box::pin(command::hold::run(&request, out)));
+        }
         Command::Init(request) => {
             return runtime()?.block_on(Box::pin(command::init::run(&request, out)));
         }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{CustomResource, CustomResourceExt};
 use oubliette_core::api;
+use oubliette_core::api::legal_hold::{LegalHoldSpec, LegalHoldStatus};
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
 use schemars::JsonSchema;
@@ -85,12 +86,43 @@ pub struct TargetDatabaseBody(pub TargetDatabaseSpec);
 #[serde(transparent)]
 pub struct RetentionPolicyBody(pub RetentionPolicySpec);
 
+/// The spec of a LegalHold.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oubliette.dev",
+    version = "v1alpha1",
+    kind = "LegalHold",
+    plural = "legalholds",
+    shortname = "olh",
+    category = "oubliette",
+    namespaced,
+    status = "LegalHoldStatus",
+    derive = "PartialEq",
+    doc = "Rows that no policy may change until somebody releases them. Deleting it does not release it.",
+    printcolumn = r#"{"name":"Database","type":"string","jsonPath":".spec.rows.databaseRef.name"}"#,
+    printcolumn = r#"{"name":"Table","type":"string","jsonPath":".spec.rows.table"}"#,
+    printcolumn = r#"{"name":"Matter","type":"string","jsonPath":".spec.reason"}"#,
+    printcolumn = r#"{"name":"Active","type":"string","jsonPath":".status.conditions[?(@.type==\"Active\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Review","type":"string","jsonPath":".spec.reviewAt"}"#,
+    printcolumn = r#"{"name":"Rows","type":"integer","jsonPath":".status.heldRows","priority":1,"description":"Rows that it fitted when it was accepted"}"#,
+    printcolumn = r#"{"name":"Placed By","type":"string","jsonPath":".spec.placedBy","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(transparent)]
+pub struct LegalHoldBody(pub LegalHoldSpec);
+
 /// The CRDs of all kinds, as they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [TargetDatabase::crd(), RetentionPolicy::crd()]
-        .into_iter()
-        .map(finish)
-        .collect()
+    [
+        TargetDatabase::crd(),
+        RetentionPolicy::crd(),
+        LegalHold::crd(),
+    ]
+    .into_iter()
+    .map(finish)
+    .collect()
 }
 
 /// Puts into a derived CRD what the derive cannot say.

@@ -12,7 +12,7 @@ use oubliette_core::ledger::{Ledger, Owner, printed, uuid};
 use oubliette_core::name::Ident;
 use oubliette_core::target::{EngineName, Target};
 
-use super::plugin::access::Access;
+use super::plugin::{self, access::Access};
 use super::source::{Given, Source, given, user_name};
 use crate::database::Database;
 use crate::inputs::cluster::{Cluster, DatabaseInput};
@@ -107,12 +107,22 @@ async fn adopt(request: &Adopt) -> anyhow::Result<String> {
 
 async fn adopt_in_cluster(access: &Access, name: &str) -> anyhow::Result<String> {
     let place = access.open().await?;
+    let named = format!("{}/{name}", place.namespace);
+    let (database, input, owner) = in_cluster(place, name).await?;
+    handed_over(&database, &input.target.ledger, &owner, &named).await
+}
+
+/// Connects to the database of a TargetDatabase, with the Secrets that it names. Whose its ledger is
+/// there.
+pub(super) async fn in_cluster(
+    place: plugin::access::Cluster,
+    name: &str,
+) -> anyhow::Result<(Database, DatabaseInput, Owner)> {
     let resource: TargetDatabase = place.get(name).await?;
-    let namespace = place.namespace;
     let target = parsed(name, &resource.spec.0)?;
     let cluster = Cluster::new(place.client);
     let input = DatabaseInput {
-        namespace: namespace.clone(),
+        namespace: place.namespace,
         uid: resource.uid().context("the TargetDatabase has no UID")?,
         generation: resource.metadata.generation.unwrap_or_default(),
         target,
@@ -122,8 +132,7 @@ async fn adopt_in_cluster(access: &Access, name: &str) -> anyhow::Result<String>
         database: input.uid.clone(),
     };
     let database = cluster.connect(&input).await?;
-    let named = format!("{namespace}/{name}");
-    handed_over(&database, &input.target.ledger, &owner, &named).await
+    Ok((database, input, owner))
 }
 
 async fn adopt_without_cluster(request: &Adopt) -> anyhow::Result<String> {
@@ -203,7 +212,7 @@ mod tests {
             }
             assert_eq!(
                 text.matches("GRANT SELECT, INSERT, UPDATE ON").count(),
-                6,
+                oubliette_core::ledger::TABLES.len(),
                 "{text}"
             );
         }

@@ -258,6 +258,7 @@ pub(super) fn order(promise: &Promise, owner: &Owner, kind: JobKind) -> Order {
         kind,
         // Nothing outside of the ledger remembers it without a cluster.
         remembered: Vec::new(),
+        holds: Vec::new(),
         metrics: Metrics::new(),
         consent: None,
     }

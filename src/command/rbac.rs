@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use oubliette_core::api::legal_hold::LegalHoldSpec;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
 
@@ -53,8 +54,13 @@ fn print(manifests: &Manifests, request: &Request) -> anyhow::Result<String> {
         .policies
         .iter()
         .map(|written| needs("retentionpolicy", written, of_policy));
+    let holds = manifests
+        .holds
+        .iter()
+        .map(|written| needs("legalhold", written, of_hold));
     let mut text = String::new();
-    for needs in databases.chain(policies).filter(|needs| !needs.is_empty()) {
+    let all = databases.chain(policies).chain(holds);
+    for needs in all.filter(|needs| !needs.is_empty()) {
         if let Some(note) = &needs.names.note {
             text.push_str(note);
         }
@@ -140,6 +146,18 @@ fn of_policy(spec: &RetentionPolicySpec) -> Names {
         secrets: name.into_iter().collect(),
         config_maps: BTreeSet::new(),
         note,
+    }
+}
+
+fn of_hold(spec: &LegalHoldSpec) -> Names {
+    let tests = spec.rows.as_ref().and_then(|rows| rows.conditions.as_ref());
+    let secrets = tests.into_iter().flatten().filter_map(|test| {
+        let secret = test.values_from.as_ref()?.secret_ref.as_ref()?;
+        secret.name.clone()
+    });
+    Names {
+        secrets: secrets.collect(),
+        ..Names::default()
     }
 }
 

@@ -129,6 +129,15 @@ impl Source {
                 given(&self.files)
             );
         }
+        if let Some(hold) = manifests.holds.first() {
+            bail!(
+                "{}: the LegalHold {}/{} is placed by the operator of a cluster only; leave it out. \
+                 Holds that are in force are read from the ledger",
+                hold.origin,
+                hold.namespace,
+                hold.name
+            );
+        }
         Ok(Offline::new(manifests, self.given.database()?)?)
     }
 }

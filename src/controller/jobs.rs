@@ -44,6 +44,10 @@ pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
             input.namespace.clone(),
             mandate.database.clone(),
         )),
+        holds: context.scopes.remembered_holds(&Name::new(
+            input.namespace.clone(),
+            mandate.database.clone(),
+        )),
         metrics: context.metrics.clone(),
         consent: None,
     };
@@ -157,10 +161,15 @@ pub(super) fn after_the_end(seen: &Seen, outcome: &JobOutcome, context: &Context
                     | Reason::LedgerOwned
                     | Reason::LedgerNewer
                     | Reason::LedgerRewound
+                    | Reason::HoldsUnreadable
             ) && let (Some(input), Ok(mandate)) = (&database.input, seen.mandate.as_ref())
             {
                 let name = Name::new(input.namespace.clone(), mandate.database.clone());
                 context.look_again_at(&database.uid, &name);
+                if *reason == Reason::HoldsUnreadable {
+                    // One may have to be placed again.
+                    context.scopes.look_again_at_holds(&name, &context.memory);
+                }
             }
         }
         JobOutcome::Planned(_)

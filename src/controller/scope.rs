@@ -1,4 +1,4 @@
-//! What is watched: all namespaces, or each of some. A scope is one watch of both kinds with what it
+//! What is watched: all namespaces, or each of some. A scope is one watch of all kinds with what it
 //! has seen; everything that asks for "all policies" asks all scopes.
 //!
 //! Watch events reach the jobs here, as they come in and before any reconcile: a job must know
@@ -20,34 +20,43 @@ use oubliette_core::policy::Mandate;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::memory::Memory;
 use super::retention_policy::{read_spec, read_status};
 use super::target_database::parse;
 use super::watched::Watched;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
+use crate::work::job::RememberedHold;
 
-/// One watch of both kinds.
+/// One watch of all kinds.
 pub(super) struct Scope {
     /// `None`: every namespace.
     namespace: Option<String>,
     policies: Store<DynamicObject>,
     databases: Store<DynamicObject>,
+    holds: Store<DynamicObject>,
     to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
     to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
+    to_holds: UnboundedSender<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
+    holds_known: CancellationToken,
 }
 
 /// The moving parts of a scope, until they run.
 pub(super) struct Watch {
     policies: Api<Watched>,
     databases: Api<Watched>,
+    holds: Api<Watched>,
     policy_writer: Writer<DynamicObject>,
     database_writer: Writer<DynamicObject>,
+    hold_writer: Writer<DynamicObject>,
     for_policies: UnboundedReceiver<ObjectRef<DynamicObject>>,
     for_databases: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    for_holds: UnboundedReceiver<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
+    holds_known: CancellationToken,
 }
 
 /// Everything that is watched.
@@ -73,29 +82,40 @@ impl Scopes {
             };
             let policy_writer = Writer::new(kinds.policy.clone());
             let database_writer = Writer::new(kinds.database.clone());
+            let hold_writer = Writer::new(kinds.hold.clone());
             let (to_policies, for_policies) = unbounded();
             let (to_databases, for_databases) = unbounded();
+            let (to_holds, for_holds) = unbounded();
             let (policies, databases) = (api(&kinds.policy), api(&kinds.database));
+            let holds = api(&kinds.hold);
             let (policies_known, databases_known) =
                 (CancellationToken::new(), CancellationToken::new());
+            let holds_known = CancellationToken::new();
             scopes.push(Scope {
                 namespace,
                 policies: policy_writer.as_reader(),
                 databases: database_writer.as_reader(),
+                holds: hold_writer.as_reader(),
                 to_policies,
                 to_databases,
+                to_holds,
                 policies_known: policies_known.clone(),
                 databases_known: databases_known.clone(),
+                holds_known: holds_known.clone(),
             });
             watches.push(Watch {
                 policies,
                 databases,
+                holds,
                 policy_writer,
                 database_writer,
+                hold_writer,
                 for_policies,
                 for_databases,
+                for_holds,
                 policies_known,
                 databases_known,
+                holds_known,
             });
         }
         let kinds = kinds.clone();
@@ -110,6 +130,7 @@ impl Scopes {
         for scope in &self.scopes {
             scope.policies_known.cancelled().await;
             scope.databases_known.cancelled().await;
+            scope.holds_known.cancelled().await;
         }
     }
 
@@ -135,6 +156,47 @@ impl Scopes {
     pub(super) fn has_database(&self, name: &Name, uid: &str) -> bool {
         let database = self.database(name);
         database.is_some_and(|database| database.uid().as_deref() == Some(uid))
+    }
+
+    /// All holds that were seen.
+    fn holds(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.scopes.iter().flat_map(|scope| scope.holds.state())
+    }
+
+    /// The holds on a database that are in force by the word of their objects.
+    pub(super) fn remembered_holds(&self, database: &Name) -> Vec<RememberedHold> {
+        let holds = self.holds_on(database).filter(|hold| {
+            let has = |path| hold.data.pointer(path).is_some();
+            has("/status/acceptedAt") && !has("/status/released")
+        });
+        holds
+            .filter_map(|hold| {
+                Some(RememberedHold {
+                    uid: hold.uid()?,
+                    name: Name::of(&hold).to_string(),
+                })
+            })
+            .collect()
+    }
+
+    /// Has the ledger asked for the holds on a database as soon as possible.
+    pub(super) fn look_again_at_holds(&self, database: &Name, memory: &Memory) {
+        for hold in self.holds_on(database) {
+            if let Some(uid) = hold.uid() {
+                memory.look_again(&uid);
+            }
+            self.nudge_hold(&Name::of(&hold));
+        }
+    }
+
+    fn holds_on(&self, database: &Name) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.holds()
+            .filter(move |hold| database_of_hold(hold).as_ref() == Some(database))
+    }
+
+    /// Whether there is a hold of that UID.
+    pub(super) fn has_hold(&self, uid: &str) -> bool {
+        self.holds().any(|hold| hold.uid().as_deref() == Some(uid))
     }
 
     /// The database of that name.
@@ -189,6 +251,15 @@ impl Scopes {
         }
     }
 
+    /// Brings the controller to look at a hold.
+    fn nudge_hold(&self, name: &Name) {
+        if let Some(scope) = self.scope(&name.namespace) {
+            let _ = scope
+                .to_holds
+                .unbounded_send(object_ref(name, &self.kinds.hold));
+        }
+    }
+
     fn scope(&self, namespace: &str) -> Option<&Scope> {
         self.scopes
             .iter()
@@ -198,10 +269,19 @@ impl Scopes {
 
 /// Which database a policy is about.
 pub(super) fn database_of(policy: &DynamicObject) -> Option<Name> {
-    let reference = policy.data.pointer("/spec/databaseRef")?;
+    referred(policy, "/spec/databaseRef")
+}
+
+/// Which database a hold is about.
+fn database_of_hold(hold: &DynamicObject) -> Option<Name> {
+    referred(hold, "/spec/rows/databaseRef")
+}
+
+fn referred(object: &DynamicObject, path: &str) -> Option<Name> {
+    let reference = object.data.pointer(path)?;
     let name = reference.get("name")?.as_str()?;
     let namespace = reference.get("namespace").and_then(Value::as_str);
-    let own = policy.metadata.namespace.as_deref()?;
+    let own = object.metadata.namespace.as_deref()?;
     Some(Name::new(namespace.unwrap_or(own), name))
 }
 
@@ -210,12 +290,16 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
     let Watch {
         policies,
         databases,
+        holds,
         policy_writer,
         database_writer,
+        hold_writer,
         for_policies,
         for_databases,
+        for_holds,
         policies_known,
         databases_known,
+        holds_known,
     } = watch;
     let seeing = context.clone();
     let policies = part(
@@ -236,14 +320,27 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         databases,
         database_writer,
         for_databases,
-        context,
-        stop,
+        context.clone(),
+        stop.clone(),
         move |event| {
             saw_database(event, &seeing);
             note_known(event, &databases_known);
         },
     );
-    futures::future::join(policies, databases).await;
+    let seeing = context.clone();
+    let holds = part(
+        Kind::LegalHold,
+        holds,
+        hold_writer,
+        for_holds,
+        context,
+        stop,
+        move |event| {
+            saw_hold(event, &seeing);
+            note_known(event, &holds_known);
+        },
+    );
+    futures::future::join3(policies, databases, holds).await;
 }
 
 fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
@@ -264,6 +361,7 @@ async fn part(
     let resource = match kind {
         Kind::RetentionPolicy => context.kinds.policy.clone(),
         Kind::TargetDatabase => context.kinds.database.clone(),
+        Kind::LegalHold => context.kinds.hold.clone(),
     };
     let reader = writer.as_reader();
     let changes = watcher(api, watcher::Config::default())
@@ -437,6 +535,9 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
             context.scopes.nudge_policy(&Name::of(&policy));
         }
     }
+    if changed {
+        context.scopes.look_again_at_holds(&name, &context.memory);
+    }
     // Last: what is asked above remembers it again.
     if gone {
         let Name { namespace, name } = &name;
@@ -444,6 +545,33 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
             .metrics
             .stands(Kind::TargetDatabase, namespace, name, None);
         context.forget_database(&uid);
+    }
+}
+
+/// A hold appeared, changed or went. One that went stays in force: its database tells so.
+fn saw_hold(event: &watcher::Event<DynamicObject>, context: &Context) {
+    let (hold, gone) = match event {
+        watcher::Event::Apply(hold) | watcher::Event::InitApply(hold) => (hold, false),
+        watcher::Event::Delete(hold) => (hold, true),
+        watcher::Event::Init | watcher::Event::InitDone => return,
+    };
+    let new = context.memory.saw_generation(hold);
+    if gone {
+        if let Some(uid) = hold.uid() {
+            context.memory.forget(&uid);
+        }
+        let Name { namespace, name } = Name::of(hold);
+        context
+            .metrics
+            .stands(Kind::LegalHold, &namespace, &name, None);
+    }
+    // Not at the start: then all databases are looked at.
+    if (new || gone)
+        && !matches!(event, watcher::Event::InitApply(_))
+        && let Some(database) = database_of_hold(hold)
+        && let Some(uid) = context.scopes.database(&database).and_then(|d| d.uid())
+    {
+        context.look_again_at(&uid, &database);
     }
 }
 

@@ -12,7 +12,7 @@ use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
 use oubliette_core::decide::target_database::{
-    Check, Decision, Found, Ledger, Observed, Wanted, accepted, decide, orphaned,
+    Check, Decision, Found, Ledger, Observed, Wanted, accepted, decide, orphaned, orphaned_holds,
 };
 use oubliette_core::decide::{Meta, Verdict};
 use oubliette_core::ledger::{ACCEPT, Owner, RunRow};
@@ -150,8 +150,13 @@ async fn look_and_act(
     {
         found = look_at(object, target, context).await;
     }
-    if let Ok(found) = &found {
+    if let Ok(found) = &mut found {
         end_orphans(object, target, found, context).await;
+        found.holds = orphaned_holds(
+            &found.holds,
+            |namespace| context.scopes.covers(namespace),
+            |uid| context.scopes.has_hold(uid),
+        );
     }
     found
 }
@@ -225,7 +230,7 @@ pub(super) fn input(object: &DynamicObject, target: &Target) -> DatabaseInput {
     }
 }
 
-async fn connect(
+pub(super) async fn connect(
     input: &DatabaseInput,
     context: &Context,
 ) -> Result<(Database, Owner), GatherFault> {

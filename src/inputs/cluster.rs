@@ -20,6 +20,7 @@ use oubliette_core::target::{Ca, KeyOf, Target};
 use secrecy::SecretSlice;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use zeroize::Zeroizing;
 
 use super::secrets::{self, GatherFault, Login};
 use crate::database::Database;
@@ -164,6 +165,15 @@ impl Cluster {
         database: (&str, &str),
     ) -> Result<SecretSlice<u8>, GatherFault> {
         secrets::pseudonym_key(self.get(namespace, &at.name).await?, at, database)
+    }
+
+    /// The values of a hold, in a key of a Secret.
+    pub async fn hold_values(
+        &self,
+        namespace: &str,
+        at: &KeyOf,
+    ) -> Result<Vec<Zeroizing<String>>, GatherFault> {
+        secrets::hold_values(self.get(namespace, &at.name).await?, at)
     }
 
     /// Lets go of a database's connections: it was refused, changed or deleted. Work under way keeps

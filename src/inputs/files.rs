@@ -10,10 +10,12 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use oubliette_core::api::legal_hold::LegalHoldSpec;
 use oubliette_core::api::parse::one_line;
 use oubliette_core::api::refs::{is_label, is_object_name};
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
+use oubliette_core::hold::WantedHold;
 use oubliette_core::policy::Mandate;
 use oubliette_core::target::Target;
 use serde::de::DeserializeOwned;
@@ -30,6 +32,7 @@ const GROUP: &str = "oubliette.dev";
 pub(super) const API_VERSION: &str = "oubliette.dev/v1alpha1";
 pub(super) const DATABASE: &str = "TargetDatabase";
 pub(super) const POLICY: &str = "RetentionPolicy";
+const HOLD: &str = "LegalHold";
 
 /// Kinds of the core group that others name.
 const SUPPLIES: [&str; 3] = ["Secret", "ConfigMap", "Namespace"];
@@ -80,6 +83,8 @@ pub struct Manifests {
     pub databases: Vec<Written<TargetDatabaseSpec>>,
     /// The policies.
     pub policies: Vec<Written<RetentionPolicySpec>>,
+    /// The holds: the operator places them.
+    pub holds: Vec<Written<LegalHoldSpec>>,
     /// What they name.
     pub supplies: Supplies,
 }
@@ -216,6 +221,10 @@ impl<'n> Reader<'n> {
             (API_VERSION, POLICY) => {
                 let read = self.resource(origin, POLICY, object, faults_of_policy);
                 self.found.policies.extend(read);
+            }
+            (API_VERSION, HOLD) => {
+                let read = self.resource(origin, HOLD, object, faults_of_hold);
+                self.found.holds.extend(read);
             }
             _ => self.faults.push(Fault::UnknownKind {
                 origin,
@@ -357,6 +366,11 @@ fn faults_of_policy(spec: &RetentionPolicySpec) -> Vec<String> {
         .iter()
         .map(ToString::to_string)
         .collect()
+}
+
+fn faults_of_hold(spec: &LegalHoldSpec) -> Vec<String> {
+    let faults = WantedHold::parse(spec).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect()
 }
 
 /// YAML 1.1, since that is what `kubectl` makes of the same file: `no` is false, `010` is eight. A

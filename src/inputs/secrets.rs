@@ -12,6 +12,7 @@ use kube::{Resource, ResourceExt};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use oubliette_core::grants::admission;
+use oubliette_core::hold;
 use oubliette_core::target::{EngineName, KeyOf, PacingMode, Target, TlsMode};
 use secrecy::{SecretSlice, SecretString};
 use zeroize::{Zeroize, Zeroizing};
@@ -109,6 +110,18 @@ pub enum GatherFault {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A Secret that does not hold the values of a legal hold. What it holds is not told.
+    #[error("the Secret {namespace}/{name}: key {key:?} {problem}")]
+    NoHoldValues {
+        /// The Secret's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A key of pseudonyms that is for other databases. Which ones they are is not told: who writes
     /// policies need not be able to read the Secret.
     #[error(
@@ -179,6 +192,7 @@ impl GatherFault {
             | Self::Unreadable { .. }
             | Self::Key { .. } => Reason::SecretMissing,
             Self::NoPseudonymKey { .. } | Self::KeyForOthers { .. } => Reason::SecretUnfit,
+            Self::NoHoldValues { .. } => Reason::HoldUnfit,
             Self::Forbidden { .. } => Reason::SecretForbidden,
             // Nothing of the manifest's making, and over when the API server is back.
             Self::Api { .. } => Reason::DatabaseNotReady,
@@ -237,6 +251,35 @@ pub fn pseudonym_key(
     let key = key_of_pseudonyms(&mut secret, &at.key, database);
     wipe(secret);
     key
+}
+
+/// The values of a legal hold. They reach the database and stay in its ledger: so nothing but a Secret
+/// of type Opaque is taken for one, and none that looks like credentials, or whoever may write holds
+/// could have a password written into a database of their own.
+pub fn hold_values(mut secret: Secret, at: &KeyOf) -> Result<Vec<Zeroizing<String>>, GatherFault> {
+    let values = values_of_hold(&mut secret, &at.key);
+    wipe(secret);
+    values
+}
+
+fn values_of_hold(secret: &mut Secret, key: &str) -> Result<Vec<Zeroizing<String>>, GatherFault> {
+    let unfit = |secret: &Secret, problem: String| GatherFault::NoHoldValues {
+        namespace: secret.namespace().unwrap_or_default(),
+        name: secret.name_any(),
+        key: key.to_owned(),
+        problem,
+    };
+    if secret.type_.as_deref() != Some("Opaque") {
+        let problem = "is not read: values of a hold are in a Secret of type Opaque";
+        return Err(unfit(secret, problem.to_owned()));
+    }
+    let has = |key: &str| secret.data.as_ref().is_some_and(|d| d.contains_key(key));
+    if has("username") && has("password") {
+        let problem = "is not read: a Secret with username and password is taken for credentials";
+        return Err(unfit(secret, problem.to_owned()));
+    }
+    let content = bytes(secret, key)?;
+    hold::values(&content).map_err(|error| unfit(secret, error.to_string()))
 }
 
 /// A database that answers. `from`: namespace and name of the Secret with user and password, where
@@ -464,6 +507,30 @@ mod tests {
             let (reason, message) = told(kind, content).map(|_| ()).unwrap_err();
             assert_eq!(reason, Reason::SecretUnfit);
             assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_secret_made_for_it_is_taken_for_the_values_of_a_hold() {
+        let told = |kind: &str, data: &[(&str, &[u8])]| {
+            let mut secret = secret(data);
+            secret.type_ = Some(kind.to_owned());
+            values_of_hold(&mut secret, "emails")
+                .map(|values| values.len())
+                .map_err(|fault| (fault.reason(), fault.to_string()))
+        };
+        let emails: (&str, &[u8]) = ("emails", b"ada@example.org\nbob@example.org\n");
+        assert_eq!(told("Opaque", &[emails]), Ok(2));
+        let credentials: [(&str, &[u8]); 3] = [emails, ("username", b"u"), ("password", b"p")];
+        for (kind, data, words) in [
+            (PSEUDONYM_KEY_TYPE, &[emails][..], "of type Opaque"),
+            ("kubernetes.io/tls", &[emails][..], "of type Opaque"),
+            ("Opaque", &credentials[..], "taken for credentials"),
+            ("Opaque", &[("emails", &b"\n"[..])][..], "holds no value"),
+        ] {
+            let (reason, message) = told(kind, data).unwrap_err();
+            assert_eq!(reason, Reason::HoldUnfit);
+            assert!(message.contains(words), "{message}");
         }
     }
 

@@ -14,6 +14,8 @@ pub enum Kind {
     TargetDatabase,
     /// `RetentionPolicy`.
     RetentionPolicy,
+    /// `LegalHold`.
+    LegalHold,
 }
 
 /// How a batch transaction ended.
@@ -42,6 +44,7 @@ impl From<Kind> for Word {
         Self(match kind {
             Kind::TargetDatabase => "TargetDatabase",
             Kind::RetentionPolicy => "RetentionPolicy",
+            Kind::LegalHold => "LegalHold",
         })
     }
 }

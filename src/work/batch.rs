@@ -14,6 +14,7 @@ use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness};
 use oubliette_core::value::{Key, Value};
 
 use super::graph::Walk;
+use super::holds::Kept;
 use super::pages;
 use crate::database::{
     Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx, give_pads,
@@ -31,7 +32,10 @@ pub(super) const CHOSEN: u32 = 5_000;
 pub(super) struct Step<'a> {
     pub(super) database: &'a Database,
     pub(super) store: &'a Store,
+    /// The rule under the holds for this batch.
     pub(super) rule: &'a RuleDraft,
+    /// The rule under the holds in force.
+    pub(super) kept: &'a Kept<'a>,
     pub(super) timeouts: Timeouts,
     pub(super) pads: Option<&'a Pads>,
     pub(super) metrics: &'a Metrics,

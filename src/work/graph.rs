@@ -38,6 +38,8 @@ pub(super) enum Broken {
     TooMany,
     /// They hang on each other too deep.
     TooDeep,
+    /// A row is held that hangs on a chosen one: it came since that one was chosen, and keeps it.
+    Held,
 }
 
 impl From<Fault> for Broken {
@@ -52,6 +54,7 @@ impl From<Broken> for Stop {
             Broken::Fault(fault) => Self::Fault(fault),
             Broken::TooMany => Self::TooMany,
             Broken::TooDeep => Self::TooDeep,
+            Broken::Held => Self::Raced,
         }
     }
 }
@@ -76,6 +79,8 @@ pub(super) struct Walk<'a> {
     /// Rows are locked, and each is brought as far down as a way leads; otherwise they are counted.
     locks: bool,
     chosen: usize,
+    /// The chosen rows, where their own columns do not tell them from others of their table.
+    told: Option<BTreeSet<Key>>,
     hanging: i64,
     counted: Vec<i64>,
 }
@@ -97,6 +102,7 @@ impl<'a> Walk<'a> {
             found: rule.nodes.iter().map(|_| Found::default()).collect(),
             locks,
             chosen: 0,
+            told: None,
             hanging: 0,
             counted: vec![0; rule.nodes.len()],
         }
@@ -107,7 +113,7 @@ impl<'a> Walk<'a> {
         self.counted = vec![0; self.rule.nodes.len()];
         match Box::pin(self.find(rows, tx)).await {
             // Only a batch has limits.
-            Ok(()) | Err(Broken::TooMany | Broken::TooDeep) => {}
+            Ok(()) | Err(Broken::TooMany | Broken::TooDeep | Broken::Held) => {}
             Err(Broken::Fault(fault)) => return Err(fault),
         }
         let remembered: usize = self.found.iter().map(|found| found.keys.len()).sum();
@@ -162,6 +168,7 @@ impl<'a> Walk<'a> {
         let parents = self.parents(link, rows, &|_| true);
         for chunk in parents.chunks(KEYS) {
             if self.locks {
+                Box::pin(self.none_held(at, link, chunk, tx)).await?;
                 self.hangs(count(tx, &depth.count(&link.way, chunk)).await?)?;
             } else {
                 self.counted[at] += count(tx, &depth.pending(&link.way, chunk)).await?;
@@ -301,6 +308,7 @@ impl<'a> Walk<'a> {
         let mut rows = Vec::new();
         for chunk in parents.chunks(KEYS) {
             if self.locks && node.ring.is_none() {
+                Box::pin(self.none_held(at, link, chunk, tx)).await?;
                 self.hangs(count(tx, &node.depth.count(&link.way, chunk)).await?)?;
             }
             rows.extend(self.read(&node.depth, link, chunk, tx).await?);
@@ -322,6 +330,20 @@ impl<'a> Walk<'a> {
         };
         let rows = tx.rows(&statement).await?;
         Ok(rows.iter().map(|row| depth.key_row(row)).collect())
+    }
+
+    /// No row is held that hangs on these parents, which are locked.
+    async fn none_held(
+        &self,
+        at: usize,
+        link: &Link,
+        parents: &[Key],
+        tx: &mut Tx,
+    ) -> Result<(), Broken> {
+        match self.rule.held_below(at, &link.way, parents) {
+            Some(held) if count(tx, &held).await? > 0 => Err(Broken::Held),
+            _ => Ok(()),
+        }
     }
 
     fn hangs(&mut self, rows: i64) -> Result<(), Broken> {
@@ -357,6 +379,9 @@ impl<'a> Walk<'a> {
     /// from the bottom up.
     pub(super) async fn change(mut self, rows: &[KeyRow], tx: &mut Tx) -> Result<Changed, Stop> {
         Box::pin(self.find(rows, tx)).await?;
+        if self.rule.change.eligible.looks_elsewhere() {
+            self.told = Some(rows.iter().map(|row| row.key.clone()).collect());
+        }
         let nodes = &self.rule.nodes;
         let mut done = Changed {
             own: None,
@@ -503,13 +528,26 @@ impl<'a> Walk<'a> {
         let node = &self.rule.nodes[at];
         let mut gone = 0;
         for chunk in keys.chunks(KEYS) {
-            if node.own {
-                let reached = self.rule.change.by_keys(&Window::default(), chunk);
+            let told = self.told.as_ref().filter(|_| node.own);
+            let (reached, chunk): (Vec<Key>, Vec<Key>) = chunk
+                .iter()
+                .cloned()
+                .partition(|key| told.is_some_and(|told| told.contains(key)));
+            if !reached.is_empty() {
+                let own = tx.change(&node.depth.by_keys(&reached)).await?;
+                *done.own.get_or_insert(0) += own;
+                gone += own;
+            }
+            if chunk.is_empty() {
+                continue;
+            }
+            if node.own && told.is_none() {
+                let reached = self.rule.change.by_keys(&Window::default(), &chunk);
                 let own = tx.change(&reached).await?;
                 *done.own.get_or_insert(0) += own;
                 gone += own;
             }
-            let others = tx.change(&node.depth.by_keys(chunk)).await?;
+            let others = tx.change(&node.depth.by_keys(&chunk)).await?;
             done.related[at] += others;
             gone += others;
         }

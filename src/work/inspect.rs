@@ -5,15 +5,19 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::hmac_hex;
-use oubliette_core::name::TableName;
+use oubliette_core::hold::Hold;
+use oubliette_core::ledger::Ledger;
 use oubliette_core::plan::{Draft, Intent, Plan, Setting};
 use oubliette_core::report::{Phase, Progress};
 
 use secrecy::ExposeSecret;
 
+use super::holds::{in_force, names};
 use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
+use super::run::refused;
 use crate::database::{Access, Fault, ServerFacts, inspect};
+use crate::ledger::Store;
 
 /// The operator's clock and the database's may differ by this much (DESIGN section 5).
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -24,7 +28,6 @@ pub async fn plan(
     as_of: Timestamp,
     progress: &ProgressSender,
 ) -> Result<Plan, JobOutcome> {
-    let names = tables(job);
     let server = job.database.probe().await.map_err(|f| failed(&f))?;
     check_clock(server.clock)?;
     if server.read_only && job.intent == Intent::Enforce {
@@ -36,12 +39,14 @@ pub async fn plan(
             passing: true,
         });
     }
+    let mut warnings = Vec::new();
+    let holds = Box::pin(holds(job, &mut warnings)).await?;
     let mut tx = job
         .database
         .begin(Access::ReadOnly)
         .await
         .map_err(|f| failed(&f))?;
-    let catalog = inspect(&mut tx, &names).await;
+    let catalog = inspect(&mut tx, &names(job, &holds)).await;
     tx.rollback().await;
     let catalog = catalog.map_err(|f| failed(&f))?;
     let spec = digested(job);
@@ -53,6 +58,13 @@ pub async fn plan(
     };
     let mut draft =
         Draft::of(&job.rules, &catalog, &setting).map_err(|refusals| JobOutcome::Refused {
+            plan: None,
+            refusals,
+        })?;
+    draft.warnings.append(&mut warnings);
+    draft.rules = draft
+        .rules_under(&holds, None)
+        .map_err(|refusals| JobOutcome::Refused {
             plan: None,
             refusals,
         })?;
@@ -94,22 +106,21 @@ fn digested(job: &Job) -> serde_json::Value {
     serde_json::json!({"spec": job.spec, "key": key.as_deref().and_then(|k| k.get(..16))})
 }
 
-fn tables(job: &Job) -> Vec<TableName> {
-    let mut names: Vec<TableName> = job
-        .rules
-        .rules
-        .iter()
-        .flat_map(|r| {
-            let related = r.related.iter().map(|x| &x.table);
-            std::iter::once(&r.table)
-                .chain(related)
-                .chain(r.looked_at())
-        })
-        .cloned()
-        .collect();
-    names.sort();
-    names.dedup();
-    names
+/// The holds under which the policy is planned, and what is to be said of them.
+async fn holds(job: &Job, warnings: &mut Vec<String>) -> Result<Vec<Hold>, JobOutcome> {
+    let ledger = Ledger {
+        engine: job.database.engine(),
+        place: job.ledger.clone(),
+    };
+    let store = Store::unchecked(&job.database, ledger);
+    if job.intent == Intent::DryRun && store.is_hidden().await.map_err(|f| refused(&f))? {
+        // A user for dry runs need not see the ledger, and nothing is changed.
+        warnings.push(
+            "legal holds are not taken into account: this user may not read the ledger".to_owned(),
+        );
+        return Ok(Vec::new());
+    }
+    in_force(job, &store).await.map_err(|f| refused(&f))
 }
 
 /// A key in a log is one that must be given up: nothing keyed runs while the server would write it.

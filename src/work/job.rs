@@ -59,6 +59,15 @@ pub struct Pacing {
     pub part: u32,
 }
 
+/// A hold that was accepted, as its object remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RememberedHold {
+    /// The object's UID.
+    pub uid: String,
+    /// Its namespace and name.
+    pub name: String,
+}
+
 /// What is to be done, before anything of it was read from Secrets or connected to.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -74,6 +83,8 @@ pub struct Order {
     pub kind: JobKind,
     /// Heads of the ledger's evidence chain that are remembered outside of it.
     pub remembered: Vec<String>,
+    /// Holds that are remembered outside of the ledger.
+    pub holds: Vec<RememberedHold>,
     /// Where its batches are counted.
     pub metrics: Metrics,
     /// What somebody agreed to, where a plan was shown to anybody.
@@ -105,6 +116,7 @@ impl Order {
             target,
             kind,
             remembered,
+            holds,
             metrics,
             consent,
         } = self;
@@ -134,6 +146,7 @@ impl Order {
             },
             kind,
             remembered,
+            holds,
             metrics,
             consent,
             now,
@@ -168,6 +181,9 @@ pub struct Job {
     /// Heads of the ledger's evidence chain that are remembered outside of it: a ledger without one
     /// of them is behind, and nothing runs.
     pub remembered: Vec<String>,
+    /// Holds that are in force by the word of their objects: a ledger without one of them has lost it,
+    /// and nothing runs.
+    pub holds: Vec<RememberedHold>,
     /// Where its batches are counted.
     pub metrics: Metrics,
     /// What somebody agreed to: then nothing else runs, and no other run is gone on with than the one

@@ -5,7 +5,7 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use oubliette_core::decide::Verdict;
 use oubliette_core::decide::target_database::{Found, Ledger as Seen};
-use oubliette_core::ledger::{Ledger, Owner, VERSION};
+use oubliette_core::ledger::{HoldRow, Ledger, Owner, VERSION};
 use oubliette_core::name::Ident;
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
@@ -21,12 +21,14 @@ pub async fn look(
     owner: &Owner,
     remembered: &[String],
 ) -> Result<Found, Fault> {
+    let (ledger, holds) = ledger(database, place, owner, remembered).await?;
     Ok(Found {
         engine: database.engine(),
         version: database.version().text.clone(),
         database_clock: clock(database).await?,
         api_clock: None,
-        ledger: ledger(database, place, owner, remembered).await?,
+        ledger,
+        holds,
     })
 }
 
@@ -67,20 +69,37 @@ async fn ledger(
     place: &Ident,
     owner: &Owner,
     remembered: &[String],
-) -> Result<Seen, Fault> {
+) -> Result<(Seen, Vec<HoldRow>), Fault> {
     let ledger = Ledger {
         engine: database.engine(),
         place: place.clone(),
     };
-    match read(&Store::unchecked(database, ledger), owner, remembered).await {
-        Ok(seen) => Ok(seen),
+    let store = Store::unchecked(database, ledger);
+    let seen = match read(&store, owner, remembered).await {
+        Ok(seen @ Seen::Ours { .. }) => match store.active_holds().await {
+            // Read with their values, which are dropped here: what a run could not read must show.
+            Ok(_) => match in_force(&store).await {
+                Ok(holds) => return Ok((seen, holds)),
+                Err(fault) => Err(fault),
+            },
+            Err(fault) => Err(fault),
+        },
+        other => other,
+    };
+    let seen = match seen {
+        Ok(seen) => seen,
         // A user for dry runs need not see the ledger.
-        Err(LedgerFault::Database(fault)) if fault.class == FaultClass::Privilege => {
-            Ok(Seen::Missing)
-        }
-        Err(LedgerFault::Database(fault)) => Err(fault),
-        Err(other) => Ok(Seen::Unfit(Verdict::new(other.reason(), other.to_string()))),
-    }
+        Err(LedgerFault::Database(fault)) if fault.class == FaultClass::Privilege => Seen::Missing,
+        Err(LedgerFault::Database(fault)) => return Err(fault),
+        Err(other) => Seen::Unfit(Verdict::new(other.reason(), other.to_string())),
+    };
+    Ok((seen, Vec::new()))
+}
+
+/// The holds that are not released.
+async fn in_force(store: &Store) -> Result<Vec<HoldRow>, LedgerFault> {
+    let holds = store.holds().await?.into_iter();
+    Ok(holds.filter(|hold| hold.released.is_none()).collect())
 }
 
 async fn read(store: &Store, owner: &Owner, remembered: &[String]) -> Result<Seen, LedgerFault> {

@@ -112,6 +112,11 @@ async fn measure_rule(
             .first()
             .and_then(|row| CountSql::counted(row))
             .unwrap_or_default();
+        let held = &rule.count.eligible.held;
+        if !held.is_empty() {
+            let kept = tx.rows(&rule.count.kept(&window, held)).await?;
+            facts.add_held(kept.first().map_or(&[], Vec::as_slice));
+        }
         if counted.eligible > 0 && together {
             let rows = tx.rows(&rule.change.peek(&window, width)).await?;
             let rows: Vec<KeyRow> = rows.iter().map(|row| rule.change.key_row(row)).collect();
@@ -207,6 +212,32 @@ pub(super) async fn residual(
         windows.took(end, started.elapsed()).await;
     }
     Ok(left)
+}
+
+/// What holds keep of a rule's rows: how many in all, and how many each of them does.
+pub(super) async fn held(
+    database: &Database,
+    rule: &RuleDraft,
+    gentle: bool,
+) -> Result<RuleFacts, Fault> {
+    let mut facts = RuleFacts::default();
+    let held = &rule.count.eligible.held;
+    let mut windows = Windows::new(gentle);
+    while let Some((mut window, width)) = windows.next() {
+        if held.is_empty() {
+            break;
+        }
+        let started = Instant::now();
+        let mut tx = database.begin(Access::ReadOnly).await?;
+        let end = tx.rows(&rule.count.window.probe(&window, width)).await?;
+        let end = end.first().map(|row| rule.count.window.key_of(row));
+        window.upto.clone_from(&end);
+        let kept = tx.rows(&rule.count.kept(&window, held)).await?;
+        tx.rollback().await;
+        facts.add_held(kept.first().map_or(&[], Vec::as_slice));
+        windows.took(end, started.elapsed()).await;
+    }
+    Ok(facts)
 }
 
 /// The same count by one plain statement: the independent look that a fault of the walk cannot hide

@@ -6,6 +6,8 @@ mod batch;
 mod close;
 pub mod give_up;
 mod graph;
+pub mod hold;
+mod holds;
 mod inspect;
 pub mod job;
 pub mod look;

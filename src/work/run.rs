@@ -16,6 +16,7 @@ use secrecy::ExposeSecret;
 use super::batch::Step;
 use super::close::{Ending, untouched};
 use super::give_up::give_up;
+use super::holds::Kept;
 use super::inspect::{failed, plan};
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
 use super::meter::Meter;
@@ -373,9 +374,11 @@ impl Run<'_> {
         stop: &mut StopSignal,
     ) -> Result<Stepped, LedgerFault> {
         let index = usize::try_from(step).unwrap_or(usize::MAX);
-        let Some(rule) = self.plan.rules().get(index) else {
-            return Err(LedgerFault::Malformed("checkpoint"));
-        };
+        let generation = rows.iter().map(|row| row.saved.hold_gen).min();
+        let generation = generation.unwrap_or_default();
+        let kept = Kept::read(self.job, self.store, self.plan, index, generation);
+        let kept = Box::pin(kept).await?;
+        let rule = &*Box::pin(kept.at(0)).await?;
         let pages = self.plan.facts().get(index).and_then(|f| f.pages.as_ref());
         for row in rows.iter_mut() {
             by_key_instead(row, pages);
@@ -386,6 +389,7 @@ impl Run<'_> {
             database: &self.job.database,
             store: self.store,
             rule,
+            kept: &kept,
             timeouts: Timeouts {
                 lock: pacing.lock_timeout,
                 statement: pacing.statement_limit,
@@ -480,10 +484,14 @@ impl Run<'_> {
         };
         match verify(&verification, saved, stop).await? {
             Verified::Ended(ended) => Ok(Stepped::Ended(ended)),
-            Verified::Classed(residual) => {
+            Verified::Classed(residual, held_by) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
-                Ok(Stepped::Done(RuleRun { residual, ..done }))
+                Ok(Stepped::Done(RuleRun {
+                    residual,
+                    held_by,
+                    ..done
+                }))
             }
         }
     }

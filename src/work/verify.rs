@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
-use oubliette_core::report::Residual;
+use oubliette_core::plan::RuleDraft;
+use oubliette_core::report::{HeldCount, Residual};
 use oubliette_core::run::{self, Lane, Pace, Saved};
 use oubliette_core::sql::Window;
 use oubliette_core::value::Key;
@@ -14,7 +15,7 @@ use super::job::{StopSignal, StopWhy};
 use super::measure;
 use super::walk::{Seen, Walked, stopped, walk};
 use crate::database::{Access, Fault};
-use crate::ledger::Place;
+use crate::ledger::{LedgerFault, Place};
 
 /// Sweeps after the walk at the most.
 const PASSES: usize = 3;
@@ -33,7 +34,7 @@ const ONE_STATEMENT: i64 = 1_000_000;
 /// How verification ended.
 pub(super) enum Verified {
     /// Every remaining row is classed.
-    Classed(Residual),
+    Classed(Residual, Vec<HeldCount>),
     /// The sweep did not come to its end.
     Ended(Walked),
 }
@@ -41,11 +42,11 @@ pub(super) enum Verified {
 /// Why verification did not come to its end.
 enum Broken {
     Ended(Walked),
-    Fault(Fault),
+    Fault(LedgerFault),
 }
 
-impl From<Fault> for Broken {
-    fn from(fault: Fault) -> Self {
+impl From<LedgerFault> for Broken {
+    fn from(fault: LedgerFault) -> Self {
         Self::Fault(fault)
     }
 }
@@ -77,16 +78,20 @@ pub(super) async fn verify(
     of: &Verification<'_>,
     saved: &mut Saved,
     stop: &mut StopSignal,
-) -> Result<Verified, Fault> {
+) -> Result<Verified, LedgerFault> {
     match of.classed(saved, stop).await {
-        Ok(residual) => Ok(Verified::Classed(residual)),
+        Ok((residual, held)) => Ok(Verified::Classed(residual, held)),
         Err(Broken::Ended(walked)) => Ok(Verified::Ended(walked)),
         Err(Broken::Fault(fault)) => Err(fault),
     }
 }
 
 impl Verification<'_> {
-    async fn classed(&self, saved: &mut Saved, stop: &mut StopSignal) -> Result<Residual, Broken> {
+    async fn classed(
+        &self,
+        saved: &mut Saved,
+        stop: &mut StopSignal,
+    ) -> Result<(Residual, Vec<HeldCount>), Broken> {
         let mut stuck: Option<BTreeSet<Key>> = None;
         let mut left = Left::default();
         let (mut passed_by, mut too_large) = (0, 0);
@@ -129,11 +134,25 @@ impl Verification<'_> {
             too_large,
             overlooked,
         };
-        Ok(left.classed())
+        let (held, held_by) = unless_stopped(stop, Box::pin(self.held())).await?;
+        let residual = Residual {
+            held,
+            ..left.classed()
+        };
+        Ok((residual, held_by))
     }
 
-    async fn residual(&self) -> Result<Vec<(Window, i64)>, Fault> {
-        measure::residual(self.step.database, self.step.rule, self.pace.is_limited()).await
+    async fn residual(&self) -> Result<Vec<(Window, i64)>, LedgerFault> {
+        let rule = Box::pin(self.step.kept.now()).await?;
+        Ok(measure::residual(self.step.database, &rule, self.pace.is_limited()).await?)
+    }
+
+    /// What holds keep, and which.
+    async fn held(&self) -> Result<(i64, Vec<HeldCount>), LedgerFault> {
+        let rule = Box::pin(self.step.kept.now()).await?;
+        let facts = measure::held(self.step.database, &rule, self.pace.is_limited()).await?;
+        let held = &rule.count.eligible.held;
+        Ok((facts.held, HeldCount::of(held, &facts.held_by)))
     }
 
     /// Looks through a window once more. Returns the lane at its end.
@@ -161,13 +180,14 @@ impl Verification<'_> {
     /// Rows that a plain count of the whole table sees and the walk's windows do not. The application
     /// adds and renews rows between the looks: only what every attempt misses is missed, and each
     /// plain count stands between two of the windows'.
-    async fn overlooked(&self, mut known_left: i64) -> Result<i64, Fault> {
+    async fn overlooked(&self, mut known_left: i64) -> Result<i64, LedgerFault> {
         if self.total > ONE_STATEMENT {
             return Ok(0);
         }
         let mut least = i64::MAX;
         for _ in 0..PASSES {
-            let plain = measure::independent(self.step.database, self.step.rule).await?;
+            let rule = Box::pin(self.step.kept.now()).await?;
+            let plain = measure::independent(self.step.database, &rule).await?;
             if plain <= known_left {
                 return Ok(0);
             }
@@ -183,21 +203,27 @@ impl Verification<'_> {
 
     /// Who holds what is left: rows that a locking read passes over are locked, the others are free.
     /// Nothing is changed.
-    async fn class(&self, windows: &[(Window, i64)]) -> Result<Left, Fault> {
+    async fn class(&self, windows: &[(Window, i64)]) -> Result<Left, LedgerFault> {
+        let rule = Box::pin(self.step.kept.now()).await?;
         let mut left = Left::default();
         for (window, _) in windows {
             let mut next = Some(window.clone());
             while let Some(window) = next.take() {
-                next = self.class_some(window, &mut left).await?;
+                next = self.class_some(&rule, window, &mut left).await?;
             }
         }
         Ok(left)
     }
 
     /// Classes the first rows of a window. Returns the rest of it.
-    async fn class_some(&self, window: Window, left: &mut Left) -> Result<Option<Window>, Fault> {
+    async fn class_some(
+        &self,
+        rule: &RuleDraft,
+        window: Window,
+        left: &mut Left,
+    ) -> Result<Option<Window>, Fault> {
         let step = self.step;
-        let sql = &step.rule.change;
+        let sql = &rule.change;
         let mut tx = step.database.begin(Access::Change(step.timeouts)).await?;
         let first = tx.rows(&sql.look(&window, CLASSED)).await?;
         let full = first.len() >= usize::try_from(CLASSED).unwrap_or(usize::MAX);
@@ -236,7 +262,7 @@ impl Verification<'_> {
 /// Reads on, unless told to stop; a read that is dropped is cancelled in the server.
 async fn unless_stopped<T>(
     stop: &mut StopSignal,
-    work: impl Future<Output = Result<T, Fault>>,
+    work: impl Future<Output = Result<T, LedgerFault>>,
 ) -> Result<T, Broken> {
     tokio::select! {
         done = work => Ok(done?),

@@ -47,6 +47,18 @@ pub(super) async fn walk(
                 if stop.borrow().is_some() {
                     continue;
                 }
+                let rule = match Box::pin(step.kept.at(order.hold_gen)).await {
+                    Ok(rule) => rule,
+                    Err(fault) => {
+                        lane.take(passing(&fault));
+                        changed(0, lane.waits());
+                        continue;
+                    }
+                };
+                let step = Step {
+                    rule: &rule,
+                    ..step
+                };
                 let handle = Handle::default();
                 let outcome = {
                     let mut batch = Box::pin(attempt(step, place, &order, &handle));

@@ -75,6 +75,17 @@ impl<'w> Namespace<'w> {
         }
     }
 
+    /// The name by which the API server knows the suite.
+    pub(crate) fn whoami(&self) -> Result<String> {
+        let arguments = [
+            "auth",
+            "whoami",
+            "-o",
+            "jsonpath={.status.userInfo.username}",
+        ];
+        self.world.control_plane()?.cluster.kubectl(&arguments, "")
+    }
+
     /// Applies every document of a YAML text.
     pub(crate) fn apply(&self, yaml: &str) -> Result<()> {
         for document in documents(yaml)? {
@@ -244,6 +255,7 @@ impl<'w> Namespace<'w> {
         for (version, kind) in [
             (API_VERSION, "RetentionPolicy"),
             (API_VERSION, "TargetDatabase"),
+            (API_VERSION, "LegalHold"),
             ("v1", "Event"),
             ("events.k8s.io/v1", "Event"),
         ] {
@@ -254,7 +266,7 @@ impl<'w> Namespace<'w> {
         }
         self.world
             .keep(&format!("objects-{}.json", self.name), &kept)?;
-        for kind in ["RetentionPolicy", "TargetDatabase"] {
+        for kind in ["RetentionPolicy", "LegalHold", "TargetDatabase"] {
             for object in self.list(API_VERSION, kind)? {
                 if let Some(name) = object.pointer("/metadata/name").and_then(Value::as_str) {
                     self.delete(API_VERSION, kind, name)?;

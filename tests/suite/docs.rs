@@ -133,7 +133,10 @@ fn manifests(_world: &World) -> Result<()> {
                 let read = read.with_context(|| {
                     format!("{} has a manifest: {}", page.path.display(), block.text)
                 })?;
-                ensure!(read.databases.len() + read.policies.len() > 0, "{read:?}");
+                ensure!(
+                    read.databases.len() + read.policies.len() + read.holds.len() > 0,
+                    "{read:?}"
+                );
             }
         }
     }

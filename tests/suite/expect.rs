@@ -69,6 +69,10 @@ pub(crate) enum Step {
     Status(Value),
     /// The rows are these now.
     Rows(Vec<Rows>),
+    /// Apply LegalHolds and their Secrets, YAML, and wait until they are in force.
+    Hold(String),
+    /// Release the LegalHold of this name, and wait until that is done.
+    Release(String),
     /// Run what `oubliette grants` prints for the operator's user.
     Grant,
 }

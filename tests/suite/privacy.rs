@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::case::{Case, Needs, Server};
 use crate::expect::Grants;
+use crate::legal_hold;
 use crate::rig::series;
 use crate::scenario::{PSEUDONYM_KEY, Stage, TARGET};
 use crate::wait::{PATIENCE, wait_for};
@@ -97,6 +98,11 @@ spec:
     stage
         .namespace
         .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    // Holds by planted values, of which one does not fit its column.
+    legal_hold::place_all(&stage.namespace, &stage.database.fill(HOLDS))?;
+    for (hold, reason) in [("matter", "Held"), ("mistaken", "HoldUnfit")] {
+        stage.namespace.wait_reason("LegalHold", hold, reason)?;
+    }
     // A reference that appears in the middle of the run: the delete fails, and the server's own words
     // (which a driver repeats) hold the key of the row.
     pace(&stage, 100)?;
@@ -139,10 +145,50 @@ spec:
     world.block_on(stage.database.admin.execute("DROP TABLE visits"))?;
     stage.run_to_end()?;
     let left = rows()?;
+    ensure!(left == 3, "{left} people are left");
+    // The ledger has the values until the release.
+    let release = legal_hold::release(&stage.namespace)?;
+    stage.namespace.patch("LegalHold", "matter", &release)?;
+    stage
+        .namespace
+        .wait_reason("LegalHold", "matter", "HoldReleased")?;
+    stage.run_to_end()?;
+    let left = rows()?;
     ensure!(left == 1, "{left} people are left");
     stage.keep_ledger()?;
     stage.namespace.finish()
 }
+
+const HOLDS: &str = r#"
+apiVersion: v1
+kind: Secret
+metadata: {name: matter}
+stringData: {emails: "planted-1@example.org\nplanted-2@example.org\n"}
+---
+apiVersion: oubliette.dev/v1alpha1
+kind: LegalHold
+metadata: {name: matter}
+spec:
+  type: Rows
+  rows:
+    databaseRef: {name: target}
+    table: ${schema}.people
+    where: [{column: email, operator: In, valuesFrom: {secretRef: {name: matter, key: emails}}}]
+  reason: CASE-1
+  reviewAt: "2040-01-01T00:00:00Z"
+---
+apiVersion: oubliette.dev/v1alpha1
+kind: LegalHold
+metadata: {name: mistaken}
+spec:
+  type: Rows
+  rows:
+    databaseRef: {name: target}
+    table: ${schema}.letters
+    where: [{column: id, operator: In, valuesFrom: {secretRef: {name: matter, key: emails}}}]
+  reason: CASE-1
+  reviewAt: "2040-01-01T00:00:00Z"
+"#;
 
 fn pace(stage: &Stage<'_>, rows: u32) -> Result<()> {
     let patch = json!({"spec": {"pacing": {"maxRowsPerSecond": rows}}});

@@ -162,6 +162,7 @@ fn locked_row(world: &World, server: Server) -> Result<()> {
     let application = rig.holding("UPDATE t SET note = 'mine' WHERE id IN (5, 200)")?;
     let run = rig.run("one")?;
     let residual = Residual {
+        held: 0,
         locked: 2,
         newly_eligible: 0,
         unexplained: 0,
@@ -192,6 +193,7 @@ fn locked_child(world: &World, server: Server) -> Result<()> {
     );
     ensure!(counts(&run) == [[59, 59]], "{run:?}");
     let residual = Residual {
+        held: 0,
         locked: 1,
         newly_eligible: 0,
         unexplained: 0,
@@ -298,6 +300,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             cutoff: Timestamp::UNIX_EPOCH,
             changed: Vec::new(),
             residual: Residual::default(),
+            held_by: Vec::new(),
         };
         let evidence = Evidence {
             run: "one",
@@ -326,7 +329,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
     rig.expect_a_whole_chain()
 }
 
-fn engine(server: Server) -> oubliette_core::catalog::Engine {
+pub(crate) fn engine(server: Server) -> oubliette_core::catalog::Engine {
     use oubliette_core::catalog::Engine;
     match server {
         Server::Postgres15 | Server::Postgres18 => Engine::Postgres,

@@ -299,6 +299,7 @@ impl<'w> Rig<'w> {
             },
             kind,
             remembered: self.remembered.clone(),
+            holds: Vec::new(),
             metrics: self.metrics.clone(),
             consent: None,
             now: self.now,

@@ -36,6 +36,10 @@ pub(crate) fn cases() -> Vec<Case> {
             readers_read_and_who_is_bound_decides,
         ),
         case(
+            "holds_are_placed_and_released_in_ones_own_name",
+            holds_in_ones_own_name,
+        ),
+        case(
             "a_misspelt_guard_is_refused_from_every_client",
             misspelt_guard_is_refused,
         ),
@@ -283,6 +287,118 @@ fn readers_read_and_who_is_bound_decides(world: &World) -> Result<()> {
         account.may_not(&["get", "odb", "-n", "default"], "")?;
     }
     namespace.finish()
+}
+
+fn holds_in_ones_own_name(world: &World) -> Result<()> {
+    let namespace = world.namespace("holders")?;
+    let name = namespace.name.as_str();
+    for (person, role) in [
+        ("dpo-one", "oubliette-dpo"),
+        ("dpo-two", "oubliette-dpo"),
+        ("engineer", "oubliette-edit"),
+        ("onlooker", "view"),
+    ] {
+        namespace.apply_value(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": person, "namespace": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "User", "name": person, "apiGroup": "rbac.authorization.k8s.io"}],
+        }))?;
+    }
+    let person = |name| Account::of_person(world, name);
+    let (one, two) = (person("dpo-one")?, person("dpo-two")?);
+    let (engineer, onlooker) = (person("engineer")?, person("onlooker")?);
+    let hold = |hold: &str, by: &str| {
+        json!({
+            "apiVersion": API_VERSION, "kind": "LegalHold", "metadata": {"name": hold},
+            "spec": {
+                "type": "Rows", "reason": "LIT-1", "placedBy": by, "reviewAt": "2040-01-01T00:00:00Z",
+                "rows": {
+                    "databaseRef": {"name": "crm"}, "table": "public.people",
+                    "where": [{"column": "left_at", "operator": "IsNull"}],
+                },
+            },
+        })
+    };
+    let create = ["create", "-f", "-", "-n", name];
+    let release =
+        |by: &str| json!({"spec": {"release": {"reason": "LIT-1", "by": by}}}).to_string();
+    let patch = |patch: &str| -> Vec<String> {
+        let what = ["patch", "olh", "a", "-n", name, "--type=merge", "-p", patch];
+        what.iter().map(|&word| word.to_owned()).collect()
+    };
+    // An admission policy that was just installed takes a moment.
+    wait_for("a forged name is refused", PATIENCE, || {
+        match one.kubectl(&create, &hold("forged", "dpo-two").to_string()) {
+            Ok(_) => {
+                namespace.delete(API_VERSION, "LegalHold", "forged")?;
+                Ok(Err("it was accepted".to_owned()))
+            }
+            Err(error) if format!("{error:#}").contains("spec.placedBy must be") => Ok(Ok(())),
+            Err(error) => Ok(Err(format!("{error:#}"))),
+        }
+    })?;
+    for other in [&engineer, &onlooker] {
+        other.may_not(&create, &hold("a", "engineer").to_string())?;
+    }
+    let mut released = hold("forged", "dpo-one");
+    released["spec"]["release"] = json!({"reason": "LIT-1", "by": "dpo-two"});
+    is_refused(
+        &one,
+        &create,
+        &released.to_string(),
+        "spec.release.by must be",
+    )?;
+    one.may(&create, &hold("a", "dpo-one").to_string())?;
+    wait_for("the role is aggregated", PATIENCE, || {
+        let got = onlooker.may(&["get", "olh", "a", "-n", name], "");
+        Ok(got.map_err(|error| format!("{error:#}")))
+    })?;
+    engineer.may(&["get", "olh", "a", "-n", name], "")?;
+    let forged = patch(&release("dpo-one"));
+    let forged: Vec<&str> = forged.iter().map(String::as_str).collect();
+    is_refused(&two, &forged, "", "spec.release.by must be")?;
+    let own = patch(&release("dpo-two"));
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    for other in [&engineer, &onlooker] {
+        other.may_not(&own, "")?;
+        other.may_not(&["delete", "olh", "a", "-n", name], "")?;
+    }
+    two.may(&own, "")?;
+    // Whoever does something else to it later need not be who released it.
+    let later = patch("{\"spec\":{\"reviewAt\":\"2041-01-01T00:00:00Z\"}}");
+    one.may(&later.iter().map(String::as_str).collect::<Vec<_>>(), "")?;
+    for account in [&one, &two] {
+        account.may_not(&["get", "secrets", "-n", name], "")?;
+        account.may_not(&["delete", "orp", "any", "-n", name], "")?;
+    }
+    let status = [
+        "patch",
+        "olh",
+        "a",
+        "-n",
+        name,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        "{\"status\":{\"heldRows\":1}}",
+    ];
+    one.may_not(&status, "")?;
+    let outcome = world.control_plane()?.cluster.kubectl(&status, "");
+    match outcome {
+        Err(error) if format!("{error:#}").contains("only the operator's ServiceAccount") => {}
+        other => bail!("the status was forged: {other:?}"),
+    }
+    namespace.finish()
+}
+
+/// Fails unless an admission policy refuses it with these words.
+fn is_refused(account: &Account<'_>, arguments: &[&str], input: &str, words: &str) -> Result<()> {
+    match account.kubectl(arguments, input) {
+        Ok(_) => bail!("accepted: kubectl {}", arguments.join(" ")),
+        Err(error) if format!("{error:#}").contains(words) => Ok(()),
+        Err(error) => Err(error.context("refused, but for another reason")),
+    }
 }
 
 fn misspelt_guard_is_refused(world: &World) -> Result<()> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::case::{Case, Needs, Server};
 use crate::cluster::{self, API_VERSION, Namespace, brief_status, documents};
 use crate::expect::{Expect, Grants, Refusal, Rows, Step};
+use crate::legal_hold;
 use crate::planned;
 use crate::printed;
 use crate::samples;
@@ -291,6 +292,20 @@ impl<'w> Stage<'w> {
             Step::Refused(refusal) => self.wait_refused(refusal),
             Step::Status(status) => self.wait_status(status),
             Step::Rows(rows) => self.rows(rows),
+            Step::Hold(yaml) => {
+                let holds = legal_hold::place_all(&self.namespace, &self.database.fill(yaml))?;
+                for name in holds {
+                    self.namespace.wait_reason("LegalHold", &name, "Held")?;
+                }
+                Ok(())
+            }
+            Step::Release(name) => {
+                let patch = legal_hold::release(&self.namespace)?;
+                self.namespace.patch("LegalHold", name, &patch)?;
+                self.namespace
+                    .wait_reason("LegalHold", name, "HoldReleased")
+                    .map(|_| ())
+            }
             Step::Grant => {
                 let policy = self.namespace.get("RetentionPolicy", &self.policy)?;
                 let target = self.namespace.get("TargetDatabase", TARGET)?;

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod digest;
 pub mod grants;
 pub mod hmac;
+pub mod hold;
 pub mod ledger;
 pub mod name;
 pub mod period;

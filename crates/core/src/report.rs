@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::reason::Reason;
 use crate::digest::Digest;
 use crate::rows::Rows;
+use crate::sql::Held;
 
 /// What an action did or would do to the rows of one table (DESIGN section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +79,14 @@ pub struct RulePlan {
     pub clock_null: i64,
     /// Rows whose clock is implausible: never eligible.
     pub implausible: i64,
+    /// Rows that would change if they, or what hangs on them, were not under a legal hold.
+    #[serde(default)]
+    pub held: i64,
+    /// Which holds keep them, those with the most rows first. A row that two of them keep counts for
+    /// both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub held_by: Vec<HeldCount>,
     /// When the oldest eligible row fell due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_since: Option<Timestamp>,
@@ -125,6 +134,38 @@ pub struct TableCount {
     pub effect: Effect,
     /// How many.
     pub rows: i64,
+}
+
+/// Rows that one hold keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldCount {
+    /// Namespace and name of the LegalHold.
+    #[schemars(length(max = 320))]
+    pub hold: String,
+    /// How many.
+    pub rows: i64,
+}
+
+impl HeldCount {
+    /// Holds that are named of one rule.
+    const NAMED: usize = 16;
+
+    /// Those that keep any, the most first.
+    pub fn of(held: &[Held], rows: &[i64]) -> Vec<Self> {
+        let mut all: Vec<Self> = held
+            .iter()
+            .zip(rows)
+            .filter(|(_, rows)| **rows > 0)
+            .map(|(held, rows)| Self {
+                hold: held.hold.clone(),
+                rows: *rows,
+            })
+            .collect();
+        all.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.hold.cmp(&b.hold)));
+        all.truncate(Self::NAMED);
+        all
+    }
 }
 
 /// A finished (or stopped) run.
@@ -223,12 +264,19 @@ pub struct RuleRun {
     pub changed: Vec<TableCount>,
     /// What is still eligible, classed.
     pub residual: Residual,
+    /// Which holds kept rows, those with the most first. A row that two of them kept counts for both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub held_by: Vec<HeldCount>,
 }
 
 /// Rows still eligible at the frozen cutoff after a run, classed (P6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Residual {
+    /// Under a legal hold, or with held rows hanging on them.
+    #[serde(default)]
+    pub held: i64,
     /// Locked by the application while the run looked.
     pub locked: i64,
     /// Left because the rows that hang on one of them do not go in one transaction.
@@ -245,6 +293,7 @@ impl Residual {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
+            held: self.held + other.held,
             locked: self.locked + other.locked,
             too_large: self.too_large + other.too_large,
             newly_eligible: self.newly_eligible + other.newly_eligible,
@@ -252,20 +301,23 @@ impl Residual {
         }
     }
 
-    /// All rows that are left.
+    /// All rows that are left to be changed: not those that a legal hold keeps.
     pub fn rows(self) -> i64 {
-        self.classes().iter().map(|(rows, _)| rows).sum()
+        let all: i64 = self.classes().iter().map(|(rows, _)| rows).sum();
+        all - self.held
     }
 
     /// How many rows are in each class, and what is said of them.
-    pub fn classes(self) -> [(i64, &'static str); 4] {
+    pub fn classes(self) -> [(i64, &'static str); 5] {
         let Self {
+            held,
             locked,
             too_large,
             newly_eligible,
             unexplained,
         } = self;
         [
+            (held, "under a legal hold"),
             (locked, "stayed locked by the application"),
             (too_large, "with too much hanging on them"),
             (newly_eligible, "became due while it ran"),

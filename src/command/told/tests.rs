@@ -15,6 +15,8 @@ fn rule(name: &str, table: &str, eligible: i64, total: i64) -> RulePlan {
         total,
         clock_null: 0,
         implausible: 0,
+        held: 0,
+        held_by: Vec::new(),
         overdue_since: (eligible > 0).then(|| "2024-05-01T10:00:00Z".parse().unwrap()),
         related: Vec::new(),
         walk: "id".to_owned(),
@@ -98,6 +100,11 @@ fn report() -> Report {
     learners.effect = Effect::Pseudonymised;
     learners.clock_null = 12;
     learners.implausible = 1;
+    learners.held = 3;
+    learners.held_by = vec![oubliette_core::report::HeldCount {
+        hold: "learning/matter-14".to_owned(),
+        rows: 3,
+    }];
     learners.walk = "first_part_of_the_key, second_part_of_the_key, third".to_owned();
     let mut full = told("learning", vec![enquiries, learners]);
     full.estimated_seconds = vec![Some(8_333), None];
@@ -150,11 +157,13 @@ fn run(outcome: RunOutcome) -> RunReport {
                 rows: 5_000,
             }],
             residual: Residual {
+                held: 0,
                 locked: 0,
                 newly_eligible: 2,
                 unexplained: 0,
                 too_large: 0,
             },
+            held_by: Vec::new(),
         }],
         evidence: Some(Digest::of_bytes("evidence")),
     }

@@ -66,6 +66,21 @@ pub(super) fn unreadable(rule: &RulePlan) -> Option<String> {
     (!told.is_empty()).then(|| format!("rule {rule}: {told} never expire by it"))
 }
 
+/// What legal holds keep of a rule, and which do.
+pub(super) fn held(rule: &RulePlan) -> Option<String> {
+    let holds = rule.held_by.iter();
+    let holds: Vec<String> = holds
+        .map(|held| format!("{} by {}", held.rows, held.hold))
+        .collect();
+    let (name, count) = (&rule.rule, rows(rule.held));
+    (rule.held > 0).then(|| {
+        format!(
+            "rule {name}: {count} under a legal hold: {}",
+            holds.join(", ")
+        )
+    })
+}
+
 /// What would happen or has happened, in a few words.
 pub(super) fn outlook(told: &Told) -> String {
     if let Some(run) = &told.run {

@@ -1,4 +1,5 @@
-CREATE TABLE threads (id integer PRIMARY KEY, parent_id integer NULL, posted_at ${instant} NOT NULL);
+CREATE TABLE threads (id integer PRIMARY KEY, parent_id integer NULL, posted_at ${instant} NOT NULL,
+  FOREIGN KEY (parent_id) REFERENCES threads (id));
 CREATE INDEX threads_parent ON threads (parent_id);
 -- 1 > 2 > 3 > 4 > 5 > 6 all old; 10 > 11, which is young; 20 is alone
 INSERT INTO threads SELECT id, parent, current_timestamp - INTERVAL '2' YEAR FROM (

@@ -5,6 +5,7 @@
 //! (group, names, columns) are in the root package's `resource`, because core knows no client.
 
 pub mod condition;
+pub mod legal_hold;
 pub mod lookup;
 pub mod parse;
 pub mod reason;

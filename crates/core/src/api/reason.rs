@@ -133,6 +133,18 @@ reasons! {
         "Update the operator.";
     LedgerRewound Stalled "The ledger is behind what status remembers of it: the database was restored from a backup, a failover lost commits, or it is another database. Nothing runs."
         "Find out what happened (docs/operations.md says what to look at). Then accept the ledger as it is with `kubectl annotate odb NAME oubliette.dev/accept-ledger=TOKEN`; the message has the token.";
+    HoldsUnreadable Retrying "The legal holds of the database cannot be read, or one of them cannot be applied to its table any more. Nothing runs, because a held row could go."
+        "Do what the message says: give back the privilege, the table or the column, or release the hold (`oubliette hold release` for one whose resource is gone).";
+    Held Well "The hold is in force: no run changes a row that it holds, nor one on which such a row hangs."
+        "Nothing. Only `spec.release` ends it; deleting the object does not.";
+    HoldUnfit Retrying "The hold is not in force: its table or a column does not exist, a value does not fit its column, or its Secret holds no values. Rows may go."
+        "Correct what the message names. Rows, reason and placedBy of a hold are immutable: create another one, and delete this one.";
+    HoldReleased Well "The hold was released: runs may take its rows. The ledger keeps who did it, and no value."
+        "Nothing. The object may be deleted.";
+    ReviewDue Well "The day on which the hold is to be reviewed has come; it stays in force."
+        "Release it with `spec.release`, or set another `spec.reviewAt`.";
+    HoldsOrphaned Well "Holds are in force whose LegalHold objects are gone; deleting one does not release it."
+        "See `oubliette hold list`; what is no longer needed ends with `oubliette hold release`.";
     // The plan.
     TableMissing Stalled "A table does not exist or the user cannot see it."
         "Correct the name (it is case-sensitive), or grant SELECT.";

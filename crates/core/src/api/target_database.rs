@@ -12,6 +12,7 @@ use super::refs::{KeyRef, SecretRef};
 use super::retention_policy::LimitsSpec;
 use super::status::conditions_schema;
 use super::words::{Choice, words};
+use crate::ledger::HoldRow;
 use crate::period::MachineDuration;
 
 /// The ledger's schema (PostgreSQL) or table prefix (MySQL) where none is named.
@@ -384,6 +385,10 @@ pub struct TargetDatabaseStatus {
     /// The ledger that was found; left out while there is none (a dry run needs none).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerStatus>,
+    /// Legal holds that are in force and whose LegalHold objects are gone. `oubliette hold release`
+    /// ends one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orphaned_holds: Option<OrphanedHolds>,
     /// How far the server's clock is from the operator's, such as `120ms` or `-3s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -391,6 +396,34 @@ pub struct TargetDatabaseStatus {
     /// When the database was last looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
+}
+
+/// Holds whose objects are gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OrphanedHolds {
+    /// How many.
+    pub count: i64,
+    /// Namespaces and names of the first of them.
+    #[schemars(length(max = 16), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub names: Vec<String>,
+}
+
+impl OrphanedHolds {
+    /// Holds that are named.
+    const NAMED: usize = 16;
+
+    /// `None`: there are none.
+    pub(crate) fn of(holds: &[HoldRow]) -> Option<Self> {
+        (!holds.is_empty()).then(|| Self {
+            count: i64::try_from(holds.len()).unwrap_or(i64::MAX),
+            names: holds
+                .iter()
+                .take(Self::NAMED)
+                .map(|hold| hold.name.clone())
+                .collect(),
+        })
+    }
 }
 
 /// The ledger as it was found.

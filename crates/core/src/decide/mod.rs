@@ -7,6 +7,7 @@ pub mod conflict;
 pub mod due;
 pub mod elsewhere;
 pub mod job;
+pub mod legal_hold;
 mod outcome;
 pub mod retention_policy;
 pub mod retry;

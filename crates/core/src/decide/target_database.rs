@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::retention_policy::whole_second;
 use super::retry::Failures;
 use super::{Event, Meta, Verdict, of_faults, say};
-use crate::api::condition::{self, READY};
+use crate::api::condition::{self, READY, State};
 use crate::api::parse::FieldError;
 use crate::api::reason::Reason;
-use crate::api::target_database::{LedgerStatus, TargetDatabaseStatus};
+use crate::api::target_database::{LedgerStatus, OrphanedHolds, TargetDatabaseStatus};
 use crate::catalog::Engine;
-use crate::ledger::{Rewound, RunRow};
+use crate::ledger::{HoldRow, Rewound, RunRow};
 use crate::report::RunReport;
 
 /// How often a database is looked at that is well. Secrets are read again with it.
@@ -20,6 +20,9 @@ pub const CHECK_EVERY: Duration = Duration::from_mins(5);
 
 /// How far two clocks may be apart before cutoffs could be wrong.
 pub const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// True while holds are in force whose objects are gone.
+pub const ORPHANED: &str = "HoldsOrphaned";
 
 /// What the controller found.
 #[derive(Clone, Debug)]
@@ -73,6 +76,8 @@ pub struct Found {
     pub api_clock: Option<SignedDuration>,
     /// The ledger.
     pub ledger: Ledger,
+    /// The holds in force; once the controller has looked at them, those whose objects are gone.
+    pub holds: Vec<HoldRow>,
 }
 
 /// The ledger as it was found.
@@ -141,6 +146,7 @@ pub fn decide(o: &Observed<'_>) -> Decision {
     let failed = counts.then_some(verdict.reason);
     let generation = Some(o.meta.generation);
     status.observed_generation = generation;
+    orphaned_holds_condition(&mut status, o);
     condition::summarise(
         &mut status.conditions,
         verdict.reason,
@@ -221,7 +227,11 @@ fn told(
         database_clock,
         api_clock,
         ledger,
+        holds,
     } = found;
+    if matches!(ledger, Ledger::Ours { .. }) {
+        status.orphaned_holds = OrphanedHolds::of(holds);
+    }
     status.engine = Some(engine.name().to_owned());
     status.version = Some(condition::cut(version, 128).to_owned());
     status.clock_skew = Some(shown(*database_clock));
@@ -282,6 +292,45 @@ fn told(
         wanted.address
     );
     Verdict::new(Reason::Connected, message)
+}
+
+/// Tells of holds whose objects are gone.
+fn orphaned_holds_condition(status: &mut TargetDatabaseStatus, o: &Observed<'_>) {
+    let now = whole_second(o.now);
+    let list = &mut status.conditions;
+    match &status.orphaned_holds {
+        Some(orphaned) => condition::set(
+            list,
+            ORPHANED,
+            State::True,
+            Reason::HoldsOrphaned,
+            &format!(
+                "{} in force without an object: {}. {}",
+                orphaned.count,
+                orphaned.names.join(", "),
+                Reason::HoldsOrphaned.remedy()
+            ),
+            Some(o.meta.generation),
+            now,
+        ),
+        None => condition::clear(list, ORPHANED),
+    }
+}
+
+/// The holds in force that nobody can release by their objects: those were watched and are gone.
+pub fn orphaned_holds(
+    holds: &[HoldRow],
+    watched: impl Fn(&str) -> bool,
+    lives: impl Fn(&str) -> bool,
+) -> Vec<HoldRow> {
+    holds
+        .iter()
+        .filter(|hold| {
+            let namespace = hold.name.split('/').next().unwrap_or_default();
+            watched(namespace) && !lives(&hold.id)
+        })
+        .cloned()
+        .collect()
 }
 
 /// The open runs that nobody will go on with: their policies were watched and are gone.
@@ -368,6 +417,7 @@ mod tests {
                 head: Some("sha256:aa".into()),
                 open: vec![],
             },
+            holds: vec![],
         }
     }
 

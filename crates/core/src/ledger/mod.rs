@@ -2,12 +2,14 @@
 //! database, because a row batch, its checkpoint and its evidence commit in one transaction (P2).
 
 mod evidence;
+mod hold;
 mod owner;
 mod rewound;
 mod schema;
 mod statements;
 
 pub use evidence::{Evidence, Link};
+pub use hold::{HoldRow, Released};
 pub use owner::{Owner, uuid};
 pub use rewound::{ACCEPT, Rewound};
 pub use schema::{Ledger, VERSION, looks_like_a_ledgers, printed};
@@ -21,4 +23,5 @@ pub const TABLES: &[&str] = &[
     "tally",
     "chain_head",
     "evidence",
+    "hold",
 ];

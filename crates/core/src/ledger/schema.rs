@@ -133,6 +133,21 @@ impl Ledger {
         missing.map(|name| named(name)).collect()
     }
 
+    /// Whether the table of legal holds is among those that `present` found.
+    pub fn has_holds(&self, found: &[String]) -> bool {
+        found.contains(&self.stored("hold"))
+    }
+
+    /// The table of legal holds as people name it, where it is missing from a ledger that is otherwise
+    /// there: it may have held something.
+    pub fn lost_holds(&self, found: &[String]) -> Option<String> {
+        if self.has_holds(found) || !found.contains(&self.stored("meta")) {
+            return None;
+        }
+        let missing = self.missing(found).into_iter();
+        missing.into_iter().find(|name| name.ends_with("hold"))
+    }
+
     /// A table's name without its schema.
     fn stored(&self, name: &str) -> String {
         if self.engine.is_innodb() {
@@ -258,6 +273,18 @@ const CREATE: &[(&str, &str, &str)] = &[
          hash text NOT NULL UNIQUE",
         "seq bigint PRIMARY KEY, run varchar(190) NOT NULL, body longtext NOT NULL, \
          previous varchar(100) NOT NULL, hash varchar(100) NOT NULL UNIQUE",
+    ),
+    (
+        "hold",
+        "id text PRIMARY KEY, name text NOT NULL, held_table text NOT NULL, \
+         predicate text NOT NULL, hold_keys text, state text NOT NULL, reason text NOT NULL, \
+         placed_by text NOT NULL, accepted_at text NOT NULL, released_at text, released_by text, \
+         release_reason text",
+        "id varchar(64) PRIMARY KEY, name varchar(512) NOT NULL, held_table varchar(300) NOT NULL, \
+         predicate longtext NOT NULL, hold_keys longtext, state varchar(20) NOT NULL, \
+         reason varchar(100) NOT NULL, placed_by varchar(512) NOT NULL, \
+         accepted_at varchar(40) NOT NULL, released_at varchar(40), released_by varchar(512), \
+         release_reason varchar(100)",
     ),
 ];
 

@@ -80,7 +80,7 @@ pub struct Tally {
     pub n: i64,
 }
 
-fn text(value: &str) -> Value {
+pub(super) fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
 }
 

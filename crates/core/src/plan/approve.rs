@@ -11,8 +11,10 @@ use super::limits;
 use super::overlap::counted_twice;
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
+use crate::catalog::Catalog;
 use crate::digest::Digest;
-use crate::report::{PlanReport, RulePlan, TableCount};
+use crate::hold::Hold;
+use crate::report::{HeldCount, PlanReport, RulePlan, TableCount};
 use crate::rows::Rows;
 use crate::value::Value;
 
@@ -159,6 +161,17 @@ impl ApprovedPlan {
         &self.draft.rules
     }
 
+    /// The rules and their statements under these holds: those that were read with the checkpoints
+    /// whose generation the batches compare.
+    /// See [`Draft::rules_under`].
+    pub fn rules_under(
+        &self,
+        holds: &[Hold],
+        catalog: Option<&Catalog>,
+    ) -> Result<Vec<RuleDraft>, Vec<Refusal>> {
+        self.draft.rules_under(holds, catalog)
+    }
+
     /// Whether a strategy is keyed.
     pub fn keyed(&self) -> bool {
         self.draft.keyed
@@ -208,6 +221,8 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
         clock_null: facts.counted.clock_null,
         implausible: facts.counted.implausible,
         overdue_since: overdue_since(rule, &facts.counted.oldest),
+        held: facts.held,
+        held_by: HeldCount::of(&rule.count.eligible.held, &facts.held_by),
         related,
         walk: match facts.paying_pages() {
             Some(_) => format!("pages (ctid), then {}", rule.walk),

@@ -106,6 +106,7 @@ pub(super) fn eligible(
                 only_if,
                 unless,
                 undone: Vec::new(),
+                held: Vec::new(),
             },
             cutoff: cutoffs.instant,
             due: cutoffs.due,
@@ -459,7 +460,7 @@ fn numeric(kind: ColumnKind) -> bool {
     )
 }
 
-fn listable(kind: ColumnKind) -> bool {
+pub(super) fn listable(kind: ColumnKind) -> bool {
     matches!(
         kind,
         ColumnKind::Int

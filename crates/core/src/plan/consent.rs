@@ -66,6 +66,8 @@ mod tests {
                 total: 10_000,
                 clock_null: 0,
                 implausible: 0,
+                held: 0,
+                held_by: vec![],
                 overdue_since: None,
                 related: vec![TableCount {
                     table: "public.u".to_owned(),

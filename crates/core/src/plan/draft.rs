@@ -68,6 +68,8 @@ pub struct Draft {
     pub digest: Digest,
     /// Whether a strategy is keyed.
     pub keyed: bool,
+    /// What the tables are: holds are typed against it, also those that come in the middle of a run.
+    pub catalog: Catalog,
 }
 
 /// One rule's statements.
@@ -156,6 +158,7 @@ impl Draft {
             survivors,
             digest,
             keyed,
+            catalog: catalog.clone(),
         })
     }
 }

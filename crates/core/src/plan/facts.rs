@@ -18,6 +18,10 @@ pub struct Facts {
 pub struct RuleFacts {
     /// What the whole table holds.
     pub counted: Counted,
+    /// Rows that would change if nothing were held.
+    pub held: i64,
+    /// How many of them each hold keeps, in the order of the rule's.
+    pub held_by: Vec<i64>,
     /// Rows of each related table that hang on eligible rows, in the order of the nodes.
     pub related: Vec<i64>,
     /// Ends of the counted windows with the rows that would change up to them, for splitting the
@@ -51,6 +55,18 @@ impl RuleFacts {
         }
         if let Some(end) = end {
             self.ends.push((end, self.planned()));
+        }
+    }
+
+    /// Adds what holds keep of one window: a row of [`crate::sql::CountSql::kept`].
+    pub fn add_held(&mut self, kept: &[Value]) {
+        let mut counts = kept.iter().map(|value| value.as_int().unwrap_or_default());
+        self.held += counts.next().unwrap_or_default();
+        for (i, rows) in counts.enumerate() {
+            match self.held_by.get_mut(i) {
+                Some(sum) => *sum += rows,
+                None => self.held_by.push(rows),
+            }
         }
     }
 

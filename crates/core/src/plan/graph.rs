@@ -148,7 +148,8 @@ impl<'a> Graph<'a> {
             self.through_partitions(table, refusals);
             let references = self.catalog().references.iter();
             for reference in references.filter(|reference| reference.to == table.name) {
-                if edge::decision(self.catalog(), self.rule, reference).is_none() {
+                let decided = edge::decision(self.catalog(), self.rule, reference).is_some();
+                if !decided && !edge::keeps(self.catalog(), self.rule, reference) {
                     let closes = self.is_above(&reference.from, &table.name);
                     refusals.push(refuse::undecided(self.rule, reference, closes));
                 }

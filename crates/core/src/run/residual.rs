@@ -34,6 +34,7 @@ impl Left {
         let held_up = (stuck - too_large).min(passed_by);
         let unexplained = overlooked.max(stuck - too_large - held_up);
         Residual {
+            held: 0,
             locked: locked + held_up,
             too_large,
             newly_eligible: (free - too_large - held_up - unexplained).max(0),

@@ -4,6 +4,7 @@
 
 use super::Writer;
 use super::clock::ClockSql;
+use super::held::Held;
 use super::lookup::LookupSql;
 use super::transform::Transform;
 use crate::catalog::{Column, ColumnKind};
@@ -23,6 +24,8 @@ pub struct Eligible {
     pub unless: Vec<LookupSql>,
     /// For Anonymise: at least one of these has still to be done. Empty for Delete.
     pub undone: Vec<Transform>,
+    /// The holds that keep rows of the table, or what hangs on them.
+    pub held: Vec<Held>,
 }
 
 /// One entry of `where`, typed.
@@ -68,6 +71,14 @@ pub enum TypedTest {
 impl Eligible {
     /// The whole predicate.
     pub fn write(&self, w: &mut Writer<'_>) {
+        self.write_but_for_holds(w);
+        for hold in &self.held {
+            hold.write_free(w);
+        }
+    }
+
+    /// The predicate as it would be if nothing were held.
+    pub(super) fn write_but_for_holds(&self, w: &mut Writer<'_>) {
         self.clock.expired(w);
         self.write_scope(w);
         self.write_undone(w);
@@ -78,6 +89,7 @@ impl Eligible {
         matches!(self.clock, ClockSql::Other(_))
             || !self.only_if.is_empty()
             || !self.unless.is_empty()
+            || self.held.iter().any(Held::is_below)
     }
 
     /// Whether it looks at rows of the table itself, so that a row may become eligible when another one
@@ -96,6 +108,10 @@ impl Eligible {
     /// What of it the row's own columns say.
     pub(super) fn write_own(&self, w: &mut Writer<'_>) {
         self.clock.expired_own(w);
+        self.write_conditions(w);
+        for hold in &self.held {
+            hold.write_own_free(w);
+        }
         self.write_conditions(w);
         self.write_undone(w);
     }

@@ -116,7 +116,7 @@ impl Depth {
         w.finish()
     }
 
-    fn begin_count(&self, way: &Way, parents: &[Key]) -> Writer<'static> {
+    pub(super) fn begin_count(&self, way: &Way, parents: &[Key]) -> Writer<'static> {
         let mut w = begin_count(self.engine);
         self.write_from(&mut w);
         w.sql(" WHERE ");

@@ -6,6 +6,7 @@
 
 mod action;
 mod condition;
+mod legal_hold;
 mod lookup;
 mod policy;
 mod rule;
@@ -27,6 +28,8 @@ use super::refs::{KeyRef, is_data_key, is_label, is_object_name};
 use super::words::{Choice, Word};
 use crate::name::Ident;
 use crate::target::KeyOf;
+
+pub use legal_hold::is_reference;
 
 /// One fault of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -214,6 +214,8 @@ fn plan_of(rows: i64, as_of: Timestamp) -> PlanReport {
             total: 100,
             clock_null: 0,
             implausible: 0,
+            held: 0,
+            held_by: vec![],
             overdue_since: (rows > 0).then(|| at("2025-12-01T00:00:00Z")),
             related: vec![],
             walk: "enquiries_pkey".into(),
@@ -249,6 +251,7 @@ fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
                     locked: left,
                     ..Residual::default()
                 },
+                held_by: vec![],
             }],
             evidence: Some(Digest::of_bytes(b"head")),
         },

@@ -5,7 +5,7 @@ use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Column, ColumnKind, Reference, Table};
 use crate::name::{Ident, TableName};
 use crate::plan::Refusal;
-use crate::policy::{Related, RelatedAction, Rule};
+use crate::policy::{Match, Related, RelatedAction, Rule};
 use crate::sql::{Transform, Way};
 use crate::strategy::Strategy;
 
@@ -38,6 +38,23 @@ pub(super) fn decision<'a>(
             && related.matches.len() == pairs.len()
             && related.matches.iter().all(|(a, b)| pairs.contains(&(a, b)))
     })
+}
+
+/// Whether rows that refer to the rule's keep them: then none goes whose reference had to be decided.
+pub(super) fn keeps(catalog: &Catalog, rule: &Rule, reference: &Reference) -> bool {
+    let columns = reference.from_columns.iter().zip(&reference.to_columns);
+    let pairs: Vec<(&Ident, &Ident)> = columns.collect();
+    catalog.is(&rule.table, &reference.to)
+        && rule.unless.iter().any(|rows| {
+            let matches = &rows.hop.matches;
+            let is_pair =
+                |m: &Match| m.normalise.is_none() && pairs.contains(&(&m.column, &m.equals));
+            rows.via.is_none()
+                && rows.conditions.is_empty()
+                && catalog.is(&rows.hop.table, &reference.from)
+                && matches.len() == pairs.len()
+                && matches.iter().all(is_pair)
+        })
 }
 
 /// The edges below the rule's table, each entry once, in the order in which the walk meets them.

@@ -1,0 +1,268 @@
+//! Legal holds against a draft: each hold is typed against the catalog and put into the predicate of
+//! every rule whose rows, or rows below them, it keeps (P5).
+//!
+//! It fails closed: a hold whose table or column is not there any more, or whose values do not fit,
+//! refuses the whole plan, whichever tables its rules are about. Holds are no part of the digest: one
+//! that is placed in the middle of a run must not make it another run.
+
+use super::clock::listable;
+use super::constant;
+use super::draft::{Draft, RuleDraft};
+use super::graph::Above;
+use super::refusal::Refusal;
+use crate::api::reason::Reason;
+use crate::catalog::{Catalog, Column, Table, TableKind};
+use crate::hold::{Hold, HoldOperator, HoldTest, MOST_BOUND};
+use crate::name::TableName;
+use crate::sql::{Bound, Down, Held, HeldAt, TypedTest, Way};
+use crate::value::Key;
+
+/// A hold, typed.
+#[derive(Clone, Debug)]
+struct Typed<'a> {
+    name: &'a str,
+    table: &'a Table,
+    tests: Vec<(Column, TypedTest)>,
+}
+
+/// Why a hold cannot be put in force in a database whose catalog has its table; `None`: it can.
+pub fn unfit(hold: &Hold, catalog: &Catalog) -> Option<Refusal> {
+    typed(hold, catalog).err()
+}
+
+/// Counts the rows that a hold fits; `None`: it does not fit its table.
+pub fn fitting(hold: &Hold, catalog: &Catalog) -> Option<Bound> {
+    let Typed { table, tests, .. } = typed(hold, catalog).ok()?;
+    let at = HeldAt {
+        path: Vec::new(),
+        node: None,
+        tests,
+    };
+    Some(at.count(catalog.engine, &table.name, table.has_leaves()))
+}
+
+impl RuleDraft {
+    /// Counts the held rows of a node among those that hang on these parents; `None`: no hold is
+    /// about it. Asked once the parents are locked: what was not there when they were chosen must
+    /// not go with them. `parents` is not empty.
+    pub fn held_below(&self, node: usize, way: &Way, parents: &[Key]) -> Option<Bound> {
+        let depth = &self.nodes.get(node)?.depth;
+        depth.held(way, parents, &self.change.eligible.held, node)
+    }
+}
+
+impl Draft {
+    /// The rules as they are under these holds and no others. All refusals at once. `catalog`: where
+    /// it is another one than that of the draft.
+    pub fn rules_under(
+        &self,
+        holds: &[Hold],
+        catalog: Option<&Catalog>,
+    ) -> Result<Vec<RuleDraft>, Vec<Refusal>> {
+        under(&self.rules, holds, catalog.unwrap_or(&self.catalog))
+    }
+}
+
+/// The rules as they are under these holds.
+fn under(
+    rules: &[RuleDraft],
+    holds: &[Hold],
+    catalog: &Catalog,
+) -> Result<Vec<RuleDraft>, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    let typed: Vec<Typed<'_>> = holds
+        .iter()
+        .filter_map(|hold| {
+            typed(hold, catalog)
+                .map_err(|refusal| refusals.push(refusal))
+                .ok()
+        })
+        .collect();
+    let rules: Vec<RuleDraft> = rules
+        .iter()
+        .map(|rule| {
+            let mut rule = rule.clone();
+            let mut all = Vec::new();
+            for hold in &typed {
+                match held(&rule, hold, catalog) {
+                    Ok(held) => all.extend(held),
+                    Err(refusal) => refusals.push(refusal),
+                }
+            }
+            rule.change.eligible.held.clone_from(&all);
+            rule.count.eligible.held = all;
+            rule
+        })
+        .collect();
+    for rule in &rules {
+        let bound = bound(&rule.change.eligible.held);
+        if bound > MOST_BOUND {
+            refusals.push(Refusal::of(
+                &rule.name,
+                Reason::HoldsUnreadable,
+                format!(
+                    "the holds that concern it have {bound} values, {MOST_BOUND} can be given to \
+                     one statement: hold rows by fewer values, such as one of a parent row"
+                ),
+            ));
+        }
+    }
+    if refusals.is_empty() {
+        Ok(rules)
+    } else {
+        Err(refusals)
+    }
+}
+
+fn bound(held: &[Held]) -> usize {
+    held.iter()
+        .flat_map(|hold| &hold.places)
+        .flat_map(|place| &place.tests)
+        .map(|(_, test)| match test {
+            TypedTest::In(values) => values.len(),
+            _ => 0,
+        })
+        .sum()
+}
+
+/// Where a hold keeps rows of a rule; `None`: nowhere.
+fn held(rule: &RuleDraft, hold: &Typed<'_>, catalog: &Catalog) -> Result<Option<Held>, Refusal> {
+    let mut places = Vec::new();
+    if concerns(catalog, hold.table, &rule.change.window.table) {
+        places.push(HeldAt {
+            path: Vec::new(),
+            node: None,
+            tests: hold.tests.clone(),
+        });
+    }
+    for (i, node) in rule.nodes.iter().enumerate() {
+        if concerns(catalog, hold.table, &node.depth.table) {
+            let paths = paths(rule, i).ok_or_else(|| unknown_below(rule, hold))?;
+            places.extend(paths.into_iter().map(|path| HeldAt {
+                path,
+                node: Some(i),
+                tests: hold.tests.clone(),
+            }));
+        }
+    }
+    Ok((!places.is_empty()).then(|| Held {
+        hold: hold.name.to_owned(),
+        places,
+    }))
+}
+
+/// Rows that hang on each other in a circle: how deep a held one may lie is not known, and so not
+/// which rows it keeps.
+fn unknown_below(rule: &RuleDraft, hold: &Typed<'_>) -> Refusal {
+    Refusal::of(
+        &rule.name,
+        Reason::HoldsUnreadable,
+        format!(
+            "the hold {} is about {}, whose rows hang on the rule's over references that lead in a \
+             circle or in too many ways: which rows it keeps cannot be told, and so the rule rests \
+             until the hold is released",
+            hold.name, hold.table.name
+        ),
+    )
+}
+
+/// Ways from the rule's table down to a node, at the most.
+const WAYS: usize = 64;
+
+/// Every way from the rule's table down to a node; `None`: they do not end, or are too many.
+fn paths(rule: &RuleDraft, node: usize) -> Option<Vec<Vec<Down>>> {
+    let below = rule.nodes.get(node)?;
+    if below.ring.is_some() {
+        return None;
+    }
+    let mut all = Vec::new();
+    for link in &below.links {
+        for above in &link.above {
+            let (table, above) = match above {
+                Above::Own => (&rule.change.window.table, vec![Vec::new()]),
+                Above::Node(above) => (&rule.nodes.get(*above)?.depth.table, paths(rule, *above)?),
+            };
+            let step = Down::to(&below.depth, &link.way, table);
+            all.extend(above.into_iter().map(|mut path| {
+                path.push(step.clone());
+                path
+            }));
+        }
+    }
+    (all.len() <= WAYS).then_some(all)
+}
+
+/// Whether rows of `table` may be held by a hold on `held`: it is the same, a part of it, or what it
+/// is a part of. A hold on one partition is taken for one on all rows of the table that fit it:
+/// rather too many than one too few.
+fn concerns(catalog: &Catalog, held: &Table, table: &TableName) -> bool {
+    let related = |one: &Table, other: &TableName| match &one.kind {
+        TableKind::Partitioned { leaves } => leaves.contains(other),
+        TableKind::Partition { of } => of == other,
+        TableKind::InheritanceParent { children } => children.contains(other),
+        _ => false,
+    };
+    held.name == *table
+        || related(held, table)
+        || catalog
+            .tables
+            .get(table)
+            .is_some_and(|table| related(table, &held.name))
+}
+
+fn typed<'a>(hold: &'a Hold, catalog: &'a Catalog) -> Result<Typed<'a>, Refusal> {
+    let refuse = |message: String| {
+        Refusal::whole(
+            Reason::HoldsUnreadable,
+            format!("the hold {} cannot be kept: {message}", hold.name),
+        )
+    };
+    let table = catalog.table(&hold.table).ok_or_else(|| {
+        refuse(format!(
+            "table {} does not exist in database {}, or user {} may not see it",
+            hold.table, catalog.database, catalog.user
+        ))
+    })?;
+    let mut tests = Vec::with_capacity(hold.tests.len());
+    for HoldTest {
+        column: name,
+        operator,
+        values,
+    } in &hold.tests
+    {
+        let column = table
+            .column(name)
+            .ok_or_else(|| refuse(format!("{} has no column {name}", table.name)))?;
+        let test = match operator {
+            HoldOperator::IsNull => TypedTest::IsNull,
+            HoldOperator::IsNotNull => TypedTest::IsNotNull,
+            HoldOperator::In if !listable(column.kind) => {
+                return Err(refuse(format!(
+                    "{}.{name} is {}: In compares text, whole numbers, decimals, uuids, booleans \
+                     and enums",
+                    table.name, column.type_name
+                )));
+            }
+            HoldOperator::In => TypedTest::In(
+                values
+                    .iter()
+                    .map(|value| constant::typed(column, catalog.engine, value))
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| {
+                        refuse(format!(
+                            "a value for {}.{name} does not fit {}{}",
+                            table.name,
+                            column.type_name,
+                            constant::what_fits(column)
+                        ))
+                    })?,
+            ),
+        };
+        tests.push((column.clone(), test));
+    }
+    Ok(Typed {
+        name: &hold.name,
+        table,
+        tests,
+    })
+}

@@ -1,0 +1,187 @@
+//! The rows that legal holds keep: a term of the predicate that no change passes by (P5).
+//!
+//! A NULL in a hold's predicate counts as held, so that a hold that cannot be answered keeps the
+//! row: `AND NOT COALESCE(predicate, true)`. A row is kept also while anything that hangs on it is
+//! held, at any depth.
+
+use super::eligible::{TypedTest, write_test};
+use super::{Bound, CountSql, Depth, Way, Window, Writer, dialect};
+use crate::catalog::{Column, Engine};
+use crate::name::TableName;
+use crate::value::Key;
+
+/// One hold, as far as it concerns one rule.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Whose it is, for people: namespace and name of the LegalHold.
+    pub hold: String,
+    /// Where it holds rows: any of them keeps the rule's row.
+    pub places: Vec<HeldAt>,
+}
+
+/// Rows of one table that a hold keeps.
+#[derive(Clone, Debug)]
+pub struct HeldAt {
+    /// From the rule's table down to the held one; empty: the rule's own rows are held.
+    pub path: Vec<Down>,
+    /// The node at the end of the path.
+    pub node: Option<usize>,
+    /// All must hold, or be NULL.
+    pub tests: Vec<(Column, TypedTest)>,
+}
+
+/// One step down from a table to one whose rows refer to it.
+#[derive(Clone, Debug)]
+pub struct Down {
+    /// The referencing table.
+    pub table: TableName,
+    /// Whether the rows are those of its leaves.
+    pub with_leaves: bool,
+    /// The table above.
+    pub parent: TableName,
+    /// Each referencing column with the one it refers to.
+    pub pairs: Vec<(Column, Column)>,
+}
+
+impl Down {
+    /// The step to a table of related rows, below `parent`.
+    pub fn to(depth: &Depth, way: &Way, parent: &TableName) -> Self {
+        Self {
+            table: depth.table.clone(),
+            with_leaves: depth.with_leaves,
+            parent: parent.clone(),
+            pairs: way.pairs.clone(),
+        }
+    }
+}
+
+impl Held {
+    /// That the hold does not keep a row, with a leading ` AND `.
+    pub(super) fn write_free(&self, w: &mut Writer<'_>) {
+        for place in &self.places {
+            w.sql(" AND NOT ");
+            place.write(w);
+        }
+    }
+
+    /// The same, as far as the row's own columns say it.
+    pub(super) fn write_own_free(&self, w: &mut Writer<'_>) {
+        for place in self.places.iter().filter(|place| place.path.is_empty()) {
+            w.sql(" AND NOT ");
+            place.write(w);
+        }
+    }
+
+    /// Whether it holds rows that hang on the rule's.
+    pub(super) fn is_below(&self) -> bool {
+        self.places.iter().any(|place| !place.path.is_empty())
+    }
+
+    /// That the hold keeps a row.
+    fn write_kept(&self, w: &mut Writer<'_>) {
+        w.sql("(")
+            .joined(&self.places, " OR ", |w, place| place.write(w))
+            .sql(")");
+    }
+}
+
+impl HeldAt {
+    /// Counts the rows of the held table itself.
+    pub fn count(&self, engine: Engine, table: &TableName, with_leaves: bool) -> Bound {
+        let d = dialect(engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        w.sql(" FROM ").rows_of(table, with_leaves).sql(" WHERE ");
+        self.write_predicate(&mut w);
+        w.finish()
+    }
+
+    fn write(&self, w: &mut Writer<'_>) {
+        self.write_below(w, &self.path, 0);
+    }
+
+    /// `EXISTS (… EXISTS (… COALESCE(predicate, true)))`, as deep as the path is.
+    fn write_below(&self, w: &mut Writer<'_>, path: &[Down], level: u32) {
+        let Some((step, rest)) = path.split_first() else {
+            self.write_predicate(w);
+            return;
+        };
+        w.sql("EXISTS (SELECT 1 FROM ")
+            .rows_of(&step.table, step.with_leaves)
+            .sql(" AS held_")
+            .number(level + 1)
+            .sql(" WHERE ");
+        for (column, to) in &step.pairs {
+            w.sql("held_")
+                .number(level + 1)
+                .sql(".")
+                .ident(&column.name)
+                .sql(" = ");
+            if level == 0 {
+                w.table(&step.parent);
+            } else {
+                w.sql("held_").number(level);
+            }
+            w.sql(".").ident(&to.name).sql(" AND ");
+        }
+        self.write_below(w, rest, level + 1);
+        w.sql(")");
+    }
+
+    fn write_predicate(&self, w: &mut Writer<'_>) {
+        w.sql("COALESCE((")
+            .joined(&self.tests, " AND ", |w, (column, test)| {
+                write_test(w, column, test);
+            })
+            .sql("), true)");
+    }
+}
+
+impl Depth {
+    /// Counts the held rows of a node among those that hang on these parents. `parents` is not empty.
+    /// `None`: no hold is about it.
+    pub fn held(&self, way: &Way, parents: &[Key], held: &[Held], node: usize) -> Option<Bound> {
+        let places = held.iter().flat_map(|hold| &hold.places);
+        let at: Vec<&HeldAt> = places.filter(|place| place.node == Some(node)).collect();
+        if at.is_empty() {
+            return None;
+        }
+        let mut w = self.begin_count(way, parents);
+        w.sql(" AND (")
+            .joined(at, " OR ", |w, place| place.write_predicate(w))
+            .sql(")");
+        Some(w.finish())
+    }
+}
+
+impl CountSql {
+    /// Counts the rows of a window that would be changed if it were not for holds: all of them, and
+    /// those that each of `held` keeps. Rows that two of them keep count for both.
+    pub fn kept(&self, window: &Window, held: &[Held]) -> Bound {
+        let d = dialect(self.window.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        for hold in held {
+            w.sql(", ");
+            d.whole(&mut w, &mut |w| {
+                w.sql("SUM(CASE WHEN ");
+                hold.write_kept(w);
+                w.sql(" THEN 1 ELSE 0 END)");
+            });
+        }
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        self.window.write_bounds(&mut w, window);
+        self.eligible.write_but_for_holds(&mut w);
+        w.sql(" AND (")
+            .joined(held, " OR ", |w, hold| hold.write_kept(w))
+            .sql(")");
+        w.finish()
+    }
+}
