@@ -4,6 +4,7 @@
 //! It owns what is remembered between two looks (nothing that a restart may not forget) and who is
 //! told of what. It must not judge: every decision is in core.
 
+mod approvals;
 mod conflicts;
 mod jobs;
 mod memory;
@@ -91,6 +92,7 @@ impl std::fmt::Display for Name {
 struct Kinds {
     policy: ApiResource,
     database: ApiResource,
+    approval: ApiResource,
 }
 
 impl Kinds {
@@ -102,6 +104,7 @@ impl Kinds {
         Self {
             policy: of("RetentionPolicy", "retentionpolicies"),
             database: of("TargetDatabase", "targetdatabases"),
+            approval: of("Approval", "approvals"),
         }
     }
 }

@@ -22,13 +22,14 @@ use crate::serve::{Gate, Gates, Outside, Pulses, Server};
 use crate::shutdown;
 
 /// What the CRDs define, by the names under which they are served.
-const SERVED: (&str, [&str; 4]) = (
+const SERVED: (&str, [&str; 5]) = (
     "oubliette.dev/v1alpha1",
     [
         "targetdatabases",
         "targetdatabases/status",
         "retentionpolicies",
         "retentionpolicies/status",
+        "approvals",
     ],
 );
 

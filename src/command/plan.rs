@@ -186,6 +186,7 @@ pub(super) fn order(promise: &Promise, owner: &Owner, kind: JobKind) -> Order {
         remembered: Vec::new(),
         metrics: Metrics::new(),
         consent: None,
+        assent: None,
     }
 }
 

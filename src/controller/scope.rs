@@ -1,4 +1,4 @@
-//! What is watched: all namespaces, or each of some. A scope is one watch of both kinds with what it
+//! What is watched: all namespaces, or each of some. A scope is one watch of all kinds with what it
 //! has seen; everything that asks for "all policies" asks all scopes.
 //!
 //! Watch events reach the jobs here, as they come in and before any reconcile: a job must know
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -20,22 +20,25 @@ use oubliette_core::policy::Mandate;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::approvals;
 use super::retention_policy::{read_spec, read_status};
 use super::target_database::parse;
 use super::watched::Watched;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
 
-/// One watch of both kinds.
+/// One watch of all kinds.
 pub(super) struct Scope {
     /// `None`: every namespace.
     namespace: Option<String>,
     policies: Store<DynamicObject>,
     databases: Store<DynamicObject>,
+    approvals: Store<DynamicObject>,
     to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
     to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
+    approvals_known: CancellationToken,
 }
 
 /// The moving parts of a scope, until they run.
@@ -48,6 +51,7 @@ pub(super) struct Watch {
     for_databases: UnboundedReceiver<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
+    approvals: approvals::Watch,
 }
 
 /// Everything that is watched.
@@ -78,14 +82,21 @@ impl Scopes {
             let (policies, databases) = (api(&kinds.policy), api(&kinds.database));
             let (policies_known, databases_known) =
                 (CancellationToken::new(), CancellationToken::new());
+            let approvals = approvals::Watch {
+                approvals: api(&kinds.approval),
+                writer: Writer::new(kinds.approval.clone()),
+                known: CancellationToken::new(),
+            };
             scopes.push(Scope {
                 namespace,
                 policies: policy_writer.as_reader(),
                 databases: database_writer.as_reader(),
+                approvals: approvals.writer.as_reader(),
                 to_policies,
                 to_databases,
                 policies_known: policies_known.clone(),
                 databases_known: databases_known.clone(),
+                approvals_known: approvals.known.clone(),
             });
             watches.push(Watch {
                 policies,
@@ -96,6 +107,7 @@ impl Scopes {
                 for_databases,
                 policies_known,
                 databases_known,
+                approvals,
             });
         }
         let kinds = kinds.clone();
@@ -110,6 +122,8 @@ impl Scopes {
         for scope in &self.scopes {
             scope.policies_known.cancelled().await;
             scope.databases_known.cancelled().await;
+            // One that was not seen yet could be a rejection.
+            scope.approvals_known.cancelled().await;
         }
     }
 
@@ -141,6 +155,13 @@ impl Scopes {
     pub(super) fn database(&self, name: &Name) -> Option<Arc<DynamicObject>> {
         let reference = object_ref(name, &self.kinds.database);
         self.scope(&name.namespace)?.databases.get(&reference)
+    }
+
+    /// The Approvals of a namespace.
+    pub(super) fn approvals(&self, namespace: &str) -> impl Iterator<Item = Arc<DynamicObject>> {
+        let scope = self.scope(namespace).into_iter();
+        let all = scope.flat_map(|scope| scope.approvals.state());
+        all.filter(move |approval| approval.metadata.namespace.as_deref() == Some(namespace))
     }
 
     /// The heads of a ledger's evidence chain that the status of its database and of the policies
@@ -216,6 +237,7 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         for_databases,
         policies_known,
         databases_known,
+        approvals,
     } = watch;
     let seeing = context.clone();
     let policies = part(
@@ -230,6 +252,8 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
             note_known(event, &policies_known);
         },
     );
+    let approving = context.clone();
+    let approvals = approvals::run(approvals, &approving, stop.clone());
     let seeing = context.clone();
     let databases = part(
         Kind::TargetDatabase,
@@ -243,10 +267,10 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
             note_known(event, &databases_known);
         },
     );
-    futures::future::join(policies, databases).await;
+    futures::future::join3(policies, databases, approvals).await;
 }
 
-fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
+pub(super) fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
     if matches!(event, watcher::Event::InitDone) {
         known.cancel();
     }
@@ -266,24 +290,7 @@ async fn part(
         Kind::TargetDatabase => context.kinds.database.clone(),
     };
     let reader = writer.as_reader();
-    let changes = watcher(api, watcher::Config::default())
-        .map_ok(Watched::plain)
-        .default_backoff()
-        .modify(|object| {
-            // Nobody reads them, and they are half of an object.
-            object.managed_fields_mut().clear();
-        })
-        .reflect(writer)
-        .inspect_ok(saw)
-        .inspect_err(move |error| {
-            // Its text names what was asked for, and the status that was answered; objects are not in it.
-            tracing::warn!(
-                ?kind,
-                error = watch_problem(error),
-                "a watch stumbled; it goes on"
-            );
-        })
-        .applied_objects();
+    let changes = changes(&resource.kind, api, writer, saw).applied_objects();
     Controller::for_stream_with(changes, reader, resource)
         .with_config(controller_config())
         .reconcile_on(nudges)
@@ -295,6 +302,36 @@ async fn part(
         )
         .for_each(async |_| {})
         .await;
+}
+
+/// A watch that goes on whatever happens; what it brings is in the store before it is shown.
+pub(super) fn changes<S>(
+    kind: &str,
+    api: Api<Watched>,
+    writer: Writer<DynamicObject>,
+    saw: S,
+) -> impl Stream<Item = watcher::Result<watcher::Event<DynamicObject>>> + Send + use<S>
+where
+    S: Fn(&watcher::Event<DynamicObject>) + Send,
+{
+    let kind = kind.to_owned();
+    watcher(api, watcher::Config::default())
+        .map_ok(Watched::plain)
+        .default_backoff()
+        .modify(|object| {
+            // Nobody reads them, and they are half of an object.
+            object.managed_fields_mut().clear();
+        })
+        .reflect(writer)
+        .inspect_ok(saw)
+        .inspect_err(move |error| {
+            // Its text names what was asked for, and the status that was answered; objects are not in it.
+            tracing::warn!(
+                kind,
+                error = watch_problem(error),
+                "a watch stumbled; it goes on"
+            );
+        })
 }
 
 fn watch_problem(error: &watcher::Error) -> &'static str {

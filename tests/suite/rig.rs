@@ -301,6 +301,7 @@ impl<'w> Rig<'w> {
             remembered: self.remembered.clone(),
             metrics: self.metrics.clone(),
             consent: None,
+            assent: None,
             now: self.now,
         })
     }

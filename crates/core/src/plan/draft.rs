@@ -8,6 +8,7 @@ use super::graph::{self, Node};
 use super::guard::{self, Touch};
 use super::{Refusal, constant};
 use crate::api::reason::Reason;
+use crate::approval::PlanParts;
 use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table, TableKind};
 use crate::digest::Digest;
 use crate::name::{Ident, TableName};
@@ -65,6 +66,8 @@ pub struct Draft {
     pub survivors: Vec<String>,
     /// What is approved and compared on resume: spec, schema, statements; no statistics.
     pub digest: Digest,
+    /// What the digest is made of.
+    pub parts: PlanParts,
     /// Whether a strategy is keyed.
     pub keyed: bool,
 }
@@ -135,7 +138,7 @@ impl Draft {
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let digest = digest(spec, catalog, &rules).map_err(|e| {
+        let (digest, parts) = digest(spec, catalog, &rules).map_err(|e| {
             vec![Refusal::whole(
                 Reason::InternalError,
                 format!("failed to digest the plan: {e}"),
@@ -152,6 +155,7 @@ impl Draft {
             warnings,
             survivors,
             digest,
+            parts,
             keyed,
         })
     }
@@ -376,7 +380,7 @@ fn digest(
     spec: &serde_json::Value,
     catalog: &Catalog,
     rules: &[RuleDraft],
-) -> Result<Digest, crate::digest::DigestError> {
+) -> Result<(Digest, PlanParts), crate::digest::DigestError> {
     let mut tables: Vec<_> = rules
         .iter()
         .flat_map(|r| {
@@ -402,7 +406,13 @@ fn digest(
         })
         .collect();
     let statements: Vec<_> = rules.iter().map(statements).collect();
-    Digest::of_json(&json!({"spec": spec, "schema": schema, "statements": statements}))
+    let parts = PlanParts {
+        spec: Digest::of_json(spec)?,
+        schema: Digest::of_json(&schema)?,
+        statements: Digest::of_json(&statements)?,
+    };
+    let all = json!({"spec": spec, "schema": schema, "statements": statements});
+    Ok((Digest::of_json(&all)?, parts))
 }
 
 /// The texts of a rule's effect statements, in the form without bounds.

@@ -5,6 +5,7 @@
 //! and only `Plan::approve` makes the one type whose statements can run.
 
 mod approve;
+mod assent;
 mod clock;
 mod consent;
 mod constant;
@@ -17,6 +18,7 @@ mod limits;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};
+pub use assent::Assent;
 pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
