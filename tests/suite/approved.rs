@@ -148,6 +148,13 @@ fn wait_approved(stage: &Stage<'_>, status: &str, reason: &str) -> Result<String
             if object.pointer("/status/progress").is_some() || !is_current(object) {
                 return Err("it is at work".to_owned());
             }
+            if object.pointer("/status/planGeneration") != object.pointer("/metadata/generation") {
+                return Err("it is not planned".to_owned());
+            }
+            let ready = condition(object, "Ready");
+            if ready.is_none_or(|ready| ready["status"] == "Unknown") {
+                return Err(format!("Ready is {ready:?}"));
+            }
             match condition(object, "Approved") {
                 Some(c) if c["status"] == status && c["reason"] == reason => Ok(()),
                 other => Err(format!("Approved is {other:?}")),
@@ -241,10 +248,10 @@ fn edited(world: &World, server: Server) -> Result<()> {
     wait_approved(&stage, "False", "ApprovalMissing")?;
     let approval = decide(&stage, "dpo", "Approve", Some(100))?;
     wait_approved(&stage, "True", "Approved")?;
-    let limits = |rows| json!({"spec": {"limits": {"maxRows": rows}}});
+    let limits = |limits: Value| json!({"spec": {"limits": limits}});
     stage
         .namespace
-        .patch(POLICY, &stage.policy, &limits(json!(90)))?;
+        .patch(POLICY, &stage.policy, &limits(json!({"maxRows": 90})))?;
     let message = wait_approved(&stage, "False", "ApprovalVoid")?;
     ensure!(
         message.contains(&approval) && message.contains("changed since: the spec;"),
