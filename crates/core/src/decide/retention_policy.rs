@@ -333,7 +333,7 @@ impl Deciding<'_, '_> {
             Err(waits) => {
                 let note = format!("nothing runs, though a run is {how}: {}", waits.message);
                 self.events
-                    .push(Event::new(true, waits.reason, "Run", &note));
+                    .push(Event::new(false, waits.reason, "Run", &note));
                 self.start_plan()
             }
         }

@@ -1171,3 +1171,5 @@ fn no_note_is_longer_than_the_api_server_takes() {
     let decision = world.look();
     assert!(decision.events[0].note.len() <= crate::decide::MAX_NOTE);
 }
+
+mod allowed;
