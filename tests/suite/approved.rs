@@ -23,6 +23,11 @@ pub(crate) fn cases() -> Vec<Case> {
         &Server::ENGINES,
         approved,
     );
+    cases.extend(Case::on_each_with_operator(
+        "approved::a_dry_run_comes_first_unless_the_guard_is_lifted",
+        &Server::ENGINES,
+        dry_run,
+    ));
     for (name, body) in [
         (
             "an_edit_voids_an_approval_and_it_is_said_what_changed",
@@ -42,7 +47,6 @@ pub(crate) fn cases() -> Vec<Case> {
             taken_back,
         ),
         ("a_rejection_stops_the_run", rejected_on_the_way),
-        ("a_dry_run_comes_first_unless_the_guard_is_lifted", dry_run),
         ("a_guard_that_is_tightened_stops_the_run", tightened),
     ] {
         let name = format!("approved::{name}");

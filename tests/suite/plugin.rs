@@ -188,10 +188,12 @@ fn approver(world: &World, server: Server) -> Result<()> {
     let reject = approver.may(&["reject", policy, "--yes", "--request-changes"])?;
     ensure!(reject.contains("(RequestChanges)"), "{reject}");
     namespace.wait_reason("RetentionPolicy", policy, "ChangesRequested")?;
-    editor.may_not(
-        &["run", policy, "--wait"],
-        &["waits for somebody", "ChangesRequested"],
-    )?;
+    let output = editor.runs(&["run", policy, "--wait"])?;
+    let (out, err) = texts(&output);
+    ensure!(
+        output.status.code() == Some(1) && err.contains("waits for somebody: ChangesRequested"),
+        "{out}{err}"
+    );
     let mut taken_back = approver.kubectl()?;
     let taken_back = taken_back
         .args(["delete", "oap", "--all", "-n", &namespace.name])

@@ -8,7 +8,7 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::ResourceExt;
 use oubliette_core::api::approval::{ApprovalSpec, ApprovalTargetSpec, Decision, TargetKind};
 use oubliette_core::api::words::{Choice, Word};
-use oubliette_core::report::PlanReport;
+use oubliette_core::report::{PlanReport, RulePlan};
 
 use super::access::{Access, Cluster};
 use super::names;
@@ -155,23 +155,22 @@ fn current_plan(policy: &RetentionPolicy) -> anyhow::Result<(&PlanReport, i64)> 
 
 /// What is decided about.
 fn shown(full: &str, plan: &PlanReport, planned: i64) -> String {
-    let mut text = format!("{full}, plan {} as of {}:\n", plan.digest, plan.as_of);
-    for rule in &plan.rules {
+    let rule = |rule: &RulePlan| {
         let own = (rule.table.as_str(), rule.effect, rule.eligible);
-        let related = rule
-            .related
-            .iter()
-            .map(|t| (t.table.as_str(), t.effect, t.rows));
-        let tables: Vec<String> = std::iter::once(own)
-            .chain(related)
-            .map(|(table, effect, count)| format!("{} {} of {table}", effect.verb(), rows(count)))
-            .collect();
-        text.push_str(&format!("  {}: {}\n", rule.rule, tables.join(", ")));
-    }
-    for warning in &plan.warnings {
-        text.push_str(&format!("  note: {warning}\n"));
-    }
-    text + &format!("  in all: {}\n", rows(planned))
+        let related = rule.related.iter();
+        let tables = std::iter::once(own)
+            .chain(related.map(|t| (t.table.as_str(), t.effect, t.rows)))
+            .map(|(table, effect, count)| format!("{} {} of {table}", effect.verb(), rows(count)));
+        format!("  {}: {}", rule.rule, tables.collect::<Vec<_>>().join(", "))
+    };
+    let mut lines = vec![format!(
+        "{full}, plan {} as of {}:",
+        plan.digest, plan.as_of
+    )];
+    lines.extend(plan.rules.iter().map(rule));
+    lines.extend(plan.warnings.iter().map(|w| format!("  warning: {w}")));
+    lines.push(format!("  in all: {}", rows(planned)));
+    lines.join("\n") + "\n"
 }
 
 fn question(decision: Decision, most: i64) -> String {
@@ -190,4 +189,61 @@ async fn who(cluster: &Cluster) -> anyhow::Result<String> {
         .and_then(|status| status.user_info)
         .and_then(|user| user.username)
         .context("the API server does not say who you are")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn policy(status: &Value) -> RetentionPolicy {
+        serde_json::from_value(json!({
+            "apiVersion": "oubliette.dev/v1alpha1", "kind": "RetentionPolicy",
+            "metadata": {"name": "p", "namespace": "crm", "uid": "u", "generation": 2},
+            "spec": {}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn status(generation: i64) -> Value {
+        let at = "2026-01-10T12:00:00Z";
+        json!({
+            "planGeneration": generation, "plannedRows": 17,
+            "plan": {
+                "digest": format!("sha256:{}", "0".repeat(64)), "asOf": at,
+                "warnings": ["somebody should know"],
+                "rules": [{
+                    "rule": "enquiries", "table": "public.enquiries", "effect": "Deleted", "cutoff": at,
+                    "eligible": 12, "total": 40, "clockNull": 0, "implausible": 0, "walk": "id",
+                    "related": [{"table": "public.notes", "effect": "Detached", "rows": 5}],
+                }],
+            },
+        })
+    }
+
+    #[test]
+    fn only_the_plan_of_the_present_spec_is_decided_about() {
+        assert!(current_plan(&policy(&json!({}))).is_err());
+        let error = current_plan(&policy(&status(1))).unwrap_err();
+        assert!(error.to_string().contains("not planned as it is now"));
+        let planned = policy(&status(2));
+        assert_eq!(current_plan(&planned).unwrap().1, 17);
+    }
+
+    #[test]
+    fn what_is_decided_about_is_shown_whole() {
+        let planned = policy(&status(2));
+        let (plan, rows) = current_plan(&planned).unwrap();
+        let digest = "0".repeat(64);
+        assert_eq!(
+            shown("RetentionPolicy crm/p", plan, rows),
+            format!(
+                "RetentionPolicy crm/p, plan sha256:{digest} as of 2026-01-10T12:00:00Z:\n\
+                 \x20 enquiries: delete 12 rows of public.enquiries, detach 5 rows of public.notes\n\
+                 \x20 warning: somebody should know\n\
+                 \x20 in all: 17 rows\n"
+            )
+        );
+    }
 }

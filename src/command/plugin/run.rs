@@ -172,9 +172,8 @@ impl Seen {
             // Nothing is being done for it: either it is tried again, or somebody is needed.
             (true, Some(open), None) if open.run == id => held.unwrap_or(Self::Under(None)),
             // Nothing ran for it: the plan is made anew, or people are waited for.
-            (true, None, Some(_)) => Self::Behind,
+            (true, None, Some(_)) | (false, _, Some(_)) | (false, Some(_), None) => Self::Behind,
             (true, _, _) => held.unwrap_or(Self::Lost),
-            (false, _, Some(_)) | (false, Some(_), None) => Self::Behind,
             (false, None, None) => Self::NotTaken,
         }
     }

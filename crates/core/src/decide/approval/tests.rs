@@ -98,7 +98,7 @@ fn a_plan_is_approved_by_enough_people_for_what_all_of_them_allow() {
             Required,
             vec![
                 but(filed(1, "lead", Decision::Reject), |r| {
-                    r.plan = digest("then")
+                    r.plan = digest("then");
                 }),
                 approves(2, "dpo"),
             ],
