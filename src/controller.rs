@@ -1,4 +1,4 @@
-//! The operator's loop: watches both kinds, asks `oubliette_core::decide` what to do, does it and
+//! The operator's loop: watches the kinds, asks `oubliette_core::decide` what to do, does it and
 //! writes the status. A reconcile is gather, decide, do; what takes long is a job of its own.
 //!
 //! It owns what is remembered between two looks (nothing that a restart may not forget) and who is

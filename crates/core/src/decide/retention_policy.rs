@@ -321,24 +321,6 @@ impl Deciding<'_, '_> {
         self.idle(wanted)
     }
 
-    /// A run, where people allow it; otherwise the plan is made anew that they are to look at. What was
-    /// due while they were waited for is not made up for: who approves at noon did not ask for the run
-    /// of last night.
-    fn start_if_allowed(&mut self, wanted: &Wanted<'_>, id: String, how: &str) -> Verdict {
-        if !wanted.enforce {
-            return self.start_plan();
-        }
-        match self.allowed(wanted, false) {
-            Ok(assent) => self.start_run(assent, id, how),
-            Err(waits) => {
-                let note = format!("nothing runs, though a run is {how}: {}", waits.message);
-                self.events
-                    .push(Event::new(false, waits.reason, "Run", &note));
-                self.start_plan()
-            }
-        }
-    }
-
     fn start_plan(&mut self) -> Verdict {
         self.action = Action::Start(JobKind::Plan);
         self.status.progress = Some(connecting());

@@ -32,6 +32,29 @@ impl Deciding<'_, '_> {
         }
     }
 
+    /// A run, where people allow it; otherwise the plan is made anew that they are to look at. What was
+    /// due while they were waited for is not made up for: who approves at noon did not ask for the run
+    /// of last night.
+    pub(super) fn start_if_allowed(
+        &mut self,
+        wanted: &Wanted<'_>,
+        id: String,
+        how: &str,
+    ) -> Verdict {
+        if !wanted.enforce {
+            return self.start_plan();
+        }
+        match self.allowed(wanted, false) {
+            Ok(assent) => self.start_run(assent, id, how),
+            Err(waits) => {
+                let note = format!("nothing runs, though a run is {how}: {}", waits.message);
+                self.events
+                    .push(Event::new(false, waits.reason, "Run", &note));
+                self.start_plan()
+            }
+        }
+    }
+
     /// Whether anything is asked for and there is no plan yet that it could be asked of.
     pub(super) fn asks_for_a_plan(&self, wanted: &Wanted<'_>) -> bool {
         wanted.enforce && self.status.plan.is_none() && self.allowed(wanted, false).is_err()
