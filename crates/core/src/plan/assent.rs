@@ -43,3 +43,76 @@ impl Assent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::report::{Effect, RulePlan};
+
+    fn plan(digest: &str, rows: i64) -> PlanReport {
+        PlanReport {
+            digest: Digest::of_bytes(digest),
+            parts: None,
+            as_of: Timestamp::UNIX_EPOCH,
+            rules: vec![RulePlan {
+                rule: "r".to_owned(),
+                table: "public.t".to_owned(),
+                effect: Effect::Deleted,
+                cutoff: Timestamp::UNIX_EPOCH,
+                eligible: rows,
+                total: 100,
+                clock_null: 0,
+                implausible: 0,
+                overdue_since: None,
+                related: Vec::new(),
+                walk: "id".to_owned(),
+            }],
+            warnings: Vec::new(),
+            survivors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_the_plan_that_people_allowed_runs_and_no_more_rows_than_they_did() {
+        let assent = |max_rows| Assent {
+            plan: Digest::of_bytes("now"),
+            parts: None,
+            max_rows,
+        };
+        for (what, most, found, expected) in [
+            ("as approved", Some(20), plan("now", 20), None),
+            ("fewer rows", Some(20), plan("now", 0), None),
+            (
+                "a row more",
+                Some(20),
+                plan("now", 21),
+                Some((Reason::ApprovalVoid, "21 rows now, 20 are approved")),
+            ),
+            (
+                "another plan",
+                Some(20),
+                plan("another", 1),
+                Some((Reason::ApprovalVoid, "not the one that was approved")),
+            ),
+            ("as tried, whatever the count", None, plan("now", 99), None),
+            (
+                "not tried",
+                None,
+                plan("another", 1),
+                Some((Reason::DryRunMissing, "not that of the recorded dry run")),
+            ),
+        ] {
+            let refusals = assent(most).refusals(&found);
+            match (refusals.as_slice(), expected) {
+                ([], None) => {}
+                ([only], Some((reason, words))) => {
+                    assert_eq!(only.reason, reason, "{what}");
+                    assert!(only.message.contains(words), "{what}: {}", only.message);
+                }
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+    }
+}
