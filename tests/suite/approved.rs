@@ -472,7 +472,18 @@ fn dry_run(world: &World, server: Server) -> Result<()> {
     // The database's owner can do without.
     let guards = json!({"spec": {"guards": {"dryRun": "None"}}});
     stage.namespace.patch("TargetDatabase", TARGET, &guards)?;
-    at_rest(&stage, "Scheduled")?;
+    // Whether the plan or the last run is told depends on the second.
+    let what = "waits for nobody";
+    stage.namespace.wait_until(
+        POLICY,
+        &stage.policy,
+        what,
+        PATIENCE,
+        |object| match condition(object, "Ready") {
+            Some(ready) if ready["reason"] != "DryRunMissing" => Ok(()),
+            other => Err(format!("Ready is {other:?}")),
+        },
+    )?;
     stage.run_to_end()?;
     ensure!(left(world, &stage)? == 0);
     stage.namespace.finish()
