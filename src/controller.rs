@@ -4,6 +4,7 @@
 //! It owns what is remembered between two looks (nothing that a restart may not forget) and who is
 //! told of what. It must not judge: every decision is in core.
 
+mod approvals;
 mod conflicts;
 mod jobs;
 mod legal_hold;
@@ -92,6 +93,7 @@ impl std::fmt::Display for Name {
 struct Kinds {
     policy: ApiResource,
     database: ApiResource,
+    approval: ApiResource,
     hold: ApiResource,
 }
 
@@ -104,6 +106,7 @@ impl Kinds {
         Self {
             policy: of("RetentionPolicy", "retentionpolicies"),
             database: of("TargetDatabase", "targetdatabases"),
+            approval: of("Approval", "approvals"),
             hold: of("LegalHold", "legalholds"),
         }
     }

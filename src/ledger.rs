@@ -407,6 +407,17 @@ impl Store {
         finish(tx).await
     }
 
+    /// Most rows that all workers of a run may change together.
+    pub async fn ceiling(&self, id: &str) -> Result<i64, LedgerFault> {
+        let mut tx = self.begin().await?;
+        let rows = tx.rows(&self.ledger.checkpoints(id)).await?;
+        tx.rollback().await;
+        rows.iter().try_fold(0_i64, |sum, row| {
+            let read = Ledger::read_checkpoint(row).ok_or(LedgerFault::Malformed("checkpoint"))?;
+            Ok(sum.saturating_add(read.saved.ceiling.all))
+        })
+    }
+
     /// Takes a run over: from here on every other worker's fence misses, and what was under way is
     /// settled.
     pub async fn take_over(&self, id: &str) -> Result<Taken, LedgerFault> {

@@ -22,7 +22,7 @@ use crate::serve::{Gate, Gates, Outside, Pulses, Server};
 use crate::shutdown;
 
 /// What the CRDs define, by the names under which they are served.
-const SERVED: (&str, [&str; 6]) = (
+const SERVED: (&str, [&str; 7]) = (
     "oubliette.dev/v1alpha1",
     [
         "targetdatabases",
@@ -31,6 +31,7 @@ const SERVED: (&str, [&str; 6]) = (
         "retentionpolicies/status",
         "legalholds",
         "legalholds/status",
+        "approvals",
     ],
 );
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{CustomResource, CustomResourceExt};
 use oubliette_core::api;
+use oubliette_core::api::approval::ApprovalSpec;
 use oubliette_core::api::legal_hold::{LegalHoldSpec, LegalHoldStatus};
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
@@ -113,12 +114,37 @@ pub struct RetentionPolicyBody(pub RetentionPolicySpec);
 #[serde(transparent)]
 pub struct LegalHoldBody(pub LegalHoldSpec);
 
+/// The spec of an Approval.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oubliette.dev",
+    version = "v1alpha1",
+    kind = "Approval",
+    plural = "approvals",
+    shortname = "oap",
+    category = "oubliette",
+    namespaced,
+    derive = "PartialEq",
+    doc = "One person's decision about one plan: it may be carried out, or not.",
+    printcolumn = r#"{"name":"Kind","type":"string","jsonPath":".spec.targetRef.kind"}"#,
+    printcolumn = r#"{"name":"Target","type":"string","jsonPath":".spec.targetRef.name"}"#,
+    printcolumn = r#"{"name":"Decision","type":"string","jsonPath":".spec.decision"}"#,
+    printcolumn = r#"{"name":"Max Rows","type":"integer","jsonPath":".spec.maxRows"}"#,
+    printcolumn = r#"{"name":"By","type":"string","jsonPath":".spec.by"}"#,
+    printcolumn = r#"{"name":"Ground","type":"string","jsonPath":".spec.ground"}"#,
+    printcolumn = r#"{"name":"Plan","type":"string","jsonPath":".spec.planDigest","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(transparent)]
+pub struct ApprovalBody(pub ApprovalSpec);
+
 /// The CRDs of all kinds, as they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     [
         TargetDatabase::crd(),
         RetentionPolicy::crd(),
         LegalHold::crd(),
+        Approval::crd(),
     ]
     .into_iter()
     .map(finish)
@@ -136,7 +162,9 @@ fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
         let schema = &mut version["schema"]["openAPIV3Schema"];
         tidy(schema);
         // Without conditions kstatus calls a resource healthy before anybody has looked at it.
-        schema["properties"]["status"]["default"] = api::pending();
+        if let Some(status) = schema["properties"].get_mut("status") {
+            status["default"] = api::pending();
+        }
     }
     serde_json::from_value(document).expect("it was a CRD before")
 }

@@ -66,7 +66,7 @@ say 'The chart: custom resources, a ServiceAccount with the least rights, admiss
 kubectl create namespace oubliette-system >/dev/null
 helm template oubliette charts/oubliette --namespace oubliette-system --set image.repository=none --set replicas=0 >$work/chart.yaml
 show kubectl apply --server-side -f $work/chart.yaml
-kubectl wait --for=condition=Established crd/retentionpolicies.oubliette.dev crd/targetdatabases.oubliette.dev --timeout=60s >/dev/null
+kubectl wait --for=condition=Established crd/retentionpolicies.oubliette.dev crd/targetdatabases.oubliette.dev crd/approvals.oubliette.dev --timeout=60s >/dev/null
 
 say "What the databases' administrator grants: what these policies need and nothing else"
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
@@ -106,6 +106,19 @@ show kubectl get odb
 show kubectl get orp
 rows
 
+say 'The data protection officer, who may approve and change nothing else, approves both plans'
+kubectl create serviceaccount dpo >/dev/null
+kubectl create rolebinding dpo --clusterrole=oubliette-approve --serviceaccount=learning:dpo >/dev/null
+cp "$KUBECONFIG" $work/dpo.kubeconfig && chmod 600 $work/dpo.kubeconfig
+KUBECONFIG=$work/dpo.kubeconfig kubectl config set-credentials dpo --token="$(kubectl create token dpo --duration=2h)" >/dev/null
+KUBECONFIG=$work/dpo.kubeconfig kubectl config set-context --current --user=dpo >/dev/null
+for policy in learning library; do
+  printf '$ oubliette kubectl approve %s --ground CHG-1042 --yes\n' $policy
+  KUBECONFIG=$work/dpo.kubeconfig oubliette kubectl approve $policy --ground CHG-1042 --yes
+done
+show kubectl wait orp --all --for=condition=Approved --timeout=60s
+show kubectl get oap
+
 say 'Enforce, and run now instead of at night'
 for policy in learning library; do
   show kubectl patch orp $policy --type=merge -p '{"spec": {"mode": "Enforce"}}'
@@ -138,7 +151,7 @@ for policy in learning library; do
   kubectl get orp $policy -o 'jsonpath={range .status.lastRun.rules[*]}  {.rule}: {range .changed[*]}{.rows} {.table} {.effect}; {end}{"\n"}{end}  evidence: {.status.ledgerHead}{"\n"}'
 done
 
-kubectl get odb,orp -o yaml >$work/status.yaml
+kubectl get odb,orp,oap -o yaml >$work/status.yaml
 
 if [ -n "${KEEP:-}" ]; then
   say 'Everything goes on running. In another terminal:'

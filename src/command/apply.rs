@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
+use oubliette_core::approval::ApprovalGuard;
 use oubliette_core::decide::due::id_of_call;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::whole_second;
@@ -167,6 +168,10 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
                 "goes on with the run {}, which was interrupted after {} rows; then it plans anew",
                 open.row.id, open.changed
             ));
+            if let Some(refusal) = unapproved(promise) {
+                told.refuse(&[refusal]);
+                return None;
+            }
             Some(Task::Resume {
                 id: open.row.id,
                 rest: plan.consent(),
@@ -184,6 +189,9 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
                         .to_owned(),
                 );
             }
+            if enforced && let Some(refusal) = unapproved(promise) {
+                told.refuse(&[refusal]);
+            }
             let due = enforced && !told.suspended && told.pending() > 0;
             (due && told.refusals.is_empty()).then(|| Task::Begin {
                 as_of,
@@ -192,6 +200,19 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
             })
         }
     }
+}
+
+/// Where approval is asked for, nobody here can tell whose it would be. A dry run is no matter: what is
+/// carried out was shown, or `--yes` says that somebody has looked.
+fn unapproved(promise: &Promise) -> Option<Refusal> {
+    let asks = promise.mandate.asks.approval != ApprovalGuard::None;
+    asks.then(|| {
+        Refusal::whole(
+            Reason::ApprovalMissing,
+            "guards.approval asks for Approvals, which count in a cluster only",
+        )
+        .remedy("let the operator carry it out, or have whoever owns the guards set approval: None")
+    })
 }
 
 /// Whether a run that was interrupted is for another promise than the present one. What somebody has

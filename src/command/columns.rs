@@ -87,6 +87,7 @@ pub(super) fn painted(text: &str, standing: Option<Standing>, coloured: bool) ->
     let style = match standing {
         None => return text.to_owned(),
         Some(Standing::Well) => Style::new().green(),
+        Some(Standing::Waiting) => Style::new().magenta(),
         Some(Standing::Working) => Style::new().cyan(),
         Some(Standing::Retrying) => Style::new().yellow(),
         Some(Standing::Stalled) => Style::new().red(),

@@ -261,6 +261,7 @@ pub(super) fn order(promise: &Promise, owner: &Owner, kind: JobKind) -> Order {
         holds: Vec::new(),
         metrics: Metrics::new(),
         consent: None,
+        assent: None,
     }
 }
 

@@ -2,9 +2,10 @@
 //! of the resources in a cluster, and tell them.
 //!
 //! Everything here goes through the API server with the rights of whoever asks, and changes no more
-//! than an annotation or `spec.suspend`.
+//! than an annotation or `spec.suspend`; what is decided about a plan is an Approval.
 
 pub mod access;
+pub mod approve;
 pub mod explain;
 pub mod history;
 pub mod names;
@@ -35,6 +36,10 @@ pub enum Verb {
     ///
     /// Exit code with --wait: 0 where the run did all it planned, 1 otherwise.
     Run(run::Request),
+    /// Approves the plan in a policy's status: shows it, asks, and creates an Approval in your name.
+    Approve(approve::ApproveRequest),
+    /// Rejects the plan in a policy's status, or asks for changes: nothing of it runs.
+    Reject(approve::RejectRequest),
     /// Stops a policy, or all that runs on a database, within one batch, until it is resumed.
     Suspend(suspend::Request),
     /// Lets a suspended policy or database go on where it stopped.
@@ -77,6 +82,8 @@ pub async fn run(verb: &Verb, out: &mut impl Write) -> anyhow::Result<ExitCode> 
             code = ended;
             text
         }
+        Verb::Approve(request) => approve::approve(request).await?,
+        Verb::Reject(request) => approve::reject(request).await?,
         Verb::Suspend(request) => suspend::run(request, true).await?,
         Verb::Resume(request) => suspend::run(request, false).await?,
         Verb::History(request) => history::run(request).await?,

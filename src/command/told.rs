@@ -155,7 +155,11 @@ impl Told {
             plan: None,
             estimated_seconds: Vec::new(),
             refusals: Vec::new(),
-            notes: Vec::new(),
+            notes: promise
+                .approvals
+                .iter()
+                .map(|name| uncounted(name))
+                .collect(),
             statements: Vec::new(),
             run: None,
             open_run: None,
@@ -192,6 +196,13 @@ impl Told {
     pub fn pending(&self) -> i64 {
         self.plan.as_ref().map_or(0, PlanReport::rows)
     }
+}
+
+fn uncounted(approval: &str) -> String {
+    format!(
+        "the Approval {approval} is among the manifests and does not count here: only in a cluster is it \
+         known whose it is"
+    )
 }
 
 /// Whether a run was ended because its promise is another one now. What is due by that one is told

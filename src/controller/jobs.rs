@@ -9,12 +9,14 @@ use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::target_database::ended;
 use oubliette_core::decide::{Event, ran_before, whole_second};
 use oubliette_core::ledger::Owner;
+use oubliette_core::plan::Assent;
+use oubliette_core::policy::Mode;
 use oubliette_core::report::{Progress, RunReport};
 use tokio::sync::watch;
 
 use super::retention_policy::Seen;
 use super::runs::Ticket;
-use super::{Context, Name, record};
+use super::{Context, Name, approvals, record};
 use crate::inputs::cluster::{Cluster, DatabaseInput};
 use crate::inputs::secrets::GatherFault;
 use crate::work;
@@ -22,7 +24,7 @@ use crate::work::job::{Job, Order, PolicyRef};
 
 /// Starts a job. What it needs from cluster and database is gathered in its own task: a host that
 /// does not answer holds up nobody else.
-pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
+pub(super) fn start(seen: &Seen, kind: JobKind, assent: Option<Assent>, context: &Arc<Context>) {
     let (Some(spec), Ok(mandate), Some(input)) =
         (&seen.spec, seen.mandate.as_ref(), &seen.database.input)
     else {
@@ -50,6 +52,7 @@ pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
         )),
         metrics: context.metrics.clone(),
         consent: None,
+        assent: assent.clone(),
     };
     let input = input.clone();
     let ticket = Ticket {
@@ -59,6 +62,9 @@ pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
         spec: order.spec.clone(),
         database: seen.database.uid.clone(),
         kind,
+        dry: mandate.mode == Mode::DryRun,
+        asks: mandate.asks,
+        under: assent,
     };
     let policy = seen.name.clone();
     let database = Name::new(input.namespace.clone(), mandate.database.clone());
@@ -80,6 +86,8 @@ pub(super) fn start(seen: &Seen, kind: JobKind, context: &Arc<Context>) {
     if !context.scopes.has_policy(&seen.name, &seen.uid) {
         context.runs.orphan(&seen.uid);
     }
+    // So may its approval.
+    approvals::tell_job(&seen.name, context);
 }
 
 async fn carry_out(

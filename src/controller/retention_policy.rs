@@ -13,6 +13,7 @@ use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicy
 use oubliette_core::api::target_database::TargetDatabaseStatus;
 use oubliette_core::catalog::Engine;
 use oubliette_core::decide::Meta;
+use oubliette_core::decide::approval::Filed;
 use oubliette_core::decide::due::RUN_NOW;
 use oubliette_core::decide::retention_policy::{
     Action, Database, Decision, Finished, Job as JobState, Observed, Wanted, decide,
@@ -27,7 +28,7 @@ use super::memory::Parsed;
 use super::record::{self, RecordFault};
 use super::runs::{Stage, Ticket};
 use super::scope::database_of;
-use super::{Context, Error, Name};
+use super::{Context, Error, Name, approvals};
 use crate::inputs::cluster::DatabaseInput;
 use crate::metrics::Kind;
 
@@ -55,6 +56,7 @@ pub(super) struct Seen {
     pub(super) status: RetentionPolicyStatus,
     pub(super) database: Found,
     conflicts: Vec<String>,
+    approvals: Vec<Filed>,
     pub(super) job: Option<(Ticket, Stage)>,
 }
 
@@ -113,6 +115,7 @@ async fn act(
 ) -> Requeue {
     let Decision {
         action,
+        assent,
         status,
         events,
         failures,
@@ -135,7 +138,7 @@ async fn act(
                 after_the_end(&seen, &outcome, context);
             }
         }
-        Action::Start(kind) => start(&seen, kind, context),
+        Action::Start(kind) => start(&seen, kind, assent, context),
     }
     record::events(context, &context.kinds.policy, object, events).await;
     Requeue::requeue(requeue_after)
@@ -167,6 +170,7 @@ impl Seen {
             status: read_status(object),
             database,
             conflicts,
+            approvals: approvals::filed(&name, context),
             job: context.runs.stage(&uid),
             name,
             uid,
@@ -185,6 +189,7 @@ impl Seen {
                 schedule: &mandate.schedule,
                 enforce: mandate.mode == Mode::Enforce,
                 suspended: mandate.suspend,
+                asks: mandate.asks,
                 digest: &digest,
             }),
             Err(faults) => Err(faults.as_slice()),
@@ -198,11 +203,13 @@ impl Seen {
                         ticket.spec.get("database") == Some(&input.target.digest_input())
                     })
                     && (self.database.uid.is_empty() || self.database.uid == ticket.database),
+                under: ticket.under.as_ref(),
                 progress,
             },
             Some((ticket, Stage::Finished(outcome))) => JobState::Finished(Finished {
                 kind: &ticket.kind,
                 generation: ticket.generation,
+                dry: ticket.dry,
                 outcome,
             }),
         };
@@ -218,6 +225,7 @@ impl Seen {
             status: &self.status,
             database: self.database.state.clone(),
             conflicts: &self.conflicts,
+            approvals: &self.approvals,
             job,
             failures: context.memory.failures(&self.uid),
             told_at: context.runs.told_at(&self.uid),

@@ -13,7 +13,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
+use oubliette_core::approval::Asks;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
+use oubliette_core::plan::Assent;
 use oubliette_core::report::{Phase, Progress};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -45,6 +47,12 @@ pub(crate) struct Ticket {
     pub database: String,
     /// What it is to do.
     pub kind: JobKind,
+    /// Whether it was started in mode DryRun.
+    pub dry: bool,
+    /// What was asked for before it.
+    pub asks: Asks,
+    /// What it is allowed by, where something was asked for.
+    pub under: Option<Assent>,
 }
 
 /// How far a job is.
@@ -336,7 +344,11 @@ impl Entry {
 fn for_good(why: StopWhy) -> bool {
     match why {
         StopWhy::SpecChanged | StopWhy::Deleted => true,
-        StopWhy::Shutdown | StopWhy::LeaseLost | StopWhy::Suspended | StopWhy::SpecInvalid => false,
+        StopWhy::Shutdown
+        | StopWhy::LeaseLost
+        | StopWhy::Suspended
+        | StopWhy::Unapproved
+        | StopWhy::SpecInvalid => false,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -20,6 +20,7 @@ use oubliette_core::policy::Mandate;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::approvals;
 use super::memory::Memory;
 use super::retention_policy::{read_spec, read_status};
 use super::target_database::parse;
@@ -35,12 +36,14 @@ pub(super) struct Scope {
     policies: Store<DynamicObject>,
     databases: Store<DynamicObject>,
     holds: Store<DynamicObject>,
+    approvals: Store<DynamicObject>,
     to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
     to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
     to_holds: UnboundedSender<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
+    approvals_known: CancellationToken,
 }
 
 /// The moving parts of a scope, until they run.
@@ -57,6 +60,7 @@ pub(super) struct Watch {
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
+    approvals: approvals::Watch,
 }
 
 /// Everything that is watched.
@@ -91,17 +95,24 @@ impl Scopes {
             let (policies_known, databases_known) =
                 (CancellationToken::new(), CancellationToken::new());
             let holds_known = CancellationToken::new();
+            let approvals = approvals::Watch {
+                approvals: api(&kinds.approval),
+                writer: Writer::new(kinds.approval.clone()),
+                known: CancellationToken::new(),
+            };
             scopes.push(Scope {
                 namespace,
                 policies: policy_writer.as_reader(),
                 databases: database_writer.as_reader(),
                 holds: hold_writer.as_reader(),
+                approvals: approvals.writer.as_reader(),
                 to_policies,
                 to_databases,
                 to_holds,
                 policies_known: policies_known.clone(),
                 databases_known: databases_known.clone(),
                 holds_known: holds_known.clone(),
+                approvals_known: approvals.known.clone(),
             });
             watches.push(Watch {
                 policies,
@@ -116,6 +127,7 @@ impl Scopes {
                 policies_known,
                 databases_known,
                 holds_known,
+                approvals,
             });
         }
         let kinds = kinds.clone();
@@ -131,6 +143,8 @@ impl Scopes {
             scope.policies_known.cancelled().await;
             scope.databases_known.cancelled().await;
             scope.holds_known.cancelled().await;
+            // One that was not seen yet could be a rejection.
+            scope.approvals_known.cancelled().await;
         }
     }
 
@@ -203,6 +217,13 @@ impl Scopes {
     pub(super) fn database(&self, name: &Name) -> Option<Arc<DynamicObject>> {
         let reference = object_ref(name, &self.kinds.database);
         self.scope(&name.namespace)?.databases.get(&reference)
+    }
+
+    /// The Approvals of a namespace.
+    pub(super) fn approvals(&self, namespace: &str) -> impl Iterator<Item = Arc<DynamicObject>> {
+        let scope = self.scope(namespace).into_iter();
+        let all = scope.flat_map(|scope| scope.approvals.state());
+        all.filter(move |approval| approval.metadata.namespace.as_deref() == Some(namespace))
     }
 
     /// The heads of a ledger's evidence chain that the status of its database and of the policies
@@ -300,6 +321,7 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         policies_known,
         databases_known,
         holds_known,
+        approvals,
     } = watch;
     let seeing = context.clone();
     let policies = part(
@@ -314,6 +336,8 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
             note_known(event, &policies_known);
         },
     );
+    let approving = context.clone();
+    let approvals = approvals::run(approvals, &approving, stop.clone());
     let seeing = context.clone();
     let databases = part(
         Kind::TargetDatabase,
@@ -340,10 +364,10 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
             note_known(event, &holds_known);
         },
     );
-    futures::future::join3(policies, databases, holds).await;
+    futures::future::join4(policies, databases, holds, approvals).await;
 }
 
-fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
+pub(super) fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
     if matches!(event, watcher::Event::InitDone) {
         known.cancel();
     }
@@ -364,24 +388,7 @@ async fn part(
         Kind::LegalHold => context.kinds.hold.clone(),
     };
     let reader = writer.as_reader();
-    let changes = watcher(api, watcher::Config::default())
-        .map_ok(Watched::plain)
-        .default_backoff()
-        .modify(|object| {
-            // Nobody reads them, and they are half of an object.
-            object.managed_fields_mut().clear();
-        })
-        .reflect(writer)
-        .inspect_ok(saw)
-        .inspect_err(move |error| {
-            // Its text names what was asked for, and the status that was answered; objects are not in it.
-            tracing::warn!(
-                ?kind,
-                error = watch_problem(error),
-                "a watch stumbled; it goes on"
-            );
-        })
-        .applied_objects();
+    let changes = changes(&resource.kind, api, writer, saw).applied_objects();
     Controller::for_stream_with(changes, reader, resource)
         .with_config(controller_config())
         .reconcile_on(nudges)
@@ -393,6 +400,36 @@ async fn part(
         )
         .for_each(async |_| {})
         .await;
+}
+
+/// A watch that goes on whatever happens; what it brings is in the store before it is shown.
+pub(super) fn changes<S>(
+    kind: &str,
+    api: Api<Watched>,
+    writer: Writer<DynamicObject>,
+    saw: S,
+) -> impl Stream<Item = watcher::Result<watcher::Event<DynamicObject>>> + Send + use<S>
+where
+    S: Fn(&watcher::Event<DynamicObject>) + Send,
+{
+    let kind = kind.to_owned();
+    watcher(api, watcher::Config::default())
+        .map_ok(Watched::plain)
+        .default_backoff()
+        .modify(|object| {
+            // Nobody reads them, and they are half of an object.
+            object.managed_fields_mut().clear();
+        })
+        .reflect(writer)
+        .inspect_ok(saw)
+        .inspect_err(move |error| {
+            // Its text names what was asked for, and the status that was answered; objects are not in it.
+            tracing::warn!(
+                kind,
+                error = watch_problem(error),
+                "a watch stumbled; it goes on"
+            );
+        })
 }
 
 fn watch_problem(error: &watcher::Error) -> &'static str {

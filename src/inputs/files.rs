@@ -10,11 +10,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use oubliette_core::api::approval::ApprovalSpec;
 use oubliette_core::api::legal_hold::LegalHoldSpec;
 use oubliette_core::api::parse::one_line;
 use oubliette_core::api::refs::{is_label, is_object_name};
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
+use oubliette_core::approval::Ruling;
 use oubliette_core::hold::WantedHold;
 use oubliette_core::policy::Mandate;
 use oubliette_core::target::Target;
@@ -33,6 +35,7 @@ pub(super) const API_VERSION: &str = "oubliette.dev/v1alpha1";
 pub(super) const DATABASE: &str = "TargetDatabase";
 pub(super) const POLICY: &str = "RetentionPolicy";
 const HOLD: &str = "LegalHold";
+const APPROVAL: &str = "Approval";
 
 /// Kinds of the core group that others name.
 const SUPPLIES: [&str; 3] = ["Secret", "ConfigMap", "Namespace"];
@@ -85,6 +88,8 @@ pub struct Manifests {
     pub policies: Vec<Written<RetentionPolicySpec>>,
     /// The holds: the operator places them.
     pub holds: Vec<Written<LegalHoldSpec>>,
+    /// Decisions about plans. They count where the API server knows whose they are, and nowhere else.
+    pub approvals: Vec<Written<ApprovalSpec>>,
     /// What they name.
     pub supplies: Supplies,
 }
@@ -226,6 +231,10 @@ impl<'n> Reader<'n> {
                 let read = self.resource(origin, HOLD, object, faults_of_hold);
                 self.found.holds.extend(read);
             }
+            (API_VERSION, APPROVAL) => {
+                let read = self.resource(origin, APPROVAL, object, faults_of_approval);
+                self.found.approvals.extend(read);
+            }
             _ => self.faults.push(Fault::UnknownKind {
                 origin,
                 kind,
@@ -358,6 +367,11 @@ impl<'n> Reader<'n> {
 
 fn faults_of_database(spec: &TargetDatabaseSpec) -> Vec<String> {
     let faults = Target::parse(spec).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect()
+}
+
+fn faults_of_approval(spec: &ApprovalSpec) -> Vec<String> {
+    let faults = Ruling::parse(spec).err().unwrap_or_default();
     faults.iter().map(ToString::to_string).collect()
 }
 

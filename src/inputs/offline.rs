@@ -58,6 +58,8 @@ pub struct Promise {
     pub target: Target,
     /// Why nothing of it runs: another policy is in the way, or it may not use the database.
     pub hindrances: Vec<Refusal>,
+    /// The Approvals of it among the manifests.
+    pub approvals: Vec<String>,
 }
 
 impl Promise {
@@ -317,6 +319,7 @@ fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
                 database,
                 target: target.clone(),
                 hindrances: Vec::new(),
+                approvals: approvals_of(written, manifests),
             }),
             Err(all) => {
                 let all = all.iter().map(ToString::to_string);
@@ -340,6 +343,16 @@ fn not_among<'n>(database: &Name, known: impl Iterator<Item = &'n Name>) -> Stri
         format!(", which have {known}: correct name and namespace, or give its file with -f")
     };
     format!("spec.databaseRef: the TargetDatabase {database} is not among the manifests{remedy}")
+}
+
+/// The Approvals of a policy, by name.
+fn approvals_of(policy: &Written<RetentionPolicySpec>, manifests: &Manifests) -> Vec<String> {
+    let of_it = manifests.approvals.iter().filter(|approval| {
+        let target = approval.spec.target_ref.as_ref();
+        approval.namespace == policy.namespace
+            && target.and_then(|target| target.name.as_ref()) == Some(&policy.name)
+    });
+    of_it.map(|approval| approval.name.clone()).collect()
 }
 
 /// Notes what stands in the way of each policy. One that may not use the database stands in nobody's.

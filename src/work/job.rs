@@ -7,7 +7,7 @@ use oubliette_core::api::retention_policy::RetentionPolicySpec;
 pub use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::ledger::Owner;
 use oubliette_core::name::Ident;
-use oubliette_core::plan::{Consent, Intent};
+use oubliette_core::plan::{Assent, Consent, Intent};
 use oubliette_core::policy::{Mandate, Mode, Policy};
 use oubliette_core::report::Progress;
 use oubliette_core::run::BATCHES_PER_PART;
@@ -89,6 +89,8 @@ pub struct Order {
     pub metrics: Metrics,
     /// What somebody agreed to, where a plan was shown to anybody.
     pub consent: Option<Consent>,
+    /// What its run is allowed by, where something was asked for.
+    pub assent: Option<Assent>,
 }
 
 impl Order {
@@ -119,6 +121,7 @@ impl Order {
             holds,
             metrics,
             consent,
+            assent,
         } = self;
         let pacing = target.pacing;
         Job {
@@ -149,6 +152,7 @@ impl Order {
             holds,
             metrics,
             consent,
+            assent,
             now,
         }
     }
@@ -189,6 +193,8 @@ pub struct Job {
     /// What somebody agreed to: then nothing else runs, and no other run is gone on with than the one
     /// that was asked about.
     pub consent: Option<Consent>,
+    /// What its run is allowed by, where something was asked for: nothing else runs.
+    pub assent: Option<Assent>,
     /// The operator's clock when the job was made.
     pub now: Timestamp,
 }

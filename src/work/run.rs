@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
+use oubliette_core::digest::Digest;
 use oubliette_core::hmac::Pads;
 use oubliette_core::ledger::{CheckpointRow, Ledger, NewRun, RunRow};
 use oubliette_core::plan::{ApprovedPlan, Plan, Refusal};
@@ -82,7 +83,7 @@ async fn attempt(
         }
     };
     let (approved, row, taken) = match open {
-        Some(row) => match resume(&store, planned, &row).await? {
+        Some(row) => match resume(job, &store, planned, &row).await? {
             Ok((approved, taken)) => (approved, row, taken),
             Err(drifted) => return Ok(drifted),
         },
@@ -159,15 +160,19 @@ type Resumed = Result<(ApprovedPlan, Taken), JobOutcome>;
 
 /// Goes on with a run whose plan was made again with the recorded instant. A plan with another
 /// digest is not the one that was approved, nor is one that is refused now: the run is given up.
-/// Limits are not asked again: what is left is less than what they allowed.
+/// Limits are not asked again: what is left is less than what they allowed. What people allowed meanwhile
+/// may be less than what the run was begun for: then it is not theirs.
 async fn resume(
+    job: &Job,
     store: &Store,
     planned: Result<Plan, JobOutcome>,
     row: &RunRow,
 ) -> Result<Resumed, JobOutcome> {
     let (plan, same) = match planned {
         Ok(planned) => {
-            let same = planned.report().digest.to_string() == row.plan;
+            let digest = planned.report().digest;
+            let same = digest.to_string() == row.plan;
+            let same = same && is_allowed(job, store, &digest, row).await?;
             (Some(planned), same)
         }
         // What somebody has to mend elsewhere, a grant say, makes it no other plan.
@@ -202,6 +207,23 @@ async fn resume(
     }
 }
 
+/// Whether the rest of a run is what people allow now.
+async fn is_allowed(
+    job: &Job,
+    store: &Store,
+    digest: &Digest,
+    row: &RunRow,
+) -> Result<bool, JobOutcome> {
+    let Some(assent) = &job.assent else {
+        return Ok(true);
+    };
+    let Some(most) = assent.max_rows else {
+        return Ok(assent.plan == *digest);
+    };
+    let ceiling = store.ceiling(&row.id).await.map_err(|f| refused(&f))?;
+    Ok(assent.plan == *digest && ceiling <= most)
+}
+
 async fn begin(
     job: &Job,
     id: &str,
@@ -209,6 +231,7 @@ async fn begin(
     planned: Plan,
 ) -> Result<(ApprovedPlan, RunRow, Taken), JobOutcome> {
     let approved = planned
+        .under(job.assent.as_ref())
         .approve(job.consent.clone())
         .map_err(|(plan, refusals)| JobOutcome::Refused {
             plan: Some(plan),

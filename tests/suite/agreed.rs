@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::applied::{
     LETTERS, POLICY, ROWS, all_is_done, counted, desk, gone, nothing_is_done, people,
@@ -31,6 +31,11 @@ pub(crate) fn cases() -> Vec<Case> {
         not_asked,
     );
     on("on_a_terminal_only_yes_changes_rows", one, asked);
+    on(
+        "where_approval_is_asked_for_nothing_is_changed",
+        one,
+        approval_asked,
+    );
     on("what_was_shown_is_what_runs", engines, shown);
     on(
         "a_ledger_that_may_not_be_created_is_printed",
@@ -53,6 +58,36 @@ fn not_asked(world: &World, server: Server) -> Result<()> {
         "{answer:?}"
     );
     nothing_is_done(&desk)
+}
+
+/// Whoever calls the program cannot be the one who approves; a dry run they need not have made.
+fn approval_asked(world: &World, server: Server) -> Result<()> {
+    let mut desk = desk(world, server, "approval_asked")?;
+    desk.edit(0, "guards", json!({"approval": "Required"}))?;
+    desk.objects.push(json!({
+        "apiVersion": "oubliette.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "mine"},
+        "spec": {
+            "targetRef": {"kind": "RetentionPolicy", "name": desk.objects[1]["metadata"]["name"], "uid": "u-1"},
+            "decision": "Approve", "by": "me", "maxRows": 1_000_000,
+            "planDigest": format!("sha256:{}", "0".repeat(64)),
+        },
+    }));
+    // Writes the file.
+    desk.edit(0, "suspend", json!(false))?;
+    let report = desk.apply()?.expect_refused("ApprovalMissing")?.report()?;
+    let told = &report["policies"][0];
+    ensure!(
+        told["plan"]["digest"].is_string(),
+        "the plan is shown: {told}"
+    );
+    ensure!(
+        told["notes"].to_string().contains("Approval mine"),
+        "{told}"
+    );
+    nothing_is_done(&desk)?;
+    desk.edit(0, "guards", json!({"dryRun": "Required"}))?;
+    desk.apply()?.expect(0)?;
+    Ok(())
 }
 
 /// The question, once it is shown.

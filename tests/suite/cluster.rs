@@ -27,6 +27,7 @@ pub(crate) fn resource(api_version: &str, kind: &str) -> ApiResource {
     let plural = match kind {
         "RetentionPolicy" => "retentionpolicies".to_owned(),
         "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
+        "MutatingAdmissionPolicy" => "mutatingadmissionpolicies".to_owned(),
         "NetworkPolicy" => "networkpolicies".to_owned(),
         other => format!("{}s", other.to_ascii_lowercase()),
     };
@@ -66,6 +67,8 @@ impl<'w> Namespace<'w> {
                 | "ClusterRole"
                 | "ClusterRoleBinding"
                 | "CustomResourceDefinition"
+                | "MutatingAdmissionPolicy"
+                | "MutatingAdmissionPolicyBinding"
                 | "ValidatingAdmissionPolicy"
                 | "ValidatingAdmissionPolicyBinding"
         ) {

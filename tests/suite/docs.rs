@@ -134,7 +134,11 @@ fn manifests(_world: &World) -> Result<()> {
                     format!("{} has a manifest: {}", page.path.display(), block.text)
                 })?;
                 ensure!(
-                    read.databases.len() + read.policies.len() + read.holds.len() > 0,
+                    read.databases.len()
+                        + read.policies.len()
+                        + read.holds.len()
+                        + read.approvals.len()
+                        > 0,
                     "{read:?}"
                 );
             }
@@ -144,9 +148,11 @@ fn manifests(_world: &World) -> Result<()> {
     Ok(())
 }
 
+const FIRST_POLICY: &str = "docs/how-to/first-policy.md";
+
 fn from_here(world: &World, server: Server) -> Result<()> {
     let reader = Reader::new(world, server, "from_here")?;
-    reader.follow("test=here")?;
+    reader.follow(FIRST_POLICY, "test=here", 6)?;
     reader.has_arrived()
 }
 
@@ -163,12 +169,15 @@ fn in_a_cluster(world: &World, server: Server) -> Result<()> {
         let here = format!("{before}{}{after}", namespace.name);
         reader.instead.push((is, here));
     }
-    reader.follow("test=cluster")?;
+    for (page, least) in [(FIRST_POLICY, 6), ("docs/how-to/approval.md", 2)] {
+        reader.follow(page, "test=cluster", least)?;
+    }
     reader.has_arrived()?;
     namespace.finish()
 }
 
-/// Somebody who does what `docs/how-to/first-policy.md` says, on the quickstart's tables.
+/// Somebody who does what the first policy's page says, and the one on approvals after it, on the
+/// quickstart's tables.
 struct Reader<'w> {
     world: &'w World,
     database: Database,
@@ -229,8 +238,8 @@ impl<'w> Reader<'w> {
     }
 
     /// Writes the files and runs the commands of everybody and of those who go this way.
-    fn follow(&self, way: &str) -> Result<()> {
-        let page = Page::read(Path::new("docs/how-to/first-policy.md"))?;
+    fn follow(&self, page: &str, way: &str, least: usize) -> Result<()> {
+        let page = Page::read(Path::new(page))?;
         let mut said: Option<String> = None;
         let mut runs = 0;
         for block in &page.blocks {
@@ -252,7 +261,7 @@ impl<'w> Reader<'w> {
                 _ => None,
             };
         }
-        ensure!(runs >= 6, "only {runs} blocks were run");
+        ensure!(runs >= least, "only {runs} blocks were run");
         Ok(())
     }
 

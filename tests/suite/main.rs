@@ -6,6 +6,8 @@
 mod agreed;
 mod api;
 mod applied;
+mod approved;
+mod approvers;
 mod bad_input;
 mod calendar;
 mod case;
@@ -119,6 +121,8 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(owners::cases());
     cases.extend(leaves::cases());
     cases.extend(rights::cases());
+    cases.extend(approved::cases());
+    cases.extend(approvers::cases());
     cases.extend(rewound::cases());
     cases.extend(init::cases());
     cases.extend(plugin::cases());

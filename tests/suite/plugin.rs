@@ -27,6 +27,11 @@ pub(crate) fn cases() -> Vec<Case> {
         &Server::ENGINES,
         editor,
     );
+    cases.extend(Case::on_each_with_operator(
+        "plugin::an_approver_decides_about_the_plan_that_stands",
+        &[Server::Postgres15],
+        approver,
+    ));
     cases.extend([
         case("a_viewer_sees_and_is_denied_in_one_line", viewer),
         case("what_would_not_run_is_refused_and_not_asked_for", refused),
@@ -144,6 +149,77 @@ fn fails(output: &Output, words: &[&str]) -> Result<()> {
         ensure!(own[0].contains(word), "it does not say {word:?}: {err}");
     }
     Ok(())
+}
+
+fn approver(world: &World, server: Server) -> Result<()> {
+    let stage = stage(world, server, "plugin_approver")?;
+    let namespace = &stage.namespace;
+    namespace.wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
+    let guards = json!({"spec": {"guards": {"approval": "Required"}}});
+    namespace.patch("TargetDatabase", TARGET, &guards)?;
+    hurry(&stage)?;
+    namespace.wait_reason("RetentionPolicy", &stage.policy, "ApprovalMissing")?;
+    let policy = stage.policy.as_str();
+    let person = |role: &str| Person::new(world, namespace, Some(&format!("{RELEASE}-{role}")));
+    let (approver, editor) = (person("approve")?, person("edit")?);
+
+    let picture = editor.json(&["status"])?;
+    let waiting = &picture["waiting"][0];
+    ensure!(waiting["reason"] == "ApprovalMissing", "{picture}");
+    let own = &picture["policies"][0];
+    ensure!(own["approval"] == "ApprovalMissing", "{own}");
+    let object = namespace.get("RetentionPolicy", policy)?;
+    let digest = object.pointer("/status/plan/digest").context("no plan")?;
+    ensure!(own["plan"] == *digest, "{own}");
+    let explained = editor
+        .kubectl()?
+        .args(["oubliette", "explain", "ApprovalVoid"])
+        .output()?;
+    ensure!(texts(&explained).0.contains("kubectl oubliette approve"));
+
+    approver.may_not(&["approve", policy], &["--yes", "no terminal"])?;
+    let approve = ["approve", policy, "--yes", "--ground", "CHG-1042"];
+    editor.may_not(&approve, &["forbidden", "cannot create", "approve"])?;
+    approver.may_not(
+        &[&approve[..], &["--max-rows", "9999"]].concat(),
+        &["10,000 rows", "9999"],
+    )?;
+    approver.may_not(&["approve", "nobody", "--yes"], &["not found"])?;
+    let reject = approver.may(&["reject", policy, "--yes", "--request-changes"])?;
+    ensure!(reject.contains("(RequestChanges)"), "{reject}");
+    namespace.wait_reason("RetentionPolicy", policy, "ChangesRequested")?;
+    let output = editor.runs(&["run", policy, "--wait"])?;
+    let (out, err) = texts(&output);
+    ensure!(
+        output.status.code() == Some(1) && err.contains("waits for somebody: ChangesRequested"),
+        "{out}{err}"
+    );
+    let mut taken_back = approver.kubectl()?;
+    let taken_back = taken_back
+        .args(["delete", "oap", "--all", "-n", &namespace.name])
+        .output()?;
+    ensure!(taken_back.status.success(), "{:?}", texts(&taken_back));
+
+    let said = approver.may(&approve)?;
+    ensure!(
+        said.contains("(Approve)") && said.contains("at most 10,000 rows a run"),
+        "{said}"
+    );
+    namespace.wait_reason("RetentionPolicy", policy, "Scheduled")?;
+    let approvals = namespace.list(API_VERSION, "Approval")?;
+    let spec = &approvals[0]["spec"];
+    ensure!(
+        approvals.len() == 1
+            && spec["maxRows"] == ROWS
+            && spec["ground"] == "CHG-1042"
+            && spec["by"]
+                .as_str()
+                .is_some_and(|by| by.starts_with("system:serviceaccount:")),
+        "{approvals:?}"
+    );
+    let said = editor.may(&["run", policy, "--wait"])?;
+    ensure!(said.contains("completed; 10,000 rows changed"), "{said}");
+    stage.namespace.finish()
 }
 
 fn editor(world: &World, server: Server) -> Result<()> {

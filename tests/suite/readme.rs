@@ -37,7 +37,8 @@ fn every_command_is_one_that_ci_runs(_world: &World) -> Result<()> {
         .replace("$here", "examples/quickstart")
         .replace("$work", "target/demo")
         .replace("$policy", "learning")
-        .replace("orp %s", "orp learning");
+        .replace("orp %s", "orp learning")
+        .replace("approve %s", "approve learning");
     let mut found = 0;
     for file in ["README.md", "docs/tutorial.md"] {
         for block in Page::read(Path::new(file))?.blocks {

@@ -302,6 +302,7 @@ impl<'w> Rig<'w> {
             holds: Vec::new(),
             metrics: self.metrics.clone(),
             consent: None,
+            assent: None,
             now: self.now,
         })
     }

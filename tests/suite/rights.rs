@@ -83,7 +83,7 @@ impl<'w> Account<'w> {
     }
 
     /// A person, who may what the case's bindings say.
-    fn of_person(world: &'w World, name: &str) -> Result<Self> {
+    pub(crate) fn of_person(world: &'w World, name: &str) -> Result<Self> {
         Ok(Self {
             world,
             kubeconfig: world.control_plane()?.cluster.kubeconfig.clone(),
@@ -91,7 +91,7 @@ impl<'w> Account<'w> {
         })
     }
 
-    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+    pub(crate) fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
         let person: Vec<&str> = self.person.as_deref().into_iter().collect();
         self.world.control_plane()?.cluster.kubectl_as(
             &self.kubeconfig,
@@ -100,7 +100,7 @@ impl<'w> Account<'w> {
         )
     }
 
-    fn may(&self, arguments: &[&str], input: &str) -> Result<()> {
+    pub(crate) fn may(&self, arguments: &[&str], input: &str) -> Result<()> {
         self.kubectl(arguments, input).map(drop)
     }
 

@@ -464,6 +464,8 @@ pub(crate) fn target_database(database: &Database) -> Value {
                 "credentials": {"secretRef": {"name": "target-credentials"}},
                 "tls": {"mode": "VerifyFull", "ca": {"configMapRef": {"name": "target-ca", "key": "ca.crt"}}},
             },
+            // Most cases are about a run, not about what comes before it.
+            "guards": {"dryRun": "None"},
             // Nobody else uses these databases.
             "pacing": {"maxRowsPerSecond": 100_000},
         },

@@ -4,6 +4,7 @@
 //! No I/O, no clock, no randomness: whoever calls passes facts and `now` as arguments.
 
 pub mod api;
+pub mod approval;
 pub mod catalog;
 pub mod decide;
 pub mod digest;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::approval::Asks;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
 use crate::schedule::Schedule;
@@ -26,6 +27,8 @@ pub struct Mandate {
     pub mode: Mode,
     /// Whether runs are to stop.
     pub suspend: bool,
+    /// What is asked for before rows are changed; the database's guards are already folded in.
+    pub asks: Asks,
     /// Where the key of pseudonyms is; present wherever a rule needs it.
     pub pseudonym_key: Option<KeyOf>,
     /// What is promised.

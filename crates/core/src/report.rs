@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::api::reason::Reason;
+use crate::approval::PlanParts;
 use crate::digest::Digest;
 use crate::rows::Rows;
 use crate::sql::Held;
@@ -42,6 +43,9 @@ pub struct PlanReport {
     /// What is approved and compared on resume.
     #[schemars(with = "String", length(max = 128))]
     pub digest: Digest,
+    /// What the digest is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PlanParts>,
     /// The instant from which cutoffs are counted.
     pub as_of: Timestamp,
     /// One per rule, in order.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::approval::Asks;
 use crate::catalog::Engine;
 use crate::name::Ident;
 use crate::policy::Limits;
@@ -21,6 +22,8 @@ pub struct Target {
     pub ledger: Ident,
     /// Floors under every policy's limits.
     pub guards: Limits,
+    /// What its owner asks for before rows are changed.
+    pub asks: Asks,
     /// From which namespaces policies may use it.
     pub usable_from: UsableFrom,
     /// Whether all runs are to stop.
@@ -31,7 +34,7 @@ pub struct Target {
 
 impl Target {
     /// What a plan depends on: where the rows are, and the owner's guards. Not how the connection is
-    /// protected, nor how fast rows are changed.
+    /// protected, how fast rows are changed, nor who must agree before.
     pub fn digest_input(&self) -> serde_json::Value {
         let Limits {
             max_rows,

@@ -11,10 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
-use k8s_openapi::NamespaceResourceScope;
-use kube::api::{ListParams, Patch, PatchParams};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -174,12 +175,40 @@ impl Cluster {
         )
     }
 
+    /// Creates an object in the namespace.
+    pub async fn create<K: Kind + Serialize>(&self, object: &K) -> anyhow::Result<K> {
+        let what = || format!("create the {} in {}", K::kind(&()), self.namespace);
+        let made = self.api::<K>().create(&parameters(), object).await;
+        made.map_err(|error| told(error, &what()))
+    }
+
+    /// Has the API server answer a question of the whole cluster, which is kept nowhere.
+    pub async fn ask<K>(&self, question: &K) -> anyhow::Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let api = Api::all(self.client.clone());
+        let answer = api.create(&parameters(), question).await;
+        answer.map_err(|error| told(error, &format!("ask for a {}", K::kind(&()))))
+    }
+
     fn api<K: Kind>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
     fn named<K: Kind>(&self, name: &str) -> String {
         format!("{} {}/{name}", K::kind(&()), self.namespace)
+    }
+}
+
+fn parameters() -> PostParams {
+    PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
     }
 }
 
@@ -205,7 +234,7 @@ fn told(error: kube::Error, what: &str) -> anyhow::Error {
     match error {
         kube::Error::Api(status) if status.is_forbidden() => anyhow!(
             "failed to {what}: {} (reading takes the ClusterRole view, changing the chart's \
-             RELEASE-edit, bound in that namespace)",
+             RELEASE-edit, approving its RELEASE-approve, bound in that namespace)",
             one_line(&status.message)
         ),
         // An object that is missing has a reason; a kind that is missing has the server's 404.

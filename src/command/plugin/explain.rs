@@ -42,8 +42,9 @@ fn explained(reason: Reason, coloured: bool) -> String {
 }
 
 /// How a resource can stand, in the order in which somebody is needed.
-const STANDINGS: [Standing; 4] = [
+const STANDINGS: [Standing; 5] = [
     Standing::Stalled,
+    Standing::Waiting,
     Standing::Retrying,
     Standing::Working,
     Standing::Well,

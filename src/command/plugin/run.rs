@@ -168,7 +168,7 @@ impl Seen {
         let ready = status.conditions.iter().find(|c| c.type_ == READY);
         let held = ready.and_then(|ready| {
             let reason = Reason::named(&ready.reason)?;
-            let holds = reason.is_stalled() || reason == Reason::Suspended;
+            let holds = reason.is_stalled() || reason.is_waiting() || reason == Reason::Suspended;
             let message = ready.message.lines().next().unwrap_or_default();
             holds.then(|| Self::Held(format!("{reason}, {message}")))
         });
@@ -177,8 +177,9 @@ impl Seen {
             (true, Some(open), Some(progress)) if open.run == id => Self::Under(Some(progress)),
             // Nothing is being done for it: either it is tried again, or somebody is needed.
             (true, Some(open), None) if open.run == id => held.unwrap_or(Self::Under(None)),
-            (true, _, _) => Self::Lost,
-            (false, _, Some(_)) | (false, Some(_), None) => Self::Behind,
+            // Nothing ran for it: the plan is made anew, or people are waited for.
+            (true, None, Some(_)) | (false, _, Some(_)) | (false, Some(_), None) => Self::Behind,
+            (true, _, _) => held.unwrap_or(Self::Lost),
             (false, None, None) => Self::NotTaken,
         }
     }

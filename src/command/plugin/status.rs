@@ -11,7 +11,7 @@ use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use oubliette_core::api::condition::READY;
+use oubliette_core::api::condition::{APPROVED, READY};
 use oubliette_core::api::reason::{Reason, Standing};
 use oubliette_core::api::retention_policy::{OpenRun, PastRun, ProgressStatus};
 use oubliette_core::api::words::Choice;
@@ -89,6 +89,12 @@ pub struct PolicyTold {
     pub ready: String,
     /// Why.
     pub reason: String,
+    /// Digest of the plan that stands in its status: what an Approval is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Whether that plan is approved: the reason of the condition Approved, where somebody is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     /// When it runs next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_run_at: Option<Timestamp>,
@@ -198,6 +204,7 @@ fn policy(resource: &RetentionPolicy) -> PolicyTold {
     let status = resource.status.clone().unwrap_or_default();
     let (ready, reason) = ready_of(&status.conditions);
     let (namespace, name) = place(resource);
+    let approval = status.conditions.iter().find(|c| c.type_ == APPROVED);
     PolicyTold {
         database: database_of(resource)
             .map_or_else(String::new, |(ns, name)| format!("{ns}/{name}")),
@@ -207,6 +214,8 @@ fn policy(resource: &RetentionPolicy) -> PolicyTold {
         suspended: spec.suspend.unwrap_or_default(),
         ready,
         reason,
+        plan: status.plan.as_ref().map(|plan| plan.digest.to_string()),
+        approval: approval.map(|condition| condition.reason.clone()),
         next_run_at: status.next_run_at,
         last_run: last_run(&status),
         overdue_rows: status.overdue_rows,
@@ -273,7 +282,7 @@ fn waiting(
     let known = Reason::named(reason);
     let waits = known.is_none_or(|reason| {
         let waits = [Reason::Pending, Reason::Suspended];
-        reason.is_failure() || waits.contains(&reason)
+        reason.is_failure() || reason.is_waiting() || waits.contains(&reason)
     });
     let (namespace, name) = place(resource);
     waits.then(|| Waiting {

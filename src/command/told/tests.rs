@@ -34,6 +34,7 @@ fn told(name: &str, rules: Vec<RulePlan>) -> Told {
         suspended: false,
         estimated_seconds: rules.iter().map(|rule| Some(rule.rows() / 100)).collect(),
         plan: Some(PlanReport {
+            parts: None,
             digest: Digest::of_bytes("plan"),
             as_of: "2026-11-24T17:30:00Z".parse().unwrap(),
             rules,

@@ -10,6 +10,9 @@ fn ticket(uid: &str) -> Ticket {
         spec: Value::Null,
         database: "db".to_owned(),
         kind: JobKind::Plan,
+        dry: true,
+        asks: Asks::NOTHING,
+        under: None,
     }
 }
 
@@ -156,6 +159,7 @@ async fn what_gives_a_run_up_is_stopped_by_the_end_of_the_process_only() {
     runs.start(give_up, |_, stop| until_stopped(stop), unheard);
     for why in [
         StopWhy::Suspended,
+        StopWhy::Unapproved,
         StopWhy::SpecInvalid,
         StopWhy::SpecChanged,
         StopWhy::Deleted,

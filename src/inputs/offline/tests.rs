@@ -340,3 +340,81 @@ mod fuzzed {
         }
     }
 }
+
+const APPROVAL: &str = "---
+apiVersion: oubliette.dev/v1alpha1
+kind: Approval
+metadata: {name: mine, namespace: crm}
+spec:
+  targetRef: {kind: RetentionPolicy, name: enquiries, uid: u-1}
+  decision: Approve
+  planDigest: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+  maxRows: 12
+  by: jane
+";
+
+#[test]
+fn an_approval_among_the_manifests_is_read_and_named_with_its_policy_alone() {
+    let all = [
+        DATABASE_YAML,
+        &policy("crm", "enquiries"),
+        &policy("crm", "notes"),
+        APPROVAL,
+    ];
+    let promises = open(&all.concat(), None).unwrap();
+    let named: Vec<_> = promises.iter().map(|p| p.approvals.clone()).collect();
+    assert_eq!(named, [vec!["mine".to_owned()], vec![]]);
+    // Nothing that somebody wrote there counts as an answer.
+    for (is, written, words) in [
+        ("maxRows", "maxRow", "spec.maxRow"),
+        ("Approve", "Aprove", "Aprove"),
+        ("uid: u-1", "id: u-1", "spec.targetRef.uid"),
+        ("  by: jane\n", "", "spec.by"),
+        ("sha256:e3", "sha256:g3", "spec.planDigest"),
+    ] {
+        let faulty = APPROVAL.replace(is, written);
+        let faults = open(&[DATABASE_YAML, &faulty].concat(), None).unwrap_err();
+        assert!(faults.to_string().contains(words), "{faults}");
+    }
+}
+
+#[test]
+fn of_two_guards_the_stricter_one_counts_and_a_dry_run_comes_first_unless_the_owner_says_so() {
+    use oubliette_core::approval::{ApprovalGuard as A, Asks, DryRunGuard as D};
+    let asks = |owner: &str, policys: &str| {
+        let database = DATABASE_YAML.replace("guards: {maxPercent: 20}", owner);
+        let policy = policy("crm", "enquiries") + policys;
+        let promises = open(&[database, policy].concat(), None).unwrap();
+        let Asks { approval, dry_run } = promises[0].mandate.asks;
+        (approval, dry_run)
+    };
+    for (owner, policys, expected) in [
+        ("", "", (A::None, D::Required)),
+        ("guards: {maxPercent: 20}", "", (A::None, D::Required)),
+        ("guards: {dryRun: None}", "", (A::None, D::None)),
+        (
+            "guards: {dryRun: None}",
+            "  guards: {dryRun: Required}\n",
+            (A::None, D::Required),
+        ),
+        ("", "  guards: {dryRun: None}\n", (A::None, D::Required)),
+        (
+            "guards: {approval: Required}",
+            "  guards: {approval: None}\n",
+            (A::Required, D::Required),
+        ),
+        (
+            "guards: {approval: Required}",
+            "  guards: {approval: FourEyes}\n",
+            (A::FourEyes, D::Required),
+        ),
+    ] {
+        assert_eq!(asks(owner, policys), expected, "{owner} {policys}");
+    }
+    let misspelt = policy("crm", "enquiries") + "  guards: {aproval: Required}\n";
+    let faults = open(&[DATABASE_YAML, &misspelt].concat(), None).unwrap_err();
+    assert!(
+        faults.to_string().contains("did you mean `approval`?"),
+        "{faults}"
+    );
+}

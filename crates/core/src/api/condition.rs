@@ -11,6 +11,8 @@ pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
 /// True when nothing will happen until somebody changes something (kstatus: Failed).
 pub const STALLED: &str = "Stalled";
+/// True when the plan is approved, False while it waits for that; left out where nobody is asked.
+pub const APPROVED: &str = "Approved";
 
 /// Longest message of a condition; longer ones are cut at a character. (Event notes end at 1,024.)
 pub const MAX_MESSAGE: usize = 4096;
@@ -88,7 +90,7 @@ pub fn summarise(
     use super::reason::Standing;
     let standing = reason.standing();
     let ready = match standing {
-        Standing::Well => State::True,
+        Standing::Well | Standing::Waiting => State::True,
         Standing::Working => State::Unknown,
         Standing::Retrying | Standing::Stalled => State::False,
     };

@@ -4,7 +4,9 @@
 //! them into `crate::policy` and `crate::target`, or names every fault at once. The kinds themselves
 //! (group, names, columns) are in the root package's `resource`, because core knows no client.
 
+pub mod approval;
 pub mod condition;
+pub mod guards;
 pub mod legal_hold;
 pub mod lookup;
 pub mod parse;

@@ -8,10 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::guards::PolicyGuardsSpec;
 use super::refs::{DatabaseRef, KeyRef};
 use super::rule::RuleSpec;
 use super::status::{conditions_schema, lenient};
 use super::words::{Choice, words};
+use crate::approval::PlanParts;
+use crate::digest::Digest;
 use crate::report::{PlanReport, Progress, RunOutcome, RunReport};
 
 /// The zone of a policy that names none.
@@ -51,6 +54,10 @@ pub struct RetentionPolicySpec {
     /// database's `guards` hold as well; the tighter one counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsSpec>,
+    /// What is asked for before a run changes rows. The database's `guards` hold as well; the stricter
+    /// one counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guards: Option<PolicyGuardsSpec>,
     /// The promises, in the order in which they are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required, length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic"))]
@@ -115,8 +122,8 @@ pub struct PseudonymKeySpec {
 
 impl RetentionPolicySpec {
     /// What a plan's digest covers of the spec, defaults filled in, so that a changed default or a
-    /// spelt-out one makes no difference. Left out on purpose: `mode`, `schedule`, `suspend`, which
-    /// change when a plan runs and not what it does, and each rule's `basis`.
+    /// spelt-out one makes no difference. Left out on purpose: `mode`, `schedule`, `suspend`, `guards`,
+    /// which change when a plan may run and not what it does, and each rule's `basis`.
     pub fn digest_input(&self) -> Value {
         let Self {
             database_ref,
@@ -125,6 +132,7 @@ impl RetentionPolicySpec {
             mode: _,
             suspend: _,
             limits,
+            guards: _,
             rules,
             pseudonym_key,
             unknown,
@@ -158,6 +166,16 @@ pub struct RetentionPolicyStatus {
     /// The generation of the spec that `plan` was made for and passed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_generation: Option<i64>,
+    /// Rows that the plan would change, of all of its tables: what an Approval's `maxRows` is held
+    /// against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_rows: Option<i64>,
+    /// The last dry run: a plan that passed in mode DryRun.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub dry_run: Option<DryRunStatus>,
+    /// What was approved last, and what of it holds.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub approval: Option<ApprovalStatus>,
     /// Entries of the plan that were left out of this status for its size; the ledger has them all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_tables_left_out: Option<i64>,
@@ -203,6 +221,37 @@ pub struct RetentionPolicyStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
     pub left_elsewhere: Vec<String>,
+}
+
+/// A dry run that passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRunStatus {
+    /// Digest of its plan: what `guards.dryRun` compares with.
+    #[schemars(with = "String", length(max = 128))]
+    pub plan: Digest,
+    /// What the digest is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PlanParts>,
+    /// The instant from which its cutoffs were counted.
+    pub as_of: Timestamp,
+}
+
+/// A plan that was approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalStatus {
+    /// Digest of the plan.
+    #[schemars(with = "String", length(max = 128))]
+    pub plan: Digest,
+    /// What the digest is made of: an approval that has become void is compared with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PlanParts>,
+    /// Most rows of each of its runs.
+    pub max_rows: i64,
+    /// The Approvals that count, by name.
+    #[schemars(length(max = 16), inner(length(max = 253)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub approvals: Vec<String>,
 }
 
 /// How far a plan or run is.
@@ -350,6 +399,7 @@ impl RetentionPolicyStatus {
     /// Enters a plan, with at most [`PLAN_TABLES`] tables: related ones are left out first.
     pub fn enter_plan(&mut self, mut plan: PlanReport) {
         self.overdue_rows = Some(plan.rules.iter().map(|rule| rule.eligible).sum());
+        self.planned_rows = Some(plan.rows());
         self.oldest_overdue_at = plan
             .rules
             .iter()

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::guards::DatabaseGuardsSpec;
 use super::refs::{KeyRef, SecretRef};
-use super::retention_policy::LimitsSpec;
 use super::status::conditions_schema;
 use super::words::{Choice, words};
 use crate::ledger::HoldRow;
@@ -47,9 +47,9 @@ pub struct TargetDatabaseSpec {
         }]
     ))]
     pub ledger: Option<LedgerSpec>,
-    /// Ceilings for every policy of this database: whoever writes policies can only tighten them.
+    /// Floors for every policy of this database: whoever writes policies can only tighten them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub guards: Option<LimitsSpec>,
+    pub guards: Option<DatabaseGuardsSpec>,
     /// From which namespaces policies may use this database. Default: its own only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = {"from": "Same"}))]

@@ -43,6 +43,9 @@ pub enum StopWhy {
     LeaseLost,
     /// The policy or its database is suspended; the run stays open and is resumed.
     Suspended,
+    /// The approval of the run's plan was taken back, or somebody rejected it: the run stays open, and
+    /// goes on when it is approved again.
+    Unapproved,
     /// The manifest of the policy or its database cannot be read any more, say for a misspelt guard:
     /// the run stays open, and is resumed when the manifest is what it was.
     SpecInvalid,
@@ -57,7 +60,11 @@ impl StopWhy {
     pub fn ends_the_process(self) -> bool {
         match self {
             Self::Shutdown | Self::LeaseLost => true,
-            Self::Suspended | Self::SpecInvalid | Self::SpecChanged | Self::Deleted => false,
+            Self::Suspended
+            | Self::Unapproved
+            | Self::SpecInvalid
+            | Self::SpecChanged
+            | Self::Deleted => false,
         }
     }
 
@@ -65,7 +72,11 @@ impl StopWhy {
     pub fn abandons(self) -> bool {
         match self {
             Self::SpecChanged | Self::Deleted => true,
-            Self::Shutdown | Self::LeaseLost | Self::Suspended | Self::SpecInvalid => false,
+            Self::Shutdown
+            | Self::LeaseLost
+            | Self::Suspended
+            | Self::Unapproved
+            | Self::SpecInvalid => false,
         }
     }
 }

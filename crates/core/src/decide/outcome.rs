@@ -7,7 +7,7 @@ use super::retry::Failures;
 use super::{Event, Verdict, elsewhere, say};
 use crate::api::condition::cut;
 use crate::api::reason::Reason;
-use crate::api::retention_policy::{HISTORY, PastRun, RetentionPolicyStatus};
+use crate::api::retention_policy::{DryRunStatus, HISTORY, PastRun, RetentionPolicyStatus};
 use crate::report::{PlanReport, RunOutcome, RunReport};
 
 /// The status schema's bounds on warnings.
@@ -47,17 +47,30 @@ pub(super) fn enter(
     match job.outcome {
         JobOutcome::Planned(plan) => {
             enter_plan(status, plan, job, observed);
+            if job.dry && *job.kind == JobKind::Plan {
+                status.dry_run = Some(DryRunStatus {
+                    plan: plan.digest,
+                    parts: plan.parts,
+                    as_of: plan.as_of,
+                });
+            }
         }
         JobOutcome::Refused { plan, refusals } => {
             if let Some(plan) = plan {
                 enter_plan(status, plan, job, observed);
             }
-            status.plan_generation = None;
+            // Where only people are waited for, the plan stands: it is what they look at.
+            let waits = plan.is_some() && refusals.iter().all(|r| r.reason.is_waiting());
+            if !waits {
+                status.plan_generation = None;
+            }
             let verdict = say::refused(refusals);
             if let JobKind::Run { id } = job.kind {
                 close(status, id, observed, RunOutcome::Stopped(verdict.reason));
             }
-            told.failures = failed(observed, verdict.reason);
+            if !waits {
+                told.failures = failed(observed, verdict.reason);
+            }
             for refusal in refusals {
                 told.events.push(Event::new(
                     true,
@@ -66,7 +79,7 @@ pub(super) fn enter(
                     &say::refusal(refusal),
                 ));
             }
-            told.verdict = Some(verdict);
+            told.verdict = Some(verdict).filter(|_| !waits);
         }
         JobOutcome::Ran { run, .. } if ran_before(status, job.outcome) => {
             status.open_run = None;

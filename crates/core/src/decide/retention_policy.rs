@@ -4,6 +4,7 @@
 //! moment, with a status that is older than what it wrote: the write is refused then and it decides
 //! anew, so nothing here may rely on having been asked before.
 
+mod allowed;
 mod asked;
 mod observed;
 
@@ -11,12 +12,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::approval::is_still_approved;
 use super::job::{JobKind, StopWhy};
 use super::retry::Failures;
 use super::{Event, Verdict, due, of_faults, outcome, say};
 use crate::api::condition::{self, READY};
 use crate::api::reason::Reason;
 use crate::api::retention_policy::{OpenRun, ProgressStatus, RetentionPolicyStatus};
+use crate::plan::Assent;
 use crate::report::{Phase, Progress};
 
 pub use self::observed::{Database, Finished, Job, Observed, Wanted};
@@ -32,6 +35,8 @@ const LOOK_AGAIN: Duration = Duration::from_mins(10);
 pub struct Decision {
     /// What to do, after the status was written.
     pub action: Action,
+    /// What the run that starts is allowed by, where something was asked for.
+    pub assent: Option<Assent>,
     /// The whole status.
     pub status: RetentionPolicyStatus,
     /// Events, each once.
@@ -67,6 +72,7 @@ pub fn decide(observed: &Observed<'_>) -> Decision {
         failures: observed.failures,
         failed: Vec::new(),
         action: Action::Nothing,
+        assent: None,
     };
     let verdict = deciding.decide();
     deciding.finish(&verdict)
@@ -79,6 +85,7 @@ struct Deciding<'a, 'b> {
     failures: Failures,
     failed: Vec<Reason>,
     action: Action,
+    assent: Option<Assent>,
 }
 
 impl Deciding<'_, '_> {
@@ -115,10 +122,11 @@ impl Deciding<'_, '_> {
         if let Job::Running {
             kind,
             current,
+            under,
             progress,
         } = self.o.job
         {
-            return self.running(&wanted, kind, current, progress);
+            return self.running(&wanted, kind, current, under, progress);
         }
         if let Some(told) = told {
             return told;
@@ -218,11 +226,16 @@ impl Deciding<'_, '_> {
         wanted: &Wanted<'_>,
         kind: &JobKind,
         current: bool,
+        under: Option<&Assent>,
         progress: &Progress,
     ) -> Verdict {
         let changes = matches!(kind, JobKind::Run { .. });
         if !current || (changes && !wanted.enforce) {
             self.stop(StopWhy::SpecChanged);
+        } else if changes
+            && !is_still_approved(wanted.asks, self.o.meta.uid, under, self.o.approvals)
+        {
+            self.stop(StopWhy::Unapproved);
         }
         let old = |at: Timestamp| self.o.now.duration_since(at).unsigned_abs() >= PROGRESS_EVERY;
         if self.status.progress.is_none() || self.o.told_at.is_none_or(old) {
@@ -261,10 +274,10 @@ impl Deciding<'_, '_> {
         let unplanned = self.status.plan_generation != Some(self.o.meta.generation);
         if let Some(open) = self.status.open_run.clone() {
             if !is_given_up(&open, wanted) {
-                return if may_try {
-                    self.start_run(wanted, open.run, "resumed")
-                } else {
-                    self.idle(wanted)
+                return match self.allowed(wanted, true) {
+                    Err(waits) => waits,
+                    Ok(_) if !may_try => self.idle(wanted),
+                    Ok(assent) => self.start_run(assent, open.run, "resumed"),
                 };
             }
             // Where that fails, the policy is planned all the same.
@@ -273,25 +286,33 @@ impl Deciding<'_, '_> {
                 return self.planning();
             }
         }
+        // What is asked of a plan cannot be answered before there is one.
+        if self.asks_for_a_plan(wanted) {
+            if may_try {
+                return self.start_plan();
+            }
+            let Some(token) = self.token() else {
+                return self.idle(wanted);
+            };
+            self.status.handled_run_now = Some(token);
+            return self.start_plan();
+        }
         if let Some(token) = self.token() {
             self.status.handled_run_now = Some(token.clone());
-            return if wanted.enforce {
-                self.start_run(
-                    wanted,
-                    due::id_of_token(self.o.meta.uid, &token),
-                    "asked for",
-                )
-            } else {
-                self.start_plan()
-            };
+            return self.start_if_allowed(
+                wanted,
+                due::id_of_token(self.o.meta.uid, &token),
+                "asked for",
+            );
         }
         if let Some(tick) = self.tick(wanted) {
             self.status.last_scheduled_at = Some(tick);
-            if !wanted.enforce {
-                return self.start_plan();
-            }
-            if !self.unexplained() {
-                return self.start_run(wanted, due::id_of_tick(self.o.meta.uid, tick), "due");
+            if !wanted.enforce || !self.unexplained() {
+                return self.start_if_allowed(
+                    wanted,
+                    due::id_of_tick(self.o.meta.uid, tick),
+                    "due",
+                );
             }
         }
         if may_try && (unplanned || interrupted) {
@@ -320,7 +341,7 @@ impl Deciding<'_, '_> {
         }
     }
 
-    fn start_run(&mut self, wanted: &Wanted<'_>, id: String, how: &str) -> Verdict {
+    fn start_run(&mut self, assent: Option<Assent>, id: String, how: &str) -> Verdict {
         let verdict = self.run_begins(&id);
         if verdict.reason == Reason::Running {
             let note = format!("{}; {how}", verdict.message);
@@ -336,10 +357,11 @@ impl Deciding<'_, '_> {
             self.status.open_run = Some(OpenRun {
                 run: id.clone(),
                 since: whole_second(self.o.now),
-                spec: Some(wanted.digest.to_owned()),
+                spec: self.o.spec.ok().map(|wanted| wanted.digest.to_owned()),
             });
         }
         self.status.progress = Some(connecting());
+        self.assent = assent;
         self.action = Action::Start(JobKind::Run { id });
         verdict
     }
@@ -361,8 +383,15 @@ impl Deciding<'_, '_> {
         if !wanted.enforce {
             return Verdict::new(Reason::DryRun, say::dry_run(plan));
         }
-        if let Some(run) = self.last_run_speaks() {
-            return say::ended(run);
+        let ended = self.last_run_speaks().map(say::ended);
+        if let Some(failed) = ended.as_ref().filter(|ended| ended.reason.is_failure()) {
+            return failed.clone();
+        }
+        if let Err(waits) = self.allowed(wanted, self.status.open_run.is_some()) {
+            return waits;
+        }
+        if let Some(ended) = ended {
+            return ended;
         }
         let next = wanted.schedule.next_after(self.o.now);
         Verdict::new(Reason::Scheduled, say::scheduled(plan, next))
@@ -388,6 +417,7 @@ impl Deciding<'_, '_> {
             Ok(_) | Err(_) => None,
         };
         self.tell(verdict);
+        self.tell_approval();
         let news = self.before().is_none_or(|b| b.reason != verdict.reason);
         if news && verdict.reason.is_failure() && !self.failed.contains(&verdict.reason) {
             self.failed.push(verdict.reason);
@@ -405,6 +435,7 @@ impl Deciding<'_, '_> {
         let requeue_after = self.look_again();
         Decision {
             action: self.action,
+            assent: self.assent,
             status: self.status,
             events: self.events,
             failures: self.failures,

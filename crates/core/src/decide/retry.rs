@@ -46,7 +46,7 @@ fn delay(count: u32, reason: Reason, jitter: f64) -> Duration {
             (Duration::from_mins(1), Duration::from_mins(15))
         }
         (_, Standing::Stalled) => (Duration::from_secs(5), Duration::from_mins(5)),
-        (_, Standing::Well | Standing::Working | Standing::Retrying) => {
+        (_, Standing::Well | Standing::Waiting | Standing::Working | Standing::Retrying) => {
             (Duration::from_secs(2), Duration::from_mins(2))
         }
     };

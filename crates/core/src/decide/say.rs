@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::Verdict;
 use super::retention_policy::whole_second;
 use crate::api::reason::Reason;
+use crate::api::retention_policy::ApprovalStatus;
 use crate::plan::Refusal;
 use crate::report::{Effect, PlanReport, Residual, RunOutcome, RunReport};
 
@@ -31,7 +32,7 @@ fn counts<'a>(
     told.join(", ")
 }
 
-fn rows_of(rows: i64) -> String {
+pub(super) fn rows_of(rows: i64) -> String {
     if rows == 1 {
         "1 row".to_owned()
     } else {
@@ -65,6 +66,16 @@ pub(super) fn dry_run(plan: &PlanReport) -> String {
         "a run at {} would: {}; mode DryRun changes nothing",
         whole_second(plan.as_of),
         planned(plan)
+    )
+}
+
+/// A plan that is approved.
+pub(super) fn approved(approved: &ApprovalStatus) -> String {
+    format!(
+        "the plan {} is approved by {}: each of its runs may change {} at the most",
+        approved.plan,
+        approved.approvals.join(" and "),
+        rows_of(approved.max_rows)
     )
 }
 

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::assent::Assent;
 use super::clock::Due;
 use super::consent::Consent;
 use super::draft::{Draft, RuleDraft};
@@ -44,6 +45,7 @@ impl Plan {
         let twice = counted_twice(&told);
         let report = PlanReport {
             digest: draft.digest,
+            parts: Some(draft.parts),
             as_of: draft.as_of,
             rules: told,
             warnings: [draft.survivors.as_slice(), &draft.warnings, &twice].concat(),
@@ -88,6 +90,19 @@ impl Plan {
             digest: self.draft.digest,
             most: limits::ceilings(&self.draft, &self.report),
         }
+    }
+
+    /// The plan under what people allowed: another one is refused, and so are more rows, in the plan
+    /// and where rows are changed.
+    #[must_use]
+    pub fn under(mut self, assent: Option<&Assent>) -> Self {
+        if let Some(assent) = assent {
+            self.refusals.extend(assent.refusals(&self.report));
+            let most = assent.max_rows.and_then(|rows| u64::try_from(rows).ok());
+            let limit = &mut self.draft.limits.max_rows;
+            *limit = most.into_iter().chain(*limit).min();
+        }
+        self
     }
 
     /// The plan of a run that was approved and recorded before, made again with its instant and

@@ -78,6 +78,7 @@ mod tests {
             });
         PlanReport {
             digest: Digest::of_bytes(digest),
+            parts: None,
             as_of: jiff::Timestamp::UNIX_EPOCH,
             rules: rules.collect(),
             warnings: Vec::new(),

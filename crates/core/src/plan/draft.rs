@@ -9,6 +9,7 @@ use super::graph::{self, Node};
 use super::guard::{self, Touch};
 use super::{Refusal, constant};
 use crate::api::reason::Reason;
+use crate::approval::PlanParts;
 use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table, TableKind};
 use crate::digest::Digest;
 use crate::name::{Ident, TableName};
@@ -66,6 +67,8 @@ pub struct Draft {
     pub survivors: Vec<String>,
     /// What is approved and compared on resume: spec, schema, statements; no statistics.
     pub digest: Digest,
+    /// What the digest is made of.
+    pub parts: PlanParts,
     /// Whether a strategy is keyed.
     pub keyed: bool,
     /// What the tables are: holds are typed against it, also those that come in the middle of a run.
@@ -140,7 +143,7 @@ impl Draft {
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let digest = digest(spec, policy, catalog, &rules).map_err(|e| {
+        let (digest, parts) = digest(spec, policy, catalog, &rules).map_err(|e| {
             vec![Refusal::whole(
                 Reason::InternalError,
                 format!("failed to digest the plan: {e}"),
@@ -157,6 +160,7 @@ impl Draft {
             warnings,
             survivors,
             digest,
+            parts,
             keyed,
             catalog: catalog.clone(),
         })
@@ -388,7 +392,7 @@ fn digest(
     policy: &Policy,
     catalog: &Catalog,
     rules: &[RuleDraft],
-) -> Result<Digest, crate::digest::DigestError> {
+) -> Result<(Digest, PlanParts), crate::digest::DigestError> {
     let looked_at = policy.rules.iter().flat_map(Rule::looked_at);
     let looked_at = looked_at.filter_map(|name| catalog.table(name));
     let mut tables: Vec<_> = rules
@@ -418,7 +422,13 @@ fn digest(
         })
         .collect();
     let statements: Vec<_> = rules.iter().map(statements).collect();
-    Digest::of_json(&json!({"spec": spec, "schema": schema, "statements": statements}))
+    let parts = PlanParts {
+        spec: Digest::of_json(spec)?,
+        schema: Digest::of_json(&schema)?,
+        statements: Digest::of_json(&statements)?,
+    };
+    let all = json!({"spec": spec, "schema": schema, "statements": statements});
+    Ok((Digest::of_json(&all)?, parts))
 }
 
 /// The triggers of a table's leaves; `None`: there are none, as in digests of older versions.

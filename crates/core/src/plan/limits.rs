@@ -147,6 +147,7 @@ mod tests {
     fn a_refusal_names_the_ceiling_that_is_lower_and_where_to_raise_it() {
         let report = PlanReport {
             digest: Digest::of_bytes("plan"),
+            parts: None,
             as_of: jiff::Timestamp::UNIX_EPOCH,
             rules: vec![RulePlan {
                 rule: "old".to_owned(),
@@ -156,6 +157,8 @@ mod tests {
                 eligible: 45_600,
                 total: 100_000,
                 clock_null: 0,
+                held: 0,
+                held_by: Vec::new(),
                 implausible: 0,
                 overdue_since: None,
                 related: Vec::new(),

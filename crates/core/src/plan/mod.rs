@@ -5,6 +5,7 @@
 //! and only `Plan::approve` makes the one type whose statements can run.
 
 mod approve;
+mod assent;
 mod clock;
 mod consent;
 mod constant;
@@ -20,6 +21,7 @@ mod overlap;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};
+pub use assent::Assent;
 pub use clock::{Due, ReadAs};
 pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};

@@ -36,6 +36,8 @@ mod tests {
             eligible,
             total: 10,
             clock_null: 0,
+            held: 0,
+            held_by: Vec::new(),
             implausible: 0,
             overdue_since: None,
             related: Vec::new(),

@@ -98,6 +98,16 @@ fn a_run_is_followed_from_its_token_to_its_end() {
         Seen::Ended(past) if past.rows_changed == 7
     ));
     assert_eq!(seen(&json!({"handledRunNow": "t"})), Seen::Lost);
+    // Nothing ran for it: the plan is made anew, and then people are waited for.
+    let waits = ready("ApprovalMissing", 2);
+    assert_eq!(
+        seen(&json!({"handledRunNow": "t", "conditions": waits, "progress": progress})),
+        Seen::Behind
+    );
+    assert_eq!(
+        seen(&json!({"handledRunNow": "t", "conditions": waits})),
+        Seen::Held("ApprovalMissing, this is why".to_owned())
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! come from a file, or from a server with an older schema.
 
 mod action;
+mod approval;
 mod condition;
 mod legal_hold;
 mod lookup;

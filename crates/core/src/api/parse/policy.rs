@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::approval::parse_policy_guards;
 use super::rule::parse_rule;
 use super::target::parse_limits;
 use super::{At, Faults, FieldError, Names};
@@ -30,6 +31,7 @@ impl Mandate {
         };
         let mandate = parse_mandate(&faults.root(), spec, &names).map(|mut mandate| {
             mandate.policy.limits = tighter(mandate.policy.limits, target.guards);
+            mandate.asks = mandate.asks.stricter(target.asks);
             mandate
         });
         faults.conclude(mandate)
@@ -89,6 +91,7 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
         mode,
         suspend,
         limits,
+        guards,
         rules,
         pseudonym_key,
         unknown,
@@ -129,6 +132,7 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
         });
     let mode = at.field("mode").word_or(mode.as_ref(), Mode::DryRun);
     let limits = parse_limits(&at.field("limits"), limits.as_ref());
+    let asks = parse_policy_guards(&at.field("guards"), guards.as_ref());
     let rules_at = at.field("rules");
     let rules = rules_at
         .required(
@@ -187,6 +191,7 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
         schedule: schedule?,
         mode: mode?,
         suspend: suspend.unwrap_or(false),
+        asks: asks?,
         pseudonym_key: pseudonym_key?,
         policy: Policy {
             zone: zone?,

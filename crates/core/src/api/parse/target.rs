@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::approval::parse_database_guards;
 use super::{At, Faults, FieldError, Names};
 use crate::api::refs::SecretRef;
 use crate::api::retention_policy::LimitsSpec;
@@ -45,14 +46,16 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
         )
         .and_then(|connection| parse_connection(&connection_at, connection, engine));
     let ledger = parse_ledger(&at.field("ledger"), ledger.as_ref());
-    let guards = parse_limits(&at.field("guards"), guards.as_ref());
+    let guards = parse_database_guards(&at.field("guards"), guards.as_ref());
     let usable_from = parse_usable_from(&at.field("usableFrom"), usable_from.as_ref());
     let pacing = parse_pacing(&at.field("pacing"), pacing.as_ref());
+    let (guards, asks) = guards?;
     Some(Target {
         engine: engine?,
         connection: connection?,
         ledger: ledger?,
-        guards: guards?,
+        guards,
+        asks,
         usable_from: usable_from?,
         suspend: suspend.unwrap_or(false),
         pacing: pacing?,

@@ -4,10 +4,13 @@ use jiff::Timestamp;
 
 use crate::api::parse::FieldError;
 use crate::api::retention_policy::RetentionPolicyStatus;
+use crate::approval::Asks;
 use crate::catalog::Engine;
 use crate::decide::Meta;
+use crate::decide::approval::Filed;
 use crate::decide::job::{JobKind, JobOutcome};
 use crate::decide::retry::Failures;
+use crate::plan::Assent;
 use crate::report::Progress;
 use crate::schedule::Schedule;
 
@@ -24,6 +27,8 @@ pub struct Observed<'a> {
     pub database: Database,
     /// What to say of overlaps with other policies.
     pub conflicts: &'a [String],
+    /// The Approvals of a policy of this name.
+    pub approvals: &'a [Filed],
     /// This policy's job.
     pub job: Job<'a>,
     /// What is remembered of failures.
@@ -45,6 +50,8 @@ pub struct Wanted<'a> {
     pub enforce: bool,
     /// Whether nothing is to run.
     pub suspended: bool,
+    /// What is asked for before rows are changed.
+    pub asks: Asks,
     /// Digest of what is promised: the spec without mode, schedule and suspend.
     pub digest: &'a str,
 }
@@ -97,6 +104,8 @@ pub enum Job<'a> {
         kind: &'a JobKind,
         /// Whether it carries out what the spec says now.
         current: bool,
+        /// What it was allowed by.
+        under: Option<&'a Assent>,
         /// How far it is.
         progress: &'a Progress,
     },
@@ -111,6 +120,8 @@ pub struct Finished<'a> {
     pub kind: &'a JobKind,
     /// The generation it was started for.
     pub generation: i64,
+    /// Whether that was in mode DryRun.
+    pub dry: bool,
     /// How it ended.
     pub outcome: &'a JobOutcome,
 }

@@ -5,7 +5,9 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::api::condition::{RECONCILING, STALLED};
 use crate::api::parse::FieldError;
+use crate::approval::Asks;
 use crate::catalog::Engine;
+use crate::decide::approval::Filed;
 use crate::decide::job::JobOutcome;
 use crate::decide::{Meta, ran_before};
 use crate::digest::Digest;
@@ -37,6 +39,9 @@ struct World {
     job: Option<(JobKind, i64, Progress, Option<JobOutcome>)>,
     current: bool,
     digest: &'static str,
+    asks: Asks,
+    approvals: Vec<Filed>,
+    under: Option<Assent>,
     told_at: Option<Timestamp>,
     now: Timestamp,
 }
@@ -59,6 +64,9 @@ impl World {
             job: None,
             current: true,
             digest: "sha256:one",
+            asks: Asks::NOTHING,
+            approvals: vec![],
+            under: None,
             told_at: None,
             now: at("2026-01-10T12:00:00Z"),
         }
@@ -89,11 +97,13 @@ impl World {
             Some((kind, _, progress, None)) => Job::Running {
                 kind,
                 current: self.current,
+                under: self.under.as_ref(),
                 progress,
             },
             Some((kind, generation, _, Some(outcome))) => Job::Finished(Finished {
                 kind,
                 generation: *generation,
+                dry: !self.enforce,
                 outcome,
             }),
         };
@@ -101,6 +111,7 @@ impl World {
             schedule: &self.schedule,
             enforce: self.enforce,
             suspended: self.suspended,
+            asks: self.asks,
             digest: self.digest,
         };
         decide(&Observed {
@@ -119,6 +130,7 @@ impl World {
             status: &self.status,
             database: self.database.clone(),
             conflicts: &self.conflicts,
+            approvals: &self.approvals,
             job,
             failures: self.failures,
             told_at: self.told_at,
@@ -137,6 +149,7 @@ impl World {
             Action::Start(kind) => {
                 self.job = Some((kind.clone(), self.generation, idle_progress(), None));
                 self.told_at = None;
+                self.under.clone_from(&decision.assent);
             }
             Action::Forget => self.job = None,
         }
@@ -203,6 +216,7 @@ fn idle_progress() -> Progress {
 
 fn plan_of(rows: i64, as_of: Timestamp) -> PlanReport {
     PlanReport {
+        parts: None,
         digest: Digest::of_bytes(b"plan"),
         as_of,
         rules: vec![RulePlan {
@@ -1160,3 +1174,5 @@ fn no_note_is_longer_than_the_api_server_takes() {
     let decision = world.look();
     assert!(decision.events[0].note.len() <= crate::decide::MAX_NOTE);
 }
+
+mod allowed;

@@ -1,0 +1,110 @@
+//! The Approvals of policies: watched, read, and heard by the jobs before any reconcile. Nothing is
+//! written to them; what they come to is core's to say.
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::core::DynamicObject;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher;
+use kube::{Api, ResourceExt};
+use oubliette_core::api::approval::ApprovalSpec;
+use oubliette_core::api::parse::message_of;
+use oubliette_core::approval::Ruling;
+use oubliette_core::decide::approval::{Filed, is_still_approved};
+use oubliette_core::decide::job::{JobKind, StopWhy};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::scope::{changes, note_known};
+use super::watched::Watched;
+use super::{Context, Name, type_fault};
+
+/// The watch of a scope's Approvals, until it runs.
+pub(super) struct Watch {
+    pub(super) approvals: Api<Watched>,
+    pub(super) writer: Writer<DynamicObject>,
+    pub(super) known: CancellationToken,
+}
+
+/// Watches until the token is cancelled.
+pub(super) async fn run(watch: Watch, context: &Context, stop: CancellationToken) {
+    let Watch {
+        approvals,
+        writer,
+        known,
+    } = watch;
+    let kind = &context.kinds.approval.kind;
+    let saw = |event: &watcher::Event<DynamicObject>| {
+        saw(event, context);
+        note_known(event, &known);
+    };
+    changes(kind, approvals, writer, saw)
+        .take_until(stop.cancelled_owned())
+        .for_each(async |_| {})
+        .await;
+}
+
+/// An Approval appeared or went.
+fn saw(event: &watcher::Event<DynamicObject>, context: &Context) {
+    match event {
+        watcher::Event::Apply(approval) | watcher::Event::Delete(approval) => {
+            if let Some(policy) = policy_of(approval) {
+                tell_job(&policy, context);
+                context.scopes.nudge_policy(&policy);
+            }
+        }
+        // What was seen before it is not complete.
+        watcher::Event::Init | watcher::Event::InitApply(_) => {}
+        watcher::Event::InitDone => {
+            let policies: Vec<Name> = context.scopes.policies().map(|p| Name::of(&p)).collect();
+            for policy in policies {
+                tell_job(&policy, context);
+                context.scopes.nudge_policy(&policy);
+            }
+        }
+    }
+}
+
+/// Tells a policy's run to stop where it is no longer approved.
+pub(super) fn tell_job(policy: &Name, context: &Context) {
+    let filed = filed(policy, context);
+    context.runs.stop_where(|ticket| {
+        let runs = ticket.policy == *policy && matches!(ticket.kind, JobKind::Run { .. });
+        let approved =
+            || is_still_approved(ticket.asks, &ticket.uid, ticket.under.as_ref(), &filed);
+        (runs && !approved()).then_some(StopWhy::Unapproved)
+    });
+}
+
+/// The Approvals of a policy of that name, in their order.
+pub(super) fn filed(policy: &Name, context: &Context) -> Vec<Filed> {
+    let mut filed: Vec<Filed> = context
+        .scopes
+        .approvals(&policy.namespace)
+        .filter(|approval| policy_of(approval).as_ref() == Some(policy))
+        .filter(|approval| approval.metadata.deletion_timestamp.is_none())
+        .map(|approval| read(&approval))
+        .collect();
+    filed.sort_by(|a, b| (a.at, &a.name).cmp(&(b.at, &b.name)));
+    filed
+}
+
+/// Which policy an Approval is about.
+fn policy_of(approval: &DynamicObject) -> Option<Name> {
+    let name = approval.data.pointer("/spec/targetRef/name")?.as_str()?;
+    Some(Name::new(approval.namespace()?, name))
+}
+
+fn read(approval: &DynamicObject) -> Filed {
+    let spec = approval.data.get("spec").unwrap_or(&Value::Null);
+    let spec: Result<ApprovalSpec, _> =
+        serde_path_to_error::deserialize(spec).map_err(|error| vec![type_fault(&error)]);
+    let created = approval.metadata.creation_timestamp.as_ref();
+    Filed {
+        name: approval.name_any(),
+        at: created.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        ruling: spec
+            .and_then(|spec| Ruling::parse(&spec))
+            .map_err(|faults| message_of(&faults)),
+    }
+}
