@@ -11,6 +11,7 @@ mod calendar;
 mod case;
 mod chart;
 mod cluster;
+mod columns;
 mod commits;
 mod controller;
 mod database;
@@ -97,6 +98,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(given_up::cases());
     cases.extend(misspelt::cases());
     cases.extend(tenants::cases());
+    cases.extend(columns::cases());
     cases.extend(commits::cases());
     cases.extend(traps::cases());
     cases.extend(walks::cases());
