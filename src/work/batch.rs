@@ -1,6 +1,7 @@
 //! One transaction of a run: probe, change, count, fence, commit. Any error rolls back and the lane
 //! decides; nothing is ever sent after an error (SQL.md section 1).
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use oubliette_core::api::reason::Reason;
@@ -37,7 +38,12 @@ pub(super) struct Step<'a> {
     pub(super) metrics: &'a Metrics,
     /// The table's pages, where they can be walked.
     pub(super) pages: Option<&'a Pages>,
+    /// Where a sweep notes which rows it has changed.
+    pub(super) swept: Option<&'a Swept>,
 }
+
+/// Keys of rows that were changed: held in memory only, and only while the sweep lasts (P4).
+pub(super) type Swept = std::sync::Mutex<BTreeSet<Key>>;
 
 /// Why a batch was not brought to its commit.
 pub(super) enum Stop {
@@ -46,8 +52,10 @@ pub(super) enum Stop {
     Missed(Rows),
     /// Too many rows hang on the window.
     TooMany,
-    /// Fewer rows went than were locked, or a count's row was not there.
+    /// Rows that were locked have other keepers now, or a count's row was not there.
     Raced,
+    /// Fewer rows changed than were locked, though nobody else could touch them.
+    NotFound,
     /// The partition is no part of the table any more.
     Detached,
     /// The engine has changed other rows than those that were counted.
@@ -69,6 +77,8 @@ pub(super) struct Done {
     /// Rows of each related table.
     pub(super) related: Vec<u64>,
     pub(super) reached: Option<Key>,
+    /// Of the rows changed, where they were chosen by key.
+    pub(super) keys: Vec<Key>,
 }
 
 impl Done {
@@ -78,6 +88,7 @@ impl Done {
             changed: 0,
             related: Vec::new(),
             reached,
+            keys: Vec::new(),
         }
     }
 
@@ -132,12 +143,17 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
         *handle = Some(tx.canceller());
     }
     match change(step, place, order, &mut tx).await {
-        Ok((changed, reached)) => match tx.commit().await {
-            Ok(()) => Outcome::Committed {
-                changed,
-                reached,
-                elapsed: started.elapsed(),
-            },
+        Ok((changed, done)) => match tx.commit().await {
+            Ok(()) => {
+                if let Some(Ok(mut swept)) = step.swept.map(Swept::lock) {
+                    swept.extend(done.keys);
+                }
+                Outcome::Committed {
+                    changed,
+                    reached: done.reached,
+                    elapsed: started.elapsed(),
+                }
+            }
             Err(CommitFault::RolledBack(fault)) => outcome(&fault),
             Err(CommitFault::Unknown(_)) => Outcome::Lost,
         },
@@ -148,6 +164,13 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
                 Stop::Missed(changed) => Outcome::Missed { changed },
                 Stop::TooMany => Outcome::TooMany,
                 Stop::Raced => Outcome::Again(Reason::RowsLocked),
+                Stop::NotFound => {
+                    tracing::error!(
+                        rule = step.rule.name,
+                        "batch rolled back: locked rows were not found again by their key"
+                    );
+                    Outcome::Failed(Reason::RowsNotFound)
+                }
                 Stop::Detached => Outcome::Failed(Reason::Drifted),
                 Stop::Unaccounted { counted, witnessed } => {
                     tracing::error!(
@@ -183,7 +206,7 @@ async fn change(
     place: &Place,
     order: &Order,
     tx: &mut Tx,
-) -> Result<(Rows, Option<Key>), Stop> {
+) -> Result<(Rows, Done), Stop> {
     if let Some(found) = step.pads {
         give_pads(tx, found).await?;
     }
@@ -220,7 +243,7 @@ async fn change(
     if tx.change(&fence).await? != 1 {
         return Err(Stop::Missed(changed));
     }
-    Ok((changed, done.reached))
+    Ok((changed, done))
 }
 
 /// What the engine says it has changed so far; `None`: it does not count.
@@ -291,12 +314,13 @@ async fn by_keys(
         changed += tx.change(&sql.by_keys(window, chunk)).await?;
     }
     if changed != unsigned(keys.len()) {
-        return Err(Stop::Raced);
+        return Err(Stop::NotFound);
     }
     Ok(Done {
         changed,
         related,
         reached,
+        keys,
     })
 }
 

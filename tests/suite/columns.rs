@@ -6,7 +6,7 @@ use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
 use crate::engine::pseudonym;
-use crate::races::OLD;
+use crate::races::{OLD, TABLE, fill};
 use crate::rig::{Rig, own, series};
 use crate::world::World;
 
@@ -22,6 +22,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "a_column_that_is_done_stays_beside_a_writing_application",
             writing_application,
         ),
+        all(
+            "what_is_written_again_and_again_is_newly_due",
+            again_and_again,
+        ),
+        all("dates_of_the_first_century_stay_in_it", first_century),
     ]
     .into_iter()
     .flatten()
@@ -135,4 +140,91 @@ fn writing_application(world: &World, server: Server) -> Result<()> {
         "{run:?}"
     );
     expect_done(&rig)
+}
+
+/// MAKEDATE of the years 1 to 99 is one of 1970 to 2069.
+fn first_century(world: &World, server: Server) -> Result<()> {
+    let columns = ["month", "quarter", "year", "decade"];
+    let defined: Vec<_> = columns
+        .map(|unit| format!("{unit}_d date, {unit}_t ${{civil}}"))
+        .into();
+    let schema = format!(
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, {})",
+        defined.join(", ")
+    );
+    let strategies: Vec<_> = [("month", "Month"), ("quarter", "Quarter"), ("year", "Year"), ("decade", "Decade")]
+        .into_iter()
+        .flat_map(|(column, to)| {
+            ["d", "t"].map(|kind| {
+                format!("{{column: {column}_{kind}, strategy: GeneraliseDate, generaliseDate: {{to: {to}}}}}")
+            })
+        })
+        .collect();
+    let rules = format!(
+        "- {{table: '${{schema}}.t', since: {{column: ended}}, action: {{type: Anonymise, columns: [{}]}}}}",
+        strategies.join(", ")
+    );
+    let rig = Rig::new(world, server, "first_century", &schema, &rules)?;
+    let dates = [
+        "0020-05-17",
+        "0099-12-31",
+        "0100-02-03",
+        "1985-08-02",
+        "9999-12-31",
+    ];
+    for (id, date) in dates.iter().enumerate() {
+        let pair = format!("date '{date}', timestamp '{date} 12:34:56'");
+        let values = [pair.as_str(); 4].join(", ");
+        rig.sql(&format!(
+            "INSERT INTO t VALUES ({id}, date '2020-01-01', {values})"
+        ))?;
+    }
+    ensure!(rig.completed("one")? == [[5]]);
+    let first = [
+        ["0020-05-01", "0020-04-01", "0020-01-01", "0020-01-01"],
+        ["0099-12-01", "0099-10-01", "0099-01-01", "0090-01-01"],
+        ["0100-02-01", "0100-01-01", "0100-01-01", "0100-01-01"],
+        ["1985-08-01", "1985-07-01", "1985-01-01", "1980-01-01"],
+        ["9999-12-01", "9999-10-01", "9999-01-01", "9990-01-01"],
+    ];
+    for (id, expected) in first.iter().enumerate() {
+        let found: Vec<_> = columns
+            .iter()
+            .zip(expected)
+            .map(|(column, day)| {
+                format!("{column}_d = date '{day}' AND {column}_t = timestamp '{day} 00:00:00'")
+            })
+            .collect();
+        let found = rig.number(&format!(
+            "SELECT count(*) FROM t WHERE id = {id} AND {}",
+            found.join(" AND ")
+        ))?;
+        ensure!(
+            found == 1,
+            "{:?}",
+            rig.rows(&format!("SELECT * FROM t WHERE id = {id}"))?
+        );
+    }
+    ensure!(rig.completed("two")? == [[0]]);
+    Ok(())
+}
+
+/// Free and undone after each sweep, though each of them took the rows.
+fn again_and_again(world: &World, server: Server) -> Result<()> {
+    let rules = "
+- table: ${schema}.t
+  since: {column: ended, timeZone: UTC}
+  action: {type: Anonymise, columns: [{column: note, strategy: Nullify}]}
+";
+    let rig = Rig::new(world, server, "again_and_again", TABLE, rules)?;
+    fill(&rig, 3_000)?;
+    let run = rig.begin_run("one")?;
+    while !run.has_ended() {
+        rig.sql("UPDATE t SET note = 'mine' WHERE id <= 20")?;
+    }
+    let run = rig.block_on(run.ran())?;
+    let residual = run.rules[0].residual;
+    ensure!(residual.unexplained == 0, "{run:?}");
+    ensure!(own(&run) > 3_000, "no row was written again: {run:?}");
+    Ok(())
 }

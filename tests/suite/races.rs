@@ -298,6 +298,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             cutoff: Timestamp::UNIX_EPOCH,
             changed: Vec::new(),
             residual: Residual::default(),
+            failed: None,
         };
         let evidence = Evidence {
             run: "one",

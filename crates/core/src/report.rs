@@ -223,6 +223,9 @@ pub struct RuleRun {
     pub changed: Vec<TableCount>,
     /// What is still eligible, classed.
     pub residual: Residual,
+    /// Why it did not come to its end, where that is a matter of its own: the rules after it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Reason>,
 }
 
 /// Rows still eligible at the frozen cutoff after a run, classed (P6).

@@ -123,6 +123,7 @@ fn run(outcome: RunOutcome) -> RunReport {
                 unexplained: 0,
                 too_large: 0,
             },
+            failed: None,
         }],
         evidence: Some(Digest::of_bytes("evidence")),
     }

@@ -110,11 +110,16 @@ pub(super) fn ended(run: &RunReport) -> Verdict {
     } else {
         format!("left: {}", left.join(", "))
     };
-    let took = format!(
+    let mut took = format!(
         "the run {} ended at {}: {changed}; {left}",
         run.run,
         whole_second(run.finished_at)
     );
+    for rule in &run.rules {
+        if let Some(reason) = rule.failed {
+            took.push_str(&format!("; rule {} failed: {reason}", rule.rule));
+        }
+    }
     match run.outcome {
         RunOutcome::Completed => Verdict::new(Reason::Completed, took),
         RunOutcome::Stopped(reason) | RunOutcome::Failed(reason) => Verdict::new(

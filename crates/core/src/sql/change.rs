@@ -130,15 +130,15 @@ impl ChangeSql {
             // A single column's list stands alone, because InnoDB would wait for every locked row
             // of the bounds.
             self.window.write_bounds(w, window);
-            if self.window.engine == Engine::MySql {
-                // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written.
+            if self.window.engine.is_innodb() {
+                // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written. MariaDB
+                // compares the texts of such a list in another character set than the column's.
                 write_alternatives(w, columns, keys);
             } else {
                 w.sql("(").joined(columns, ", ", |w, c| {
                     w.ident(&c.0.name);
                 });
-                let postgres = self.window.engine == Engine::Postgres;
-                w.sql(if postgres { ") IN (VALUES " } else { ") IN (" });
+                w.sql(") IN (VALUES ");
                 w.joined(padded(keys), ", ", |w, key| {
                     w.sql("(");
                     w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {

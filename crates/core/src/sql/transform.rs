@@ -49,7 +49,7 @@ impl Transform {
             Strategy::GeneraliseDate { .. } => {
                 w.sql("(").column(&self.column).sql(" IS NOT NULL AND ");
                 if d.engine().is_innodb() {
-                    // Year 0 has no first day: MAKEDATE(0, 1) is the year 2000.
+                    // The zero date has no first day.
                     w.sql("YEAR(").column(&self.column).sql(") > 0 AND ");
                 }
                 d.differs(w, &self.column, &mut |w| self.value(w));

@@ -249,6 +249,7 @@ fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
                     locked: left,
                     ..Residual::default()
                 },
+                failed: None,
             }],
             evidence: Some(Digest::of_bytes(b"head")),
         },
