@@ -109,17 +109,17 @@ fn odd(world: &World, server: Server) -> Result<()> {
 }
 
 fn endless(world: &World, server: Server) -> Result<()> {
-    let schema = "CREATE TABLE t (k numeric, b timestamptz, c date, ended date, n serial UNIQUE, PRIMARY KEY (k, b, c)); \
+    let schema = "CREATE TABLE t (k numeric, b timestamptz, c date, ended date, number serial UNIQUE, PRIMARY KEY (k, b, c)); \
         INSERT INTO t SELECT k, b, c, '2020-01-01' \
         FROM unnest(ARRAY['NaN', '1.00', '1.5', '1e100']::numeric[]) k, \
         unnest(ARRAY['infinity', '-infinity', '0044-03-15 BC', '2020-10-25 01:30:00.000001+01']::timestamptz[]) b, \
         unnest(ARRAY['infinity', '-infinity', '0044-03-15 BC', '5874897-12-31']::date[]) c; \
-        CREATE TABLE child (id integer PRIMARY KEY, n integer REFERENCES t (n)); CREATE INDEX ON child (n)";
+        CREATE TABLE child (id integer PRIMARY KEY, number integer REFERENCES t (number)); CREATE INDEX ON child (number)";
     // With related rows they are changed by their keys.
     let rules = "
 - table: ${schema}.t
   since: {column: ended}
-  related: [{table: '${schema}.child', of: '${schema}.t', match: [{column: n, equals: n}], action: {type: Delete}}]
+  related: [{table: '${schema}.child', of: '${schema}.t', match: [{column: number, equals: number}], action: {type: Delete}}]
 ";
     let rig = Rig::new(world, server, "endless_keys", schema, rules)?;
     ensure!(rig.completed("one")? == [[64, 0]]);

@@ -326,10 +326,12 @@ impl Dialect for InnoDb {
         ]
     }
 
-    /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not.
+    /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not. Neither counts among
+    /// the new ones what it writes into temporary tables of its own.
     fn changes_so_far(&self) -> Bound {
         Bound::fixed(
-            "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_delete', 'Handler_update')",
+            "SHOW SESSION STATUS WHERE Variable_name IN \
+             ('Handler_delete', 'Handler_update', 'Handler_write')",
             Vec::new(),
         )
     }
