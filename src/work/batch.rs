@@ -2,6 +2,7 @@
 //! decides; nothing is ever sent after an error (SQL.md section 1).
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use oubliette_core::api::reason::Reason;
@@ -38,6 +39,8 @@ pub(super) struct Step<'a> {
     pub(super) metrics: &'a Metrics,
     /// The table's pages, where they can be walked.
     pub(super) pages: Option<&'a Pages>,
+    /// Whether every table of the database is asked what has changed in it.
+    pub(super) thorough: &'a AtomicBool,
     /// Where a sweep notes which rows it has changed.
     pub(super) swept: Option<&'a Swept>,
 }
@@ -58,6 +61,8 @@ pub(super) enum Stop {
     NotFound,
     /// The partition is no part of the table any more.
     Detached,
+    /// The engine may have changed other rows than those that were counted.
+    Doubtful,
     /// The engine has changed other rows than those that were counted.
     Unaccounted {
         counted: Witness,
@@ -171,6 +176,7 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
                     );
                     Outcome::Failed(Reason::RowsNotFound)
                 }
+                Stop::Doubtful => Outcome::Again(Reason::RowsUnaccounted),
                 Stop::Detached => Outcome::Failed(Reason::Drifted),
                 Stop::Unaccounted { counted, witnessed } => {
                     tracing::error!(
@@ -210,7 +216,8 @@ async fn change(
     if let Some(found) = step.pads {
         give_pads(tx, found).await?;
     }
-    let before = witness(tx).await?;
+    let thorough = step.thorough.load(Ordering::Relaxed);
+    let before = witness(step, thorough, tx).await?;
     let done = match step.pages {
         Some(found) if order.window.pages().is_some() => {
             pages::change(step, found, order, tx).await?
@@ -223,8 +230,12 @@ async fn change(
         tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
             .await?;
     }
-    if let (Some(before), Some(after)) = (before, witness(tx).await?) {
+    if let (Some(before), Some(after)) = (before, witness(step, thorough, tx).await?) {
         let (counted, witnessed) = (done.counted(step.rule), after.since(before));
+        if counted != witnessed && !thorough {
+            step.thorough.store(true, Ordering::Relaxed);
+            return Err(Stop::Doubtful);
+        }
         if counted != witnessed {
             return Err(Stop::Unaccounted { counted, witnessed });
         }
@@ -247,8 +258,14 @@ async fn change(
 }
 
 /// What the engine says it has changed so far; `None`: it does not count.
-async fn witness(tx: &mut Tx) -> Result<Option<Witness>, Fault> {
-    let statement = Witness::ask(tx.engine());
+async fn witness(step: Step<'_>, thorough: bool, tx: &mut Tx) -> Result<Option<Witness>, Fault> {
+    let statement = if thorough {
+        Witness::ask(tx.engine())
+    } else {
+        let nodes = step.rule.nodes.iter().map(|node| &node.depth.table);
+        let tables = std::iter::once(&step.rule.change.window.table).chain(nodes);
+        Witness::ask_of(tx.engine(), &tables.cloned().collect::<Vec<_>>())
+    };
     Ok(Witness::read(&tx.rows(&statement).await?))
 }
 

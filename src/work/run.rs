@@ -1,6 +1,8 @@
 //! A run from its record in the ledger to its report. What it must survive: it may end at any
 //! instant and be resumed by another process, or be overtaken by one.
 
+use std::sync::atomic::AtomicBool;
+
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::Pads;
@@ -393,6 +395,7 @@ impl Run<'_> {
         }
         let total = self.plan.facts().get(index).map_or(0, |f| f.counted.total);
         let pacing = &self.job.pacing;
+        let thorough = AtomicBool::new(false);
         let common = Step {
             database: &self.job.database,
             store: self.store,
@@ -404,6 +407,7 @@ impl Run<'_> {
             pads,
             metrics: &self.job.metrics,
             pages,
+            thorough: &thorough,
             swept: None,
         };
         let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);

@@ -4,6 +4,7 @@
 use super::dialect::Dialect;
 use super::{Bound, KeyColumn, Writer};
 use crate::catalog::{Column, ColumnKind, Engine};
+use crate::name::TableName;
 use crate::policy::Normalise;
 use crate::strategy::DateUnit;
 use crate::value::{Key, Value};
@@ -328,7 +329,7 @@ impl Dialect for InnoDb {
 
     /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not. Neither counts among
     /// the new ones what it writes into temporary tables of its own.
-    fn changes_so_far(&self) -> Bound {
+    fn changes_so_far(&self, _of: Option<&[TableName]>) -> Bound {
         Bound::fixed(
             "SHOW SESSION STATUS WHERE Variable_name IN \
              ('Handler_delete', 'Handler_update', 'Handler_write')",

@@ -4,6 +4,7 @@
 
 use super::{Bound, dialect};
 use crate::catalog::{Engine, Table, TableKind};
+use crate::name::TableName;
 use crate::value::Value;
 
 /// How often the engine counts one changed row of a table: MariaDB where the table is partitioned both
@@ -32,7 +33,14 @@ impl Witness {
     /// Asks the engine for its counts so far. They go on from one transaction to the next: only
     /// differences count.
     pub fn ask(engine: Engine) -> Bound {
-        dialect(engine).changes_so_far()
+        dialect(engine).changes_so_far(None)
+    }
+
+    /// The same of these tables and of all others that the transaction has begun to change. Of those
+    /// it may tell what an earlier transaction of the connection did: where the answer is not what was
+    /// expected, `ask` decides.
+    pub fn ask_of(engine: Engine, tables: &[TableName]) -> Bound {
+        dialect(engine).changes_so_far(Some(tables))
     }
 
     /// Reads the answer; `None`: the server does not count.
