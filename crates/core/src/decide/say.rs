@@ -110,16 +110,16 @@ pub(super) fn ended(run: &RunReport) -> Verdict {
     } else {
         format!("left: {}", left.join(", "))
     };
-    let mut took = format!(
-        "the run {} ended at {}: {changed}; {left}",
+    let failed = run.rules.iter().filter_map(|rule| {
+        let reason = rule.failed?;
+        Some(format!("; rule {} failed: {reason}", rule.rule))
+    });
+    let took = format!(
+        "the run {} ended at {}: {changed}; {left}{}",
         run.run,
-        whole_second(run.finished_at)
+        whole_second(run.finished_at),
+        failed.collect::<String>()
     );
-    for rule in &run.rules {
-        if let Some(reason) = rule.failed {
-            took.push_str(&format!("; rule {} failed: {reason}", rule.rule));
-        }
-    }
     match run.outcome {
         RunOutcome::Completed => Verdict::new(Reason::Completed, took),
         RunOutcome::Stopped(reason) | RunOutcome::Failed(reason) => Verdict::new(
