@@ -93,6 +93,9 @@ impl FaultClass {
     }
 }
 
+/// A change that statement-based binary logging does not take.
+const STATEMENT_BINLOG: u16 = 1665;
+
 /// Where in a connection's life an error came up: a broken socket means something else while connecting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -371,6 +374,10 @@ impl Fault {
             class,
             sqlstate: state.map(str::to_owned),
             number: Some(number),
+            hint: (number == STATEMENT_BINLOG).then_some(
+                "binlog_format is STATEMENT, which takes no change of InnoDB at READ COMMITTED: \
+                 SET GLOBAL binlog_format = 'ROW'",
+            ),
             constraint,
             table,
             ..Self::bare(class)
@@ -449,6 +456,7 @@ fn class_of_number(number: u16, state: Option<&str>, phase: Phase) -> FaultClass
         1180 | 3101 => FaultClass::Serialization,
         1317 | 1969 | 3024 | 1028 => FaultClass::Cancelled,
         1044 | 1142 | 1143 | 1227 | 1370 | 1419 => FaultClass::Privilege,
+        STATEMENT_BINLOG => FaultClass::UnsafeSetting,
         1792 | 1290 | 1836 => FaultClass::ReadOnly,
         1046 | 1051 | 1054 | 1109 | 1146 | 1305 => FaultClass::Missing,
         1022 | 1048 | 1062 | 1169 | 1216 | 1217 | 1451 | 1452 | 1557 | 1586 | 1761 | 1762
@@ -617,6 +625,7 @@ mod tests {
             (1021, Reason::ServerExhausted, true),
             (1114, Reason::ServerExhausted, true),
             (1146, Reason::Drifted, false),
+            (1665, Reason::UnsafeSetting, false),
             (1264, Reason::ColumnUnfit, false),
         ] {
             let fault = mysql(number, "");

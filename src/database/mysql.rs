@@ -20,21 +20,22 @@ use super::session::{Timeouts, statement};
 
 /// What every session has. Strict, and nothing of the driver's own choice; `sql_select_limit` and
 /// `sql_safe_updates` because a server may set them for everybody and reads would end early.
-const SET: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+const SET: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION', \
     SESSION time_zone = '+00:00', SESSION foreign_key_checks = 1, SESSION unique_checks = 1, \
-    SESSION autocommit = 1, SESSION wait_timeout = 30, SESSION sql_safe_updates = 0, \
+    SESSION autocommit = 1, SESSION completion_type = 'NO_CHAIN', SESSION wait_timeout = 30, SESSION sql_safe_updates = 0, \
     SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1, \
     SESSION group_concat_max_len = 1048576, NAMES utf8mb4";
 
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// What [`SET`] leads to, in the order of [`LOOK_MYSQL`].
-const FIXED: [&str; 13] = [
-    "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
+const FIXED: [&str; 14] = [
+    "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION",
     "+00:00",
     "1",
     "1",
     "1",
+    "NO_CHAIN",
     "30",
     "1",
     "18446744073709551615",
@@ -52,7 +53,7 @@ macro_rules! look {
         concat!(
             "SELECT CONCAT_WS('|', @@session.sql_mode, @@session.time_zone, \
              @@session.foreign_key_checks = 1, @@session.unique_checks = 1, \
-             @@session.autocommit = 1, @@session.wait_timeout, @@session.sql_safe_updates = 0, \
+             @@session.autocommit = 1, @@session.completion_type, @@session.wait_timeout, @@session.sql_safe_updates = 0, \
              @@session.sql_select_limit, @@session.sql_big_selects = 1, \
              @@session.group_concat_max_len, \
              @@session.character_set_client, @@session.character_set_results, ",

@@ -18,7 +18,8 @@ use super::session::{IDLE_LIMIT, Timeouts, statement};
 /// One round trip of `set_config(…, is_local => true)`; the last columns are what must hold.
 ///
 /// `search_path` keeps names qualified and functions unshadowed, `pg_temp` last so that a temporary
-/// table hides nothing. Notices are off because triggers may put row values into them.
+/// table hides nothing. From PostgreSQL 17 on a role may bound the whole transaction, whatever it waits
+/// for; ours has bounds for each statement and between them. Notices are off because triggers may put row values into them.
 const SETTINGS: &str = "SELECT \
     pg_catalog.set_config('lock_timeout', $1, true), \
     pg_catalog.set_config('statement_timeout', $2, true), \
@@ -37,7 +38,9 @@ const SETTINGS: &str = "SELECT \
     pg_catalog.pg_backend_pid(), \
     pg_catalog.current_setting('session_replication_role'), \
     pg_catalog.current_setting('transaction_read_only'), \
-    pg_catalog.current_setting('transaction_isolation')";
+    pg_catalog.current_setting('transaction_isolation'), \
+    CASE WHEN pg_catalog.current_setting('transaction_timeout', true) <> '0' \
+        THEN pg_catalog.set_config('transaction_timeout', '0', true) END";
 
 /// Where [`SETTINGS`] answers.
 const PID: usize = 12;

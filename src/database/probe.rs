@@ -21,8 +21,8 @@ pub struct ServerFacts {
     pub version: String,
     /// The server's clock while it answered.
     pub clock: Timestamp,
-    /// Whether the server refuses changes: a replica, or set to read-only.
-    pub read_only: bool,
+    /// Why it refuses changes, if it does, and what to do about it.
+    pub read_only: Option<&'static str>,
     /// Settings that weaken a promise.
     pub warnings: Vec<Warning>,
 }
@@ -91,8 +91,8 @@ impl std::fmt::Display for Warning {
 /// [`postgres_warnings`].
 const POSTGRES: &str = "SELECT \
     (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8, \
-    pg_catalog.pg_is_in_recovery() \
-        OR pg_catalog.current_setting('default_transaction_read_only') = 'on', \
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN 1 \
+        WHEN pg_catalog.current_setting('default_transaction_read_only') = 'on' THEN 2 ELSE 0 END, \
     pg_catalog.current_setting('fsync'), \
     pg_catalog.current_setting('full_page_writes'), \
     pg_catalog.current_setting('log_parameter_max_length'), \
@@ -175,16 +175,26 @@ impl Database {
 
 struct Found {
     microseconds: i64,
-    read_only: bool,
+    read_only: Option<&'static str>,
     warnings: Vec<Warning>,
 }
 
-async fn only_row(tx: &mut Tx, text: &'static str) -> Result<(i64, bool, Vec<String>), Fault> {
+const REPLICA: &str =
+    "the server is read-only (a replica?): point the TargetDatabase at the primary";
+const READ_ONLY_BY_DEFAULT: &str = "default_transaction_read_only is on for the user, the database or the server: if \
+     somebody did not mean this user by it, ALTER ROLE … SET default_transaction_read_only = off";
+
+async fn only_row(
+    tx: &mut Tx,
+    text: &'static str,
+) -> Result<(i64, Option<&'static str>, Vec<String>), Fault> {
     let rows = tx.rows(&Bound::fixed(text, Vec::new())).await?;
     let mut row = rows.into_iter().next().unwrap_or_default().into_iter();
     let mut number = || row.next().as_ref().and_then(Value::as_int);
     let (clock, read_only) = match (number(), number()) {
-        (Some(clock), Some(read_only)) => (clock, read_only != 0),
+        (Some(clock), Some(0)) => (clock, None),
+        (Some(clock), Some(2)) => (clock, Some(READ_ONLY_BY_DEFAULT)),
+        (Some(clock), Some(_)) => (clock, Some(REPLICA)),
         _ => return Err(Fault::undecodable()),
     };
     let texts = row.map(|v| v.as_text().unwrap_or_default().to_owned());

@@ -1,6 +1,8 @@
 //! One transaction of a run: probe, change, count, fence, commit. Any error rolls back and the lane
 //! decides; nothing is ever sent after an error (SQL.md section 1).
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use oubliette_core::api::reason::Reason;
@@ -41,7 +43,14 @@ pub(super) struct Step<'a> {
     pub(super) metrics: &'a Metrics,
     /// The table's pages, where they can be walked.
     pub(super) pages: Option<&'a Pages>,
+    /// Whether every table of the database is asked what has changed in it.
+    pub(super) thorough: &'a AtomicBool,
+    /// Where a sweep notes which rows it has changed.
+    pub(super) swept: Option<&'a Swept>,
 }
+
+/// Keys of rows that were changed: held in memory only, and only while the sweep lasts (P4).
+pub(super) type Swept = std::sync::Mutex<BTreeSet<Key>>;
 
 /// Why a batch was not brought to its commit.
 pub(super) enum Stop {
@@ -54,10 +63,14 @@ pub(super) enum Stop {
     TooDeep,
     /// Rows of this table refer to each other in a ring, over columns that may not be NULL.
     Ring(TableName),
-    /// Fewer rows went than were locked, or a count's row was not there.
+    /// Rows that were locked have other keepers now, or a count's row was not there.
     Raced,
+    /// Fewer rows changed than were locked, though nobody else could touch them.
+    NotFound,
     /// The partition is no part of the table any more.
     Detached,
+    /// The engine may have changed other rows than those that were counted.
+    Doubtful,
     /// The engine has changed other rows than those that were counted.
     Unaccounted {
         counted: Witness,
@@ -79,6 +92,8 @@ pub(super) struct Done {
     /// Rows that let go of others before they went, as the engine counts them.
     pub(super) cut: i64,
     pub(super) reached: Option<Key>,
+    /// Of the rows changed, where they were chosen by key.
+    pub(super) keys: Vec<Key>,
 }
 
 impl Done {
@@ -89,6 +104,7 @@ impl Done {
             related: Vec::new(),
             cut: 0,
             reached,
+            keys: Vec::new(),
         }
     }
 
@@ -146,12 +162,17 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
         *handle = Some(tx.canceller());
     }
     match Box::pin(change(step, place, order, &mut tx)).await {
-        Ok((changed, reached)) => match tx.commit().await {
-            Ok(()) => Outcome::Committed {
-                changed,
-                reached,
-                elapsed: started.elapsed(),
-            },
+        Ok((changed, done)) => match tx.commit().await {
+            Ok(()) => {
+                if let Some(Ok(mut swept)) = step.swept.map(Swept::lock) {
+                    swept.extend(done.keys);
+                }
+                Outcome::Committed {
+                    changed,
+                    reached: done.reached,
+                    elapsed: started.elapsed(),
+                }
+            }
             Err(CommitFault::RolledBack(fault)) => outcome(&fault),
             Err(CommitFault::Unknown(_)) => Outcome::Lost,
         },
@@ -172,6 +193,14 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
                     Outcome::Failed(Reason::ReferenceRing)
                 }
                 Stop::Raced => Outcome::Again(Reason::RowsLocked),
+                Stop::NotFound => {
+                    tracing::error!(
+                        rule = step.rule.name,
+                        "batch rolled back: locked rows were not found again by their key"
+                    );
+                    Outcome::Failed(Reason::RowsNotFound)
+                }
+                Stop::Doubtful => Outcome::Again(Reason::RowsUnaccounted),
                 Stop::Detached => Outcome::Failed(Reason::Drifted),
                 Stop::Unaccounted { counted, witnessed } => {
                     tracing::error!(
@@ -207,11 +236,12 @@ async fn change(
     place: &Place,
     order: &Order,
     tx: &mut Tx,
-) -> Result<(Rows, Option<Key>), Stop> {
+) -> Result<(Rows, Done), Stop> {
     if let Some(found) = step.pads {
         give_pads(tx, found).await?;
     }
-    let before = Box::pin(witness(tx)).await?;
+    let thorough = step.thorough.load(Ordering::Relaxed);
+    let before = Box::pin(witness(step, thorough, tx)).await?;
     let done = match step.pages {
         Some(found) if order.window.pages().is_some() => {
             Box::pin(pages::change(step, found, order, tx)).await?
@@ -224,11 +254,15 @@ async fn change(
         tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
             .await?;
     }
-    if let (Some(before), Some(after)) = (before, Box::pin(witness(tx)).await?) {
+    if let (Some(before), Some(after)) = (before, Box::pin(witness(step, thorough, tx)).await?) {
         let (counted, mut witnessed) = (done.counted(step.rule), after.since(before));
         if step.rule.triggered {
             // A declared trigger may add rows, and nothing else.
             witnessed.inserted = counted.inserted;
+        }
+        if counted != witnessed && !thorough {
+            step.thorough.store(true, Ordering::Relaxed);
+            return Err(Stop::Doubtful);
         }
         if counted != witnessed {
             return Err(Stop::Unaccounted { counted, witnessed });
@@ -248,12 +282,18 @@ async fn change(
     if tx.change(&fence).await? != 1 {
         return Err(Stop::Missed(changed));
     }
-    Ok((changed, done.reached))
+    Ok((changed, done))
 }
 
 /// What the engine says it has changed so far; `None`: it does not count.
-async fn witness(tx: &mut Tx) -> Result<Option<Witness>, Fault> {
-    let statement = Witness::ask(tx.engine());
+async fn witness(step: Step<'_>, thorough: bool, tx: &mut Tx) -> Result<Option<Witness>, Fault> {
+    let statement = if thorough {
+        Witness::ask(tx.engine())
+    } else {
+        let nodes = step.rule.nodes.iter().map(|node| &node.depth.table);
+        let tables = std::iter::once(&step.rule.change.window.table).chain(nodes);
+        Witness::ask_of(tx.engine(), &tables.cloned().collect::<Vec<_>>())
+    };
     Ok(Witness::read(&tx.rows(&statement).await?))
 }
 
@@ -324,7 +364,7 @@ async fn by_keys(
             changed += tx.change(&sql.by_keys(window, chunk)).await?;
         }
         if changed != unsigned(keys.len()) {
-            return Err(Stop::Raced);
+            return Err(Stop::NotFound);
         }
         changed
     };
@@ -333,6 +373,7 @@ async fn by_keys(
         related: hanging.related,
         cut: hanging.cut,
         reached,
+        keys,
     })
 }
 

@@ -30,12 +30,10 @@ pub async fn plan(
 ) -> Result<Plan, JobOutcome> {
     let server = job.database.probe().await.map_err(|f| failed(&f))?;
     check_clock(server.clock)?;
-    if server.read_only && job.intent == Intent::Enforce {
+    if let Some(why) = server.read_only.filter(|_| job.intent == Intent::Enforce) {
         return Err(JobOutcome::Failed {
             reason: Reason::UnsafeSetting,
-            message:
-                "the server is read-only (a replica?): point the TargetDatabase at the primary"
-                    .to_owned(),
+            message: why.to_owned(),
             passing: true,
         });
     }

@@ -104,7 +104,7 @@ async fn of_leaf(
         changed += tx.change(&sql.by_keys(window, chunk)).await?;
     }
     if changed != unsigned(keys.len()) {
-        return Err(Stop::Raced);
+        return Err(Stop::NotFound);
     }
     Ok(changed)
 }

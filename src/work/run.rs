@@ -1,6 +1,8 @@
 //! A run from its record in the ledger to its report. What it must survive: it may end at any
 //! instant and be resumed by another process, or be overtaken by one.
 
+use std::sync::atomic::AtomicBool;
+
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::digest::Digest;
@@ -350,6 +352,15 @@ impl Run<'_> {
                 .cloned()
                 .collect();
             match Box::pin(self.step(step, &mut rows, pads.as_ref(), &meter, stop)).await? {
+                Stepped::Ended(Walked::Halted(Halt::Fault(reason))) if is_the_rules_own(reason) => {
+                    let done = self.ending().done(steps.len()).await?;
+                    let done = RuleRun {
+                        failed: Some(reason),
+                        ..done.ok_or(LedgerFault::Malformed("run"))?
+                    };
+                    self.ending().finish_step(steps.len(), &done).await?;
+                    steps.push(done);
+                }
                 Stepped::Ended(walked) => return self.ended(walked, steps).await,
                 Stepped::Done(done) => {
                     self.ending().finish_step(steps.len(), &done).await?;
@@ -361,6 +372,8 @@ impl Run<'_> {
         let left = residuals.fold(Residual::default(), Residual::and);
         let outcome = if left.unexplained > 0 {
             RunOutcome::Failed(Reason::VerificationFailed)
+        } else if let Some(reason) = steps.iter().find_map(|step| step.failed) {
+            RunOutcome::Failed(reason)
         } else if left.too_large > 0 {
             RunOutcome::Stopped(Reason::RowsTooLarge)
         } else if left.locked > 0 {
@@ -408,6 +421,7 @@ impl Run<'_> {
         }
         let total = self.plan.facts().get(index).map_or(0, |f| f.counted.total);
         let pacing = &self.job.pacing;
+        let thorough = AtomicBool::new(false);
         let common = Step {
             database: &self.job.database,
             store: self.store,
@@ -420,6 +434,8 @@ impl Run<'_> {
             pads,
             metrics: &self.job.metrics,
             pages,
+            thorough: &thorough,
+            swept: None,
         };
         let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);
         let stated = pacing.max_rows_per_second.map(f64::from);
@@ -466,10 +482,12 @@ impl Run<'_> {
 
         let full = Walked::Halted(Halt::Ceiling);
         let shared = rows.len() > 1;
-        if let Some((ended, _)) = walked
+        let cut_short = walked
             .iter()
-            .find(|(w, _)| *w != Walked::Done && !(shared && *w == full))
-        {
+            .filter(|(w, _)| *w != Walked::Done && !(shared && *w == full));
+        // What is not the rule's own ends the run, whatever ended the other workers.
+        let own = |walked: Walked| matches!(walked, Walked::Halted(Halt::Fault(reason)) if is_the_rules_own(reason));
+        if let Some((ended, _)) = cut_short.min_by_key(|(w, _)| own(*w)) {
             return Ok(Stepped::Ended(*ended));
         }
         // A worker whose share was too small goes on with what the others have left of theirs.
@@ -544,17 +562,21 @@ impl Run<'_> {
     }
 }
 
-/// Whether the run goes on where it was once somebody or something has mended the fault. Not where
-/// going on would meet it again with the next batch.
-fn goes_on_after(reason: Reason) -> bool {
-    !matches!(
+/// Whether the rule's rows are at fault, which say nothing of the rules after it.
+fn is_the_rules_own(reason: Reason) -> bool {
+    matches!(
         reason,
         Reason::ConstraintConflict
             | Reason::ColumnUnfit
-            | Reason::InternalError
-            | Reason::RowsUnaccounted
+            | Reason::RowsNotFound
             | Reason::ReferenceRing
     )
+}
+
+/// Whether the run goes on where it was once somebody or something has mended the fault. Not where
+/// going on would meet it again with the next batch.
+fn goes_on_after(reason: Reason) -> bool {
+    !is_the_rules_own(reason) && !matches!(reason, Reason::InternalError | Reason::RowsUnaccounted)
 }
 
 pub(super) fn refused(fault: &LedgerFault) -> JobOutcome {

@@ -10,7 +10,7 @@ use oubliette_core::run::{self, Lane, Pace, Saved};
 use oubliette_core::sql::Window;
 use oubliette_core::value::Key;
 
-use super::batch::Step;
+use super::batch::{Step, Swept};
 use super::job::{StopSignal, StopWhy};
 use super::measure;
 use super::walk::{Seen, Walked, stopped, walk};
@@ -106,18 +106,24 @@ impl Verification<'_> {
             let waits = pass >= PASSES && known(&windows) <= WAITED_FOR;
             (passed_by, too_large) = (0, 0);
             let before = saved.done.all;
+            let swept = Swept::default();
             for (window, _) in &windows {
-                let lane = Box::pin(self.sweep(window, waits, saved, stop)).await?;
+                let lane = Box::pin(self.sweep(window, waits, &swept, saved, stop)).await?;
                 passed_by += signed(lane.passed_by());
                 too_large += signed(lane.too_large());
             }
             moved = saved.done.all > before;
             windows = Box::pin(unless_stopped(stop, self.residual())).await?;
             left = Box::pin(unless_stopped(stop, self.class(&windows))).await?;
-            // A row that is free after each of the sweeps is one that they should have taken.
+            // A row that is free after each of the sweeps is one that they should have taken. Not one that
+            // they took: the application has written it again.
+            let swept = swept.into_inner().unwrap_or_default();
             stuck = Some(match stuck {
-                None => left.free.clone(),
-                Some(before) => before.intersection(&left.free).cloned().collect(),
+                None => left.free.difference(&swept).cloned().collect(),
+                Some(before) => {
+                    let free = before.intersection(&left.free);
+                    free.filter(|key| !swept.contains(*key)).cloned().collect()
+                }
             });
         }
         if windows.is_empty() {
@@ -160,11 +166,16 @@ impl Verification<'_> {
         &self,
         window: &Window,
         waits: bool,
+        swept: &Swept,
         saved: &mut Saved,
         stop: &mut StopSignal,
     ) -> Result<Lane, Broken> {
         let mut lane = Lane::sweep(window.clone(), saved, waits, self.pace.clone());
-        let walk = walk(self.step, self.place, &mut lane, stop, self.changed);
+        let step = Step {
+            swept: Some(swept),
+            ..self.step
+        };
+        let walk = walk(step, self.place, &mut lane, stop, self.changed);
         let walked = Box::pin(walk).await;
         *saved = Saved {
             walked: true,

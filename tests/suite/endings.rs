@@ -12,7 +12,7 @@ use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
 use crate::races::{OLD, RULE, TABLE, fill, patient, rig};
-use crate::rig::{Rig, own, series};
+use crate::rig::{Rig, counts, own, series};
 use crate::traps::granted;
 use crate::world::World;
 
@@ -40,6 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "a_privilege_that_is_taken_away_and_given_back_ends_no_run",
             revoked_meanwhile,
         ),
+        all("a_rule_that_fails_stops_no_other_rule", failing_rule),
         Case::on_each(
             "endings::a_row_with_too_much_hanging_on_it_is_told_from_a_locked_one",
             &[Server::Postgres18, Server::MariaDb],
@@ -340,4 +341,34 @@ fn too_large(world: &World, server: Server) -> Result<()> {
     rig.pacing.statement_limit = Duration::from_mins(1);
     ensure!(rig.completed("two")? == [[1, 499_998]]);
     Ok(())
+}
+
+/// A constraint that is younger than the plan refuses what the first rule does.
+fn failing_rule(world: &World, server: Server) -> Result<()> {
+    let rules = "
+- table: ${schema}.t
+  since: {column: ended, timeZone: UTC}
+  action: {type: Anonymise, columns: [{column: note, strategy: Constant, constant: {value: x}}]}
+- {table: '${schema}.u', since: {column: ended, timeZone: UTC}}
+";
+    let schema = format!("{TABLE}; {}", TABLE.replace("TABLE t", "TABLE u"));
+    let rig = Rig::new(world, server, "failing_rule", &schema, rules)?.steady(200);
+    fill(&rig, 600)?;
+    rig.sql("INSERT INTO u SELECT * FROM t WHERE id <= 10")?;
+    let run = rig.begin_run("one")?;
+    let done = "SELECT count(*) FROM t WHERE note = 'x'";
+    rig.wait_until(done, |n| n > 0)?;
+    rig.sql("ALTER TABLE t ADD CONSTRAINT c CHECK (id < 600 OR note <> 'x')")?;
+    let run = rig.block_on(run.ran())?;
+    let failed: Vec<_> = run.rules.iter().map(|rule| rule.failed).collect();
+    let conflict = Reason::ConstraintConflict;
+    ensure!(
+        run.outcome == RunOutcome::Failed(conflict) && failed == [Some(conflict), None],
+        "{run:?}"
+    );
+    let done = rig.number(done)?;
+    ensure!(counts(&run) == [[done], [10]] && done < 600, "{run:?}");
+    ensure!(rig.number("SELECT count(*) FROM u")? == 0);
+    rig.expect_no_keys_kept()?;
+    rig.expect_a_whole_chain()
 }

@@ -301,6 +301,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             changed: Vec::new(),
             residual: Residual::default(),
             held_by: Vec::new(),
+            failed: None,
         };
         let evidence = Evidence {
             run: "one",

@@ -24,6 +24,11 @@ pub(crate) fn cases() -> Vec<Case> {
             |world, server| younger(world, server, trigger(server)),
         ),
         on(
+            "a_trigger_younger_than_the_plan_adds_no_row",
+            &Server::ALL,
+            |world, server| younger(world, server, adding(server)),
+        ),
+        on(
             "a_deferred_trigger_younger_than_the_plan_takes_no_row",
             &[Server::Postgres15, Server::Postgres18],
             |world, server| younger(world, server, DEFERRED),
@@ -57,9 +62,22 @@ fn trigger(server: Server) -> &'static str {
     }
 }
 
+fn adding(server: Server) -> &'static str {
+    if server.is_postgres() {
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO ${schema}.v VALUES (OLD.id); RETURN OLD; END $$; \
+         CREATE TRIGGER note AFTER DELETE ON t FOR EACH ROW EXECUTE FUNCTION note()"
+    } else {
+        "CREATE TRIGGER note AFTER DELETE ON t FOR EACH ROW INSERT INTO v VALUES (OLD.id)"
+    }
+}
+
 fn younger(world: &World, server: Server, addition: &str) -> Result<()> {
     const ROWS: i64 = 2_000;
-    let schema = format!("{TABLE}; CREATE TABLE u (t_id integer NOT NULL PRIMARY KEY)");
+    let schema = format!(
+        "{TABLE}; CREATE TABLE u (t_id integer NOT NULL PRIMARY KEY); \
+         CREATE TABLE v (t_id integer)"
+    );
     let rig = Rig::new(world, server, "witness", &schema, RULE)?.steady(200);
     fill(&rig, 2_000)?;
     // Of rows that are walked late: none of them is gone yet when the addition is made.
@@ -77,6 +95,10 @@ fn younger(world: &World, server: Server, addition: &str) -> Result<()> {
     ensure!(
         rig.number("SELECT count(*) FROM u")? == 500,
         "rows went that nobody counted"
+    );
+    ensure!(
+        rig.number("SELECT count(*) FROM v")? == 0,
+        "rows came that nobody counted"
     );
     rig.expect_a_whole_chain()
 }

@@ -167,6 +167,8 @@ impl World {
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // As the program's own.
+        .thread_stack_size(8 << 20)
         .enable_all()
         .build()
         .context("failed to start a runtime")

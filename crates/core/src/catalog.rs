@@ -279,6 +279,14 @@ pub struct Index {
     /// Whether it is partial, invalid, ignored by the planner, or has parts that are not in
     /// `columns`: of no use to a walk.
     pub partial_or_invalid: bool,
+    /// Columns whose whole values decide which rows are alike to it, in any place; their case may not
+    /// matter.
+    pub compares: Vec<Ident>,
+    /// Columns of which a prefix, or what an expression, a condition or a generated column makes of
+    /// them, decides.
+    pub reads: Vec<Ident>,
+    /// Rows without a value are alike to it.
+    pub nulls_alike: bool,
 }
 
 /// One trigger.

@@ -272,6 +272,9 @@ pub struct RuleRun {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub held_by: Vec<HeldCount>,
+    /// Why it did not come to its end, where that is a matter of its own: the rules after it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Reason>,
 }
 
 /// Rows still eligible at the frozen cutoff after a run, classed (P6).

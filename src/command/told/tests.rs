@@ -165,6 +165,7 @@ fn run(outcome: RunOutcome) -> RunReport {
                 too_large: 0,
             },
             held_by: Vec::new(),
+            failed: None,
         }],
         evidence: Some(Digest::of_bytes("evidence")),
     }

@@ -144,7 +144,9 @@ pub(super) fn ran(run: &RunReport) -> Vec<String> {
                 )
             })
             .collect();
-        let left = left(rule.residual);
+        let left = rule
+            .failed
+            .map_or_else(|| left(rule.residual), |reason| format!("failed: {reason}"));
         lines.push(format!("{}: {}; {left}", rule.rule, changed.join(", ")));
     }
     if let Some(evidence) = &run.evidence {

@@ -10,7 +10,7 @@ mod mysql_references;
 mod postgres;
 mod postgres_text;
 
-use oubliette_core::catalog::{Catalog, Engine};
+use oubliette_core::catalog::{Catalog, Engine, Table};
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 
@@ -54,6 +54,21 @@ fn ident(name: &str) -> Result<Ident, Fault> {
 
 fn table_name(schema: &str, table: &str) -> Result<TableName, Fault> {
     Ok(TableName::qualified(ident(schema)?, ident(table)?))
+}
+
+/// Notes that whoever reads a generated column reads what it is made from.
+fn made_from(table: &mut Table, generated: &Ident, sources: &[Ident]) {
+    for index in &mut table.indexes {
+        if index.compares.contains(generated) || index.reads.contains(generated) {
+            let more = sources.iter().filter(|name| !index.compares.contains(name));
+            index.reads.extend(more.cloned());
+        }
+    }
+    for check in &mut table.checks {
+        if check.columns.contains(generated) {
+            check.columns.extend_from_slice(sources);
+        }
+    }
 }
 
 /// Endings of the copies that online schema changes and careful people leave behind.

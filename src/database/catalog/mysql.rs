@@ -10,12 +10,13 @@ use oubliette_core::digest::Digest;
 use oubliette_core::grants::account;
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::{Bound, Writer, dialect};
+use oubliette_core::strategy::PSEUDONYM_LENGTH;
 use oubliette_core::value::Value;
 
 use super::answer::{Answer, harmless};
 use super::mysql_grants::Grants;
 use super::mysql_references::About;
-use super::{ident, is_copy, mysql_references, table_name};
+use super::{ident, is_copy, made_from, mysql_references, table_name};
 use crate::database::fault::{Fault, FaultClass};
 use crate::database::session::Tx;
 
@@ -33,24 +34,27 @@ const TABLE: &str = "SELECT TABLE_TYPE, ENGINE, CAST(TABLE_ROWS AS SIGNED), \
     AND BINARY TABLE_NAME = ?";
 
 const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, \
-    CAST(CHARACTER_MAXIMUM_LENGTH AS SIGNED), CHARACTER_SET_NAME, COLLATION_NAME, EXTRA \
+    CAST(CHARACTER_MAXIMUM_LENGTH AS SIGNED), CHARACTER_SET_NAME, COLLATION_NAME, EXTRA, \
+    CONVERT(GENERATION_EXPRESSION USING utf8mb4) \
     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? \
     ORDER BY ORDINAL_POSITION";
 
 macro_rules! indexes {
-    ($usable:literal) => {
+    ($usable:literal, $expression:literal) => {
         concat!(
-            "SELECT INDEX_NAME, NON_UNIQUE = 0, COLUMN_NAME, SUB_PART IS NOT NULL, \
+            "SELECT INDEX_NAME, NON_UNIQUE = 0, COLUMN_NAME, CAST(SUB_PART AS SIGNED), \
              INDEX_TYPE = 'BTREE' AND ",
             $usable,
-            " FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? \
+            ", CONVERT(",
+            $expression,
+            " USING utf8mb4) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? \
              ORDER BY INDEX_NAME, SEQ_IN_INDEX"
         )
     };
 }
 
-const INDEXES_MYSQL: &str = indexes!("IS_VISIBLE = 'YES'");
-const INDEXES_MARIADB: &str = indexes!("IGNORED = 'NO'");
+const INDEXES_MYSQL: &str = indexes!("IS_VISIBLE = 'YES'", "EXPRESSION");
+const INDEXES_MARIADB: &str = indexes!("IGNORED = 'NO'", "NULL");
 
 const TRIGGERS: &str = "SELECT TRIGGER_NAME, EVENT_MANIPULATION, \
     CONCAT_WS('\n', ACTION_TIMING, DEFINER, SQL_MODE, ACTION_STATEMENT) \
@@ -201,15 +205,15 @@ async fn one_table(tx: &mut Tx, name: &TableName, selects: bool) -> Result<Optio
             what: other.to_ascii_lowercase(),
         },
     };
-    let columns = columns(tx, name).await?;
-    let (primary_key, indexes) = indexes(tx, name).await?;
+    let (columns, generated) = columns(tx, name).await?;
+    let (primary_key, indexes) = indexes(tx, name, &columns).await?;
     let triggers = triggers(tx, name).await?;
     let checks = if selects && kind != TableKind::View {
         checks(tx, name, &columns).await?
     } else {
         Vec::new()
     };
-    Ok(Some(Table {
+    let mut table = Table {
         name: name.clone(),
         kind,
         storage_engine,
@@ -226,11 +230,32 @@ async fn one_table(tx: &mut Tx, name: &TableName, selects: bool) -> Result<Optio
         materialised_views: Vec::new(),
         copies: Vec::new(),
         estimated_rows,
-    }))
+    };
+    // One may be made from another that stands before it.
+    for (column, expression) in generated.iter().rev() {
+        let sources = named_in(expression, &table.columns);
+        made_from(&mut table, column, &sources);
+    }
+    Ok(Some(table))
 }
 
-async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
+/// The columns that a clause names. Both engines store it with every column in backticks.
+fn named_in(clause: &str, columns: &[Column]) -> Vec<Ident> {
+    let named = |column: &&Column| {
+        let quoted = column.name.as_str().replace('`', "``");
+        clause.contains(&format!("`{quoted}`"))
+    };
+    let named = columns.iter().filter(named);
+    named.map(|column| column.name.clone()).collect()
+}
+
+/// The columns, and of those that are generated the expressions.
+async fn columns(
+    tx: &mut Tx,
+    of: &TableName,
+) -> Result<(Vec<Column>, Vec<(Ident, String)>), Fault> {
     let mut columns = Vec::new();
+    let mut expressions = Vec::new();
     for mut a in ask(tx, COLUMNS, of).await? {
         let name = ident(&a.text()?)?;
         let data_type = a.text()?.to_ascii_lowercase();
@@ -240,6 +265,9 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
         let charset = a.maybe_text()?;
         let collation = a.maybe_text()?;
         let extra = a.text()?.to_ascii_uppercase();
+        if let Some(expression) = a.maybe_text()?.filter(|text| !text.is_empty()) {
+            expressions.push((name.clone(), expression));
+        }
         let kind = column_kind(&data_type, &type_name);
         let text = kind == ColumnKind::Text;
         let bounds = bounds(&data_type, &type_name);
@@ -266,7 +294,7 @@ async fn columns(tx: &mut Tx, of: &TableName) -> Result<Vec<Column>, Fault> {
             folded: false,
         });
     }
-    Ok(columns)
+    Ok((columns, expressions))
 }
 
 /// What a type's own spelling says: `tinyint unsigned`, `decimal(5,2)`, `enum('a','it''s')`.
@@ -358,7 +386,11 @@ fn column_kind(data_type: &str, type_name: &str) -> ColumnKind {
 
 /// The primary key's columns, and all indexes. A prefix or an expression ends an index's list; a
 /// primary key with a prefix is no key to walk by.
-async fn indexes(tx: &mut Tx, of: &TableName) -> Result<(Vec<Ident>, Vec<Index>), Fault> {
+async fn indexes(
+    tx: &mut Tx,
+    of: &TableName,
+    columns: &[Column],
+) -> Result<(Vec<Ident>, Vec<Index>), Fault> {
     let text = if tx.engine() == Engine::MariaDb {
         INDEXES_MARIADB
     } else {
@@ -370,18 +402,34 @@ async fn indexes(tx: &mut Tx, of: &TableName) -> Result<(Vec<Ident>, Vec<Index>)
         let name = a.text()?;
         let unique = a.yes()?;
         let column = a.maybe_text()?;
-        let prefix = a.yes()?;
+        let prefix = a.maybe_int()?;
         let usable = a.yes()?;
+        let expression = a.maybe_text()?;
         if indexes.last().is_none_or(|index| index.name != name) {
             indexes.push(Index {
                 name: name.clone(),
                 columns: Vec::new(),
                 unique,
                 partial_or_invalid: !usable,
+                compares: Vec::new(),
+                reads: Vec::new(),
+                nulls_alike: false,
             });
         }
+        if let Some(index) = indexes.last_mut() {
+            // A prefix that has room for a pseudonym is as good as the whole.
+            let whole =
+                prefix.is_none_or(|n| u64::try_from(n).is_ok_and(|n| n >= PSEUDONYM_LENGTH));
+            match &column {
+                Some(column) if whole => index.compares.push(ident(column)?),
+                Some(column) => index.reads.push(ident(column)?),
+                None => index
+                    .reads
+                    .extend(named_in(&expression.unwrap_or_default(), columns)),
+            }
+        }
         match (column, indexes.last_mut()) {
-            (Some(column), Some(index)) if !prefix && !ended.contains(&name) => {
+            (Some(column), Some(index)) if prefix.is_none() && !ended.contains(&name) => {
                 index.columns.push(ident(&column)?);
             }
             (_, last) => {
@@ -422,7 +470,7 @@ async fn triggers(tx: &mut Tx, of: &TableName) -> Result<Vec<Trigger>, Fault> {
     Ok(triggers)
 }
 
-/// CHECK constraints. Both engines store the clause with every column in backticks.
+/// CHECK constraints.
 async fn checks(tx: &mut Tx, of: &TableName, columns: &[Column]) -> Result<Vec<Check>, Fault> {
     let clauses = if tx.engine() == Engine::MariaDb {
         checks_of_mariadb(tx, of).await?
@@ -435,16 +483,9 @@ async fn checks(tx: &mut Tx, of: &TableName, columns: &[Column]) -> Result<Vec<C
     };
     Ok(clauses
         .into_iter()
-        .map(|(name, clause)| {
-            let reads = |column: &&Column| {
-                let quoted = column.name.as_str().replace('`', "``");
-                clause.contains(&format!("`{quoted}`"))
-            };
-            let columns = columns.iter().filter(reads).map(|c| c.name.clone());
-            Check {
-                name,
-                columns: columns.collect(),
-            }
+        .map(|(name, clause)| Check {
+            name,
+            columns: named_in(&clause, columns),
         })
         .collect())
 }

@@ -13,7 +13,7 @@ use oubliette_core::value::Value;
 
 use super::answer::{Answer, harmless};
 use super::postgres_text as text;
-use super::{ident, is_copy, table_name};
+use super::{ident, is_copy, made_from, table_name};
 use crate::database::fault::Fault;
 use crate::database::session::Tx;
 
@@ -26,6 +26,7 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
     triggers(tx, &oids, &mut found).await?;
     rules(tx, &oids, &mut found).await?;
     checks(tx, &oids, &mut found).await?;
+    generated(tx, &oids, &mut found).await?;
     code(tx, &oids, &mut found).await?;
     publications(tx, &oids, &mut found).await?;
     materialised_views(tx, &oids, &mut found).await?;
@@ -337,12 +338,33 @@ async fn indexes(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) -> 
         if primary {
             found.table.primary_key = idents(&key)?;
         }
+        let compares: Vec<String> = a.json()?;
+        let mut reads: Vec<String> = a.json()?;
+        reads.retain(|column| !compares.contains(column));
         found.table.indexes.push(Index {
             name,
             columns: idents(&leading)?,
             unique,
             partial_or_invalid: !(usable && whole),
+            compares: idents(&compares)?,
+            reads: idents(&reads)?,
+            nulls_alike: a.yes()?,
         });
+    }
+    Ok(())
+}
+
+async fn generated(
+    tx: &mut Tx,
+    oids: &Oids,
+    found: &mut BTreeMap<i64, Found>,
+) -> Result<(), Fault> {
+    for mut a in oids.ask(tx, text::GENERATED).await? {
+        if let Some(found) = found.get_mut(&a.int()?) {
+            let column = ident(&a.text()?)?;
+            let sources: Vec<String> = a.json()?;
+            made_from(&mut found.table, &column, &idents(&sources)?);
+        }
     }
     Ok(())
 }

@@ -119,10 +119,13 @@ ORDER BY a.attrelid, a.attnum
 ";
 
 /// Indexes. A key column counts while it is a plain column, ordered by its type's own operators and
-/// the column's own collation; the first that is not ends the list.
+/// the column's own collation; the first that is not ends the list. Then the key's columns, wherever
+/// they stand; those that it compares whole; all that it reads; and whether NULLs are alike to it. To an
+/// exclusion constraint values may be alike that are not equal.
 pub(super) const INDEXES: &str = r"
-SELECT i.indrelid::pg_catalog.int8, c.relname, i.indisprimary, i.indisunique,
-    i.indisvalid AND i.indisready AND i.indislive AND i.indpred IS NULL AND m.amname = 'btree',
+SELECT i.indrelid::pg_catalog.int8, c.relname, i.indisprimary, i.indisunique OR i.indisexclusion,
+    i.indisvalid AND i.indisready AND i.indislive AND i.indpred IS NULL AND m.amname = 'btree'
+        AND NOT i.indisexclusion,
     (SELECT COALESCE(pg_catalog.jsonb_agg(
             CASE WHEN o.opcdefault AND k.coll IN (0, a.attcollation)
                 THEN a.attname END ORDER BY k.place), '[]')::pg_catalog.text
@@ -138,12 +141,52 @@ SELECT i.indrelid::pg_catalog.int8, c.relname, i.indisprimary, i.indisunique,
         FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[])
             WITH ORDINALITY AS k(attnum, place)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-        WHERE k.place <= i.indnkeyatts)
+        WHERE k.place <= i.indnkeyatts),
+    (SELECT COALESCE(pg_catalog.jsonb_agg(a.attname), '[]')::pg_catalog.text
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = i.indrelid AND a.attnum > 0 AND NOT i.indisexclusion
+            AND EXISTS (SELECT FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[])
+                    WITH ORDINALITY AS k(attnum, place)
+                WHERE k.place <= i.indnkeyatts AND (k.attnum = a.attnum OR k.attnum = 0
+                    AND pg_catalog.pg_get_indexdef(i.indexrelid, k.place::pg_catalog.int4, true) IN (
+                        pg_catalog.format('lower(%I)', a.attname),
+                        pg_catalog.format('upper(%I)', a.attname),
+                        pg_catalog.format('lower(%I::text)', a.attname),
+                        pg_catalog.format('upper(%I::text)', a.attname))))),
+    (SELECT COALESCE(pg_catalog.jsonb_agg(a.attname), '[]')::pg_catalog.text
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = i.indrelid AND a.attnum > 0
+            AND (a.attnum = ANY (i.indkey::pg_catalog.int2[]) OR EXISTS (
+                SELECT FROM pg_catalog.pg_depend d
+                WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                    AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
+                    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                    AND d.refobjsubid = a.attnum))),
+    COALESCE((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::pg_catalog.bool, false)
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am m ON m.oid = c.relam
 WHERE i.indrelid = ANY ($1::pg_catalog.oid[])
 ORDER BY i.indrelid, c.relname
+";
+
+/// Generated columns and what each is made from: until PostgreSQL 14 the column depends on it, then its
+/// expression.
+pub(super) const GENERATED: &str = r"
+SELECT e.adrelid::pg_catalog.int8, g.attname,
+    pg_catalog.jsonb_agg(DISTINCT a.attname)::pg_catalog.text
+FROM pg_catalog.pg_attrdef e
+JOIN pg_catalog.pg_attribute g ON g.attrelid = e.adrelid AND g.attnum = e.adnum
+    AND g.attgenerated <> ''
+JOIN pg_catalog.pg_depend d ON d.refobjid = e.adrelid
+    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    AND (d.classid = e.tableoid AND d.objid = e.oid
+        OR d.classid = d.refclassid AND d.objid = e.adrelid AND d.objsubid = e.adnum)
+JOIN pg_catalog.pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = d.refobjsubid
+    AND a.attnum <> g.attnum
+WHERE e.adrelid = ANY ($1::pg_catalog.oid[])
+GROUP BY 1, 2
+ORDER BY 1, 2
 ";
 
 /// Triggers that fire for us: enabled always or at the origin. 8 is DELETE, 16 UPDATE. Until

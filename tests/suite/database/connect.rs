@@ -70,7 +70,7 @@ fn the_server_behind_a_verified_connection_is_recognised(
             Server::MariaDb => Engine::MariaDb,
         };
         ensure!(facts.engine == engine && database.engine() == engine);
-        ensure!(!facts.version.is_empty() && !facts.read_only);
+        ensure!(!facts.version.is_empty() && facts.read_only.is_none());
         // One machine, one clock.
         let second = jiff::SignedDuration::from_secs(1);
         ensure!(facts.clock > before - second && facts.clock < after + second);

@@ -79,6 +79,11 @@ fn settings_hold_whatever_the_server_says(world: &World, server: Server) -> Resu
          AS 'SELECT ''2000-01-01''::timestamptz'",
     ))?;
     world.block_on(own.admin.execute(&hostile))?;
+    let limited = server == Server::Postgres18;
+    if limited {
+        let limit = format!("ALTER DATABASE {name} SET transaction_timeout = '50ms'");
+        world.block_on(own.admin.execute(&limit))?;
+    }
     let database: Result<Database> = database(world);
     let database = database?;
     world.block_on(async {
@@ -97,7 +102,17 @@ fn settings_hold_whatever_the_server_says(world: &World, server: Server) -> Resu
         let expected = "200ms | 1min | on | read committed | off | pg_catalog, pg_temp | UTC | \
                         error | off | 30s | true";
         ensure!(found == expected, "{found}");
+        if limited {
+            // A bound of the whole transaction is none of ours.
+            tx.rows(&plain("SELECT pg_sleep(0.2)")).await?;
+        }
         tx.commit().await?;
+        // Nobody means a replica by it.
+        let why = database.probe().await?.read_only;
+        ensure!(
+            why.is_some_and(|why| why.contains("default_transaction_read_only")),
+            "{why:?}"
+        );
         // An unqualified name is not found by accident.
         let mut tx = database.begin(HURRIED).await?;
         let stray = fault(tx.rows(&plain("SELECT id FROM t")).await)?;
@@ -125,7 +140,8 @@ fn innodb_settings_hold(world: &World, own: &sql::Database) -> Result<()> {
                 mysql
             }
         };
-        let fixed = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION READ-COMMITTED +00:00 30";
+        let fixed =
+            "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION READ-COMMITTED +00:00 30";
         let long = Access::Change(Timeouts {
             lock: Duration::from_millis(1500),
             statement: Duration::from_millis(2500),
@@ -140,6 +156,15 @@ fn innodb_settings_hold(world: &World, own: &sql::Database) -> Result<()> {
             ensure!(found == format!("{fixed} {rest}"), "{found}");
             tx.commit().await?;
         }
+        // As a server may have it for everybody: each COMMIT would begin another transaction.
+        let mut tx = database.begin(HURRIED).await?;
+        tx.rows(&plain("SET SESSION completion_type = 'CHAIN'"))
+            .await?;
+        tx.rollback().await;
+        let mut tx = database.begin(HURRIED).await?;
+        let found = shown(&mut tx, "SELECT @@completion_type").await?;
+        ensure!(found == "NO_CHAIN", "{found}");
+        tx.commit().await?;
         Ok(())
     })
 }

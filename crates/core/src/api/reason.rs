@@ -207,10 +207,12 @@ reasons! {
         "See the SQLSTATE in the message; the run resumes by itself.";
     RowsTooLarge Retrying "Rows were left because the rows that hang on a single one of them do not go within the time limit of a statement, one minute."
         "Index the referencing column, or let an earlier rule of the policy take the related rows by a clock of their own.";
-    RowsUnaccounted Stalled "The database changed other rows than those that a batch counted: a cascade or a trigger that is younger than the plan. The batch was rolled back and the run ended."
+    RowsUnaccounted Stalled "The database changed other rows than those that a batch counted: a cascade or a trigger that is younger than the plan. The batch was rolled back and the run ended. MariaDB counts no rows of a cascade: a foreign key that is added there while a run is under way is seen by the next plan only."
         "Look for foreign keys and triggers that were added to the tables of the rule; the next plan refuses or counts them. A trigger that the rule declares must change and delete no rows.";
     ReferenceRing Stalled "Expired rows, or rows that hang on them, refer to each other in a ring over columns that may not be NULL, so that none of them can go first. The batch was rolled back and the run ended."
         "Allow NULL in one of the columns of the ring, or take the ring apart in the data.";
+    RowsNotFound Stalled "Rows that a batch had chosen and locked were not changed when they were asked for by their key: the key has values that the database does not give back as they are, or a trigger that is younger than the plan keeps them. The batch was rolled back and the rule ended; the other rules ran."
+        "Look for keys with bytes or dates that their type does not know, and for triggers on the rule's table.";
     RowsLocked Retrying "Rows stayed locked by the application for the whole run and were left."
         "Look for long transactions; the next run takes them.";
     VerificationFailed Stalled "Rows remain that nothing explains: the run is not what it claims to be."

@@ -84,7 +84,9 @@ pub struct RuleSpec {
     pub walk: Option<WalkSpec>,
     /// What happens to rows of other tables that reference an expired row. Every reference needs a
     /// decision: a plan with an undecided one is refused and prints the entry to add. The list is
-    /// flat; an entry's `of` names the table that it hangs on.
+    /// flat; an entry's `of` names the table that it hangs on. Under Anonymise they are done with the
+    /// row above them: what hangs on a row whose own columns are done already, added later say, is
+    /// left as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_RELATED), extend("x-kubernetes-list-type" = "atomic"))]
     pub related: Option<Vec<RelatedSpec>>,

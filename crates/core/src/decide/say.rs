@@ -121,10 +121,15 @@ pub(super) fn ended(run: &RunReport) -> Verdict {
     } else {
         format!("left: {}", left.join(", "))
     };
+    let failed = run.rules.iter().filter_map(|rule| {
+        let reason = rule.failed?;
+        Some(format!("; rule {} failed: {reason}", rule.rule))
+    });
     let took = format!(
-        "the run {} ended at {}: {changed}; {left}",
+        "the run {} ended at {}: {changed}; {left}{}",
         run.run,
-        whole_second(run.finished_at)
+        whole_second(run.finished_at),
+        failed.collect::<String>()
     );
     match run.outcome {
         RunOutcome::Completed => Verdict::new(Reason::Completed, took),

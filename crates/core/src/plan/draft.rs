@@ -485,6 +485,7 @@ impl Policy {
 /// Whether a column of this kind can be part of a walked key.
 pub(super) fn walkable(column: &Column) -> bool {
     !column.nondeterministic
+        && column.charset.as_deref().is_none_or(comes_back)
         && matches!(
             column.kind,
             ColumnKind::Int
@@ -497,4 +498,40 @@ pub(super) fn walkable(column: &Column) -> bool {
                 | ColumnKind::Instant
                 | ColumnKind::Civil
         )
+}
+
+/// Whether every text of a MySQL character set comes back from utf8mb4, in which keys are read, as it
+/// was. Of those that are left out two characters become one, or one becomes another: a row would not
+/// be found again.
+fn comes_back(charset: &str) -> bool {
+    matches!(
+        charset,
+        "ascii"
+            | "cp1250"
+            | "cp1251"
+            | "cp1256"
+            | "cp1257"
+            | "cp850"
+            | "cp852"
+            | "cp866"
+            | "gb18030"
+            | "greek"
+            | "hebrew"
+            | "keybcs2"
+            | "koi8r"
+            | "koi8u"
+            | "latin1"
+            | "latin2"
+            | "latin5"
+            | "latin7"
+            | "macce"
+            | "macroman"
+            | "ucs2"
+            | "utf8"
+            | "utf8mb3"
+            | "utf8mb4"
+            | "utf16"
+            | "utf16le"
+            | "utf32"
+    )
 }

@@ -7,7 +7,7 @@ mod trigger;
 use super::Refusal;
 use super::draft::{Intent, RuleDraft, View, walkable};
 use crate::api::reason::Reason;
-use crate::catalog::{Catalog, Table, TableKind};
+use crate::catalog::{Catalog, Index, Table, TableKind};
 use crate::grants;
 use crate::ledger::looks_like_a_ledgers;
 use crate::name::Ident;
@@ -316,22 +316,35 @@ fn not_null(s: &Subject<'_>) -> Vec<Found> {
 
 fn unique(s: &Subject<'_>) -> Vec<Found> {
     each_transform(s, |t| {
-        let repeats = !matches!(t.strategy, Strategy::Nullify | Strategy::Pseudonym);
-        let unique = s
-            .table
-            .indexes
-            .iter()
-            .any(|i| i.unique && i.columns.contains(&t.column.name));
-        (repeats && unique).then(|| {
-            (
-                Reason::ConstraintConflict,
-                format!(
-                    "{} gives several rows one value, but the column is in a unique index: use \
-                     Nullify or Pseudonym",
-                    t.strategy.name()
-                ),
-            )
-        })
+        let name = &t.column.name;
+        let repeats = |index: &&Index| {
+            let reads = index.reads.contains(name);
+            index.unique
+                && (reads || index.compares.contains(name))
+                && match t.strategy {
+                    Strategy::Nullify => index.nulls_alike,
+                    // Whole they are as different as the values were.
+                    Strategy::Pseudonym => reads,
+                    _ => true,
+                }
+        };
+        let index = s.table.indexes.iter().find(repeats)?;
+        let strategy = t.strategy.name();
+        let called = Ident::new(&index.name).map_or(String::new(), |name| format!(" {name}"));
+        let instead = match t.strategy {
+            _ if index.nulls_alike => "to it rows without a value are alike, too",
+            Strategy::Pseudonym => {
+                "it reads a part of the value, or what becomes of it: use Nullify"
+            }
+            _ if index.reads.contains(name) => "use Nullify",
+            _ => "use Nullify or Pseudonym",
+        };
+        Some((
+            Reason::ConstraintConflict,
+            format!(
+                "{strategy} gives several rows what is one value to the unique index{called}: {instead}"
+            ),
+        ))
     })
 }
 

@@ -5,7 +5,7 @@ use super::eligible::Eligible;
 use super::transform::{Transform, assignments};
 use super::window::{Window, WindowSql};
 use super::{Bound, Writer, dialect};
-use crate::catalog::{Column, Engine};
+use crate::catalog::Column;
 use crate::name::TableName;
 use crate::value::{Key, Value};
 
@@ -203,15 +203,15 @@ pub(super) fn write_any_of(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]
         let values = padded(keys).filter_map(|key| key.first());
         w.joined(values, ", ", |w, v| w.dialect().bound(w, only, v.clone()));
         w.sql(")");
-    } else if engine == Engine::MySql {
-        // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written.
+    } else if engine.is_innodb() {
+        // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written. MariaDB
+        // compares the texts of such a list in another character set than the column's.
         write_alternatives(w, columns, keys);
     } else {
         w.sql("(").joined(columns, ", ", |w, c| {
             w.ident(&c.name);
         });
-        let postgres = engine == Engine::Postgres;
-        w.sql(if postgres { ") IN (VALUES " } else { ") IN (" });
+        w.sql(") IN (VALUES ");
         w.joined(padded(keys), ", ", |w, key| {
             w.sql("(");
             w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {

@@ -5,6 +5,7 @@ use super::mysql::InnoDb;
 use super::postgres::Postgres;
 use super::{KeyColumn, Writer};
 use crate::catalog::{Column, Engine};
+use crate::name::TableName;
 use crate::policy::Normalise;
 use crate::strategy::DateUnit;
 use crate::value::{Key, Value};
@@ -51,8 +52,9 @@ pub trait Dialect: Sync {
     fn multiple(&self, w: &mut Writer<'_>, column: &Column, width: u32);
     /// Statements that set the pads of the keyed HMAC for this transaction or session.
     fn set_pads(&self, inner_hex: &str, outer_hex: &str) -> Vec<super::Bound>;
-    /// Asks for the counts of a [`super::Witness`]: a row for each, its name and the number.
-    fn changes_so_far(&self) -> super::Bound;
+    /// Asks for the counts of a [`super::Witness`]: a row for each, its name and the number. Of every
+    /// table, or, where that is dearer, of these and of whatever the transaction has begun to change.
+    fn changes_so_far(&self, of: Option<&[TableName]>) -> super::Bound;
     /// What EXPLAIN is called where a SELECT-only user may run it, in a form the plan can read.
     fn explain(&self) -> &'static str;
 }

@@ -4,6 +4,7 @@
 use super::dialect::Dialect;
 use super::{Bound, KeyColumn, Writer};
 use crate::catalog::{Column, ColumnKind, Engine};
+use crate::name::TableName;
 use crate::policy::Normalise;
 use crate::strategy::DateUnit;
 use crate::value::{Key, Value};
@@ -49,6 +50,14 @@ impl InnoDb {
     }
 }
 
+/// Places behind the point, as many as may be, of a number with room for a decimal column's values.
+fn places(column: &Column) -> u32 {
+    match sizes(&column.type_name)[..] {
+        [precision, scale] => (65 + scale).saturating_sub(precision).min(30),
+        _ => 30,
+    }
+}
+
 /// The numbers in a type's name: `decimal(5,2)` has 5 and 2.
 fn sizes(type_name: &str) -> Vec<u32> {
     let inner = type_name
@@ -87,7 +96,7 @@ impl Dialect for InnoDb {
         let (open, close) = match column.kind {
             ColumnKind::UnsignedBigInt => ("CAST(", " AS UNSIGNED)"),
             ColumnKind::Int if !matches!(value, Value::Int(_)) => ("CAST(", " AS SIGNED)"),
-            ColumnKind::Decimal => ("CAST(", " AS DECIMAL(65,30))"),
+            ColumnKind::Decimal => ("CAST(", " AS DECIMAL(65,"),
             ColumnKind::Float => ("CAST(", " AS DOUBLE)"),
             ColumnKind::Date => ("CAST(", " AS DATE)"),
             ColumnKind::Instant | ColumnKind::Civil => ("CAST(", " AS DATETIME(6))"),
@@ -102,6 +111,9 @@ impl Dialect for InnoDb {
             // 2^63 overflowed (1292), and a list of dates was read from memory nobody had written.
             w.sql(open).sql("CONVERT(").bind(value);
             w.sql(" USING utf8mb4)").sql(close);
+        }
+        if column.kind == ColumnKind::Decimal {
+            w.number(places(column)).sql("))");
         }
     }
 
@@ -260,8 +272,14 @@ impl Dialect for InnoDb {
         if narrow {
             w.sql("GREATEST(CAST(");
         }
+        // MAKEDATE takes the years 1 to 99 for those of 1970 to 2069.
+        let decade = unit == DateUnit::Decade;
         let year = |w: &mut Writer<'_>| {
-            w.sql("MAKEDATE(YEAR(").column(column).sql("), 1)");
+            w.sql("CAST(CONCAT(LPAD(YEAR(").column(column).sql(")");
+            if decade {
+                w.sql(" - YEAR(").column(column).sql(") MOD 10");
+            }
+            w.sql(", 4, '0'), '-01-01') AS DATE)");
         };
         match unit {
             DateUnit::Month => {
@@ -275,14 +293,7 @@ impl Dialect for InnoDb {
                 w.sql(" + INTERVAL (GREATEST(QUARTER(").column(column);
                 w.sql("), 1) - 1) QUARTER");
             }
-            DateUnit::Year => year(w),
-            DateUnit::Decade => {
-                w.sql("MAKEDATE(YEAR(")
-                    .column(column)
-                    .sql(") - YEAR(")
-                    .column(column);
-                w.sql(") MOD 10, 1)");
-            }
+            DateUnit::Year | DateUnit::Decade => year(w),
         }
         if narrow {
             w.sql(" AS DATETIME), CAST('1970-01-01 00:00:01' AS DATETIME))");
@@ -316,10 +327,12 @@ impl Dialect for InnoDb {
         ]
     }
 
-    /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not.
-    fn changes_so_far(&self) -> Bound {
+    /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not. Neither counts among
+    /// the new ones what it writes into temporary tables of its own.
+    fn changes_so_far(&self, _of: Option<&[TableName]>) -> Bound {
         Bound::fixed(
-            "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_delete', 'Handler_update')",
+            "SHOW SESSION STATUS WHERE Variable_name IN \
+             ('Handler_delete', 'Handler_update', 'Handler_write')",
             Vec::new(),
         )
     }

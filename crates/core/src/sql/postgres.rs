@@ -4,6 +4,7 @@
 use super::dialect::Dialect;
 use super::{Bound, KeyColumn, Writer};
 use crate::catalog::{Column, ColumnKind, Engine};
+use crate::name::TableName;
 use crate::policy::Normalise;
 use crate::strategy::DateUnit;
 use crate::value::{Key, Value};
@@ -280,18 +281,48 @@ impl Dialect for Postgres {
         )]
     }
 
-    /// Of every table, the ledger's among them. NULL where `track_counts` is off.
-    fn changes_so_far(&self) -> Bound {
-        Bound::fixed(
+    /// NULL where `track_counts` is off. A change of a row holds its lock on the table to the end of the
+    /// transaction, so that no other table can have changed; asking every table takes as long as there
+    /// are many.
+    fn changes_so_far(&self, of: Option<&[TableName]>) -> Bound {
+        let mut w = Writer::new(self);
+        if let Some(tables) = of {
+            w.sql("WITH named (oid) AS (VALUES ");
+            w.joined(tables, ", ", |w, name| {
+                let schema = name.schema.as_ref().map_or("public", |s| s.as_str());
+                w.sql("(to_regclass(format('%I.%I', ")
+                    .bind(Value::Text(schema.to_owned()))
+                    .sql("::text, ");
+                w.bind(Value::Text(name.table.as_str().to_owned()))
+                    .sql("::text))::oid)");
+            });
+            w.sql(
+                "), looked (oid) AS (SELECT named.oid FROM named UNION SELECT t.relid::oid \
+                 FROM named, LATERAL pg_partition_tree(named.oid::regclass) AS t \
+                 UNION SELECT l.relation FROM pg_locks l WHERE l.pid = pg_backend_pid() \
+                 AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' \
+                 AND l.database = (SELECT d.oid FROM pg_database d \
+                 WHERE d.datname = current_database())) ",
+            );
+        }
+        w.sql(
             "SELECT named.count, CASE WHEN current_setting('track_counts')::boolean THEN named.n END \
-             FROM (SELECT sum(pg_stat_get_xact_tuples_deleted(c.oid))::bigint AS deleted, \
-             sum(pg_stat_get_xact_tuples_updated(c.oid))::bigint AS updated, \
-             sum(pg_stat_get_xact_tuples_inserted(c.oid))::bigint AS inserted FROM pg_class c \
-             WHERE c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace) AS so_far, \
-             LATERAL (VALUES ('Handler_delete', so_far.deleted), ('Handler_update', so_far.updated), \
+             FROM (SELECT coalesce(sum(pg_stat_get_xact_tuples_deleted(c.oid)), 0)::bigint AS deleted, \
+             coalesce(sum(pg_stat_get_xact_tuples_updated(c.oid)), 0)::bigint AS updated, \
+             coalesce(sum(pg_stat_get_xact_tuples_inserted(c.oid)), 0)::bigint AS inserted FROM ",
+        );
+        w.sql(if of.is_some() {
+            // A join would read all of pg_class.
+            "looked AS c WHERE (SELECT k.relkind = 'r' AND k.relnamespace <> 'pg_catalog'::regnamespace \
+             FROM pg_class k WHERE k.oid = c.oid)"
+        } else {
+            "pg_class c WHERE c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace"
+        });
+        w.sql(
+            ") AS so_far, LATERAL (VALUES ('Handler_delete', so_far.deleted), ('Handler_update', so_far.updated), \
              ('Handler_write', so_far.inserted)) AS named (count, n)",
-            Vec::new(),
-        )
+        );
+        w.finish()
     }
 
     fn explain(&self) -> &'static str {

@@ -49,7 +49,7 @@ impl Transform {
             Strategy::GeneraliseDate { .. } => {
                 w.sql("(").column(&self.column).sql(" IS NOT NULL AND ");
                 if d.engine().is_innodb() {
-                    // Year 0 has no first day: MAKEDATE(0, 1) is the year 2000.
+                    // The zero date has no first day.
                     w.sql("YEAR(").column(&self.column).sql(") > 0 AND ");
                 }
                 d.differs(w, &self.column, &mut |w| self.value(w));
@@ -63,17 +63,45 @@ impl Transform {
         }
     }
 
-    /// `column = value`, for SET.
-    pub fn assign(&self, w: &mut Writer<'_>) {
+    /// `column = value`, for SET. `alone`: every row that is reached has this column still undone.
+    fn assign(&self, w: &mut Writer<'_>, alone: bool) {
         w.ident(&self.column.name).sql(" = ");
+        if alone || self.may_repeat() {
+            self.value(w);
+            return;
+        }
+        w.sql("CASE WHEN ");
+        self.undone(w);
+        w.sql(" THEN ");
         self.value(w);
+        w.sql(" ELSE ");
+        if self.strategy == Strategy::Pseudonym {
+            // Of the same type as the new value: it is ASCII by then, or NULL.
+            w.dialect().read(w, &self.column);
+        } else {
+            w.column(&self.column);
+        }
+        w.sql(" END");
+    }
+
+    /// Whether a column to which it was done can bear it once more.
+    fn may_repeat(&self) -> bool {
+        match self.strategy {
+            Strategy::Nullify | Strategy::Constant { .. } | Strategy::GeneraliseNumber { .. } => {
+                true
+            }
+            // Hashed twice; and what has no first day is left as it is.
+            Strategy::Pseudonym | Strategy::GeneraliseDate { .. } => false,
+        }
     }
 }
 
-/// `SET` list of an update: the transforms, and the columns that MySQL would otherwise touch by
-/// itself (`ON UPDATE CURRENT_TIMESTAMP`) kept as they are.
+/// `SET` list of an update: the transforms, each where it is still undone, and the columns that MySQL
+/// would otherwise touch by itself (`ON UPDATE CURRENT_TIMESTAMP`) kept as they are. A row is reached
+/// for any of its columns: the application may have written one of them again.
 pub(super) fn assignments(w: &mut Writer<'_>, transforms: &[Transform], untouched: &[Column]) {
-    w.joined(transforms, ", ", |w, t| t.assign(w));
+    let alone = transforms.len() == 1;
+    w.joined(transforms, ", ", |w, t| t.assign(w, alone));
     for column in untouched {
         w.sql(", ")
             .ident(&column.name)

@@ -4,6 +4,7 @@
 
 use super::{Bound, dialect};
 use crate::catalog::{Engine, Table, TableKind};
+use crate::name::TableName;
 use crate::value::Value;
 
 /// How often the engine counts one changed row of a table: MariaDB where the table is partitioned both
@@ -24,7 +25,7 @@ pub struct Witness {
     pub deleted: i64,
     /// Rows that have other values.
     pub updated: i64,
-    /// Rows that are new. Not counted on InnoDB, where the server's own work adds to them.
+    /// Rows that are new.
     pub inserted: i64,
 }
 
@@ -32,7 +33,14 @@ impl Witness {
     /// Asks the engine for its counts so far. They go on from one transaction to the next: only
     /// differences count.
     pub fn ask(engine: Engine) -> Bound {
-        dialect(engine).changes_so_far()
+        dialect(engine).changes_so_far(None)
+    }
+
+    /// The same of these tables and of all others that the transaction has begun to change. Of those
+    /// it may tell what an earlier transaction of the connection did: where the answer is not what was
+    /// expected, `ask` decides.
+    pub fn ask_of(engine: Engine, tables: &[TableName]) -> Bound {
+        dialect(engine).changes_so_far(Some(tables))
     }
 
     /// Reads the answer; `None`: the server does not count.
@@ -50,7 +58,7 @@ impl Witness {
         Some(Self {
             deleted: count("Handler_delete")?,
             updated: count("Handler_update")?,
-            inserted: count("Handler_write").unwrap_or(0),
+            inserted: count("Handler_write")?,
         })
     }
 
@@ -79,6 +87,7 @@ mod tests {
         let innodb = [
             row("Handler_delete", text("7")),
             row("Handler_update", text("2")),
+            row("Handler_write", text("0")),
         ];
         let postgres = [
             row("Handler_delete", Value::Int(7)),

@@ -266,6 +266,7 @@ fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
                     ..Residual::default()
                 },
                 held_by: vec![],
+                failed: None,
             }],
             evidence: Some(Digest::of_bytes(b"head")),
         },

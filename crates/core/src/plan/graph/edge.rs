@@ -203,9 +203,11 @@ impl<'a> Edge<'a> {
                 ),
             ));
         }
-        if self.reference.is_none()
-            && let Some(pair) = self.pairs.iter().find(|(a, b)| !are_comparable(a, b))
-        {
+        let compared = match self.reference {
+            Some(_) => mean_the_same,
+            None => are_comparable,
+        };
+        if let Some(pair) = self.pairs.iter().find(|(a, b)| !compared(a, b)) {
             refusals.push(Refusal::of(
                 &rule.name,
                 Reason::ReferenceUnsupported,
@@ -315,19 +317,33 @@ fn are_comparable(a: &Column, b: &Column) -> bool {
         | ColumnKind::Instant
         | ColumnKind::Civil => true,
         ColumnKind::Text => {
-            let blanks = |column: &Column| {
-                let name = column.type_name.to_ascii_lowercase();
-                name.starts_with("char(") || name.starts_with("character(") || name == "bpchar"
-            };
             a.collation == b.collation
                 && a.charset == b.charset
                 && a.nondeterministic == b.nondeterministic
                 && a.folded == b.folded
-                && blanks(a) == blanks(b)
+                && pads_blanks(a) == pads_blanks(b)
         }
         ColumnKind::Float | ColumnKind::Enum | ColumnKind::Json | ColumnKind::Other => false,
     };
     fits && a.kind == b.kind
+}
+
+/// Whether the rows that a foreign key leads to are those that are equal in the child's eyes. A key is
+/// compared under the parent's collation, our statements under the child's: of `A` and `a` in a
+/// case-blind column both would go with the parent of one.
+fn mean_the_same(a: &Column, b: &Column) -> bool {
+    let blind = |column: &Column| column.nondeterministic || column.folded;
+    let texts = a.kind != ColumnKind::Text
+        || (pads_blanks(a) == pads_blanks(b)
+            && blind(a) == blind(b)
+            && (!blind(a) || a.collation == b.collation));
+    a.kind == b.kind && texts
+}
+
+/// A type that gives its values back with or without blanks at the end, as it likes.
+fn pads_blanks(column: &Column) -> bool {
+    let name = column.type_name.to_ascii_lowercase();
+    name.starts_with("char(") || name.starts_with("character(") || name == "bpchar"
 }
 
 fn described(column: &Column) -> String {
