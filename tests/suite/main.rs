@@ -34,6 +34,7 @@ mod lookups;
 mod memory;
 mod misspelt;
 mod monitoring;
+mod notices;
 mod operator;
 mod owners;
 mod packaged;
@@ -42,6 +43,7 @@ mod planned;
 mod plugin;
 mod printed;
 mod privacy;
+mod promises;
 mod proxy;
 mod races;
 mod readme;
@@ -75,6 +77,7 @@ fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     cases.extend(scenario::cases()?);
     cases.extend(samples::cases()?);
+    cases.extend(notices::cases()?);
     cases.extend(applied::cases()?);
     cases.extend(agreed::cases());
     cases.extend(lease::cases());
@@ -126,7 +129,9 @@ fn own_operator_cases() -> Vec<Case> {
 
 /// Cases that look at what all the others left behind.
 fn last_cases() -> Vec<Case> {
-    privacy::last_cases()
+    let mut cases = privacy::last_cases();
+    cases.extend(promises::last_cases());
+    cases
 }
 
 fn main() -> ExitCode {
