@@ -40,4 +40,4 @@ INSERT INTO employees VALUES
 INSERT INTO employments VALUES
   (11, 1, 'Mentor', current_timestamp - INTERVAL '6' YEAR - INTERVAL '2' DAY), (21, 2, 'Mentor', current_timestamp - INTERVAL '6' YEAR + INTERVAL '2' DAY),
   (31, 3, 'Cook', current_timestamp - INTERVAL '9' YEAR), (32, 3, 'Cook', NULL), (41, 4, 'Driver', NULL);
-INSERT INTO employment_documents VALUES (1, 1, 'contract', 'contract.pdf'), (2, 1, 'sickness', 'note.pdf'), (3, 2, 'contract', 'contract.pdf'), (4, 3, 'contract', 'contract.pdf');
+INSERT INTO personnel_documents VALUES (1, 1, 'contract', 'contract.pdf'), (2, 1, 'sickness', 'note.pdf'), (3, 2, 'contract', 'contract.pdf'), (4, 3, 'contract', 'contract.pdf');

@@ -44,8 +44,8 @@ CREATE TABLE employments (
   FOREIGN KEY (employee_id) REFERENCES employees (id)
 );
 CREATE INDEX employments_employee ON employments (employee_id);
-CREATE TABLE employment_documents (
+CREATE TABLE personnel_documents (
   id integer PRIMARY KEY, employee_id integer NOT NULL, kind varchar(40) NOT NULL, file_name varchar(100) NOT NULL,
   FOREIGN KEY (employee_id) REFERENCES employees (id)
 );
-CREATE INDEX employment_documents_employee ON employment_documents (employee_id);
+CREATE INDEX personnel_documents_employee ON personnel_documents (employee_id);
