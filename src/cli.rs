@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
 use crate::command::completion;
 use crate::{command, operator, telemetry};
@@ -149,8 +149,8 @@ pub struct Operator {
     #[command(flatten)]
     pub settings: operator::Settings,
     /// Plans and runs at once, over all databases.
-    #[arg(long, default_value_t = 8, value_name = "COUNT")]
-    pub max_jobs: usize,
+    #[arg(long, default_value_t = 8, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=1000))]
+    pub max_jobs: u16,
     /// What is logged, such as `info,oubliette=debug`.
     #[arg(long, env = telemetry::FILTER_VARIABLE, default_value = telemetry::DEFAULT_FILTER, value_name = "FILTER")]
     pub log: String,
@@ -189,6 +189,52 @@ mod tests {
         for argument in ["--watch-namespace=", "--watch-namespace=crm,,learning"] {
             assert!(watched(&[argument]).is_err(), "{argument}");
         }
+    }
+
+    #[test]
+    fn arguments_that_nothing_could_be_done_with_are_refused_by_their_names() {
+        let url = "--database-url=postgres://u@h/d";
+        for (line, words) in [
+            (vec!["operator", "--max-jobs", "0"], "--max-jobs"),
+            (vec!["init", url, "--name", "Bad Name"], "--name"),
+            (vec!["init", url, "-n", "Bad NS"], "--namespace"),
+            (vec!["plan", "-f", "x", "-n", "Bad NS"], "--namespace"),
+            (vec!["grants", "-f", "x", "--user", ""], "--user"),
+            (vec!["ledger", "print", "-f", "x", "--user", ""], "--user"),
+            (
+                vec!["rbac", "-f", "x", "--service-account", "Bad Name"],
+                "--service-account",
+            ),
+            (
+                vec!["rbac", "-f", "x", "--operator-namespace", "Bad"],
+                "--operator-namespace",
+            ),
+            (
+                vec!["plan", "-f", "x", "--as-of", "0001-01-01T00:00:00Z"],
+                "1970",
+            ),
+            (
+                vec!["plan", "-f", "x", "--as-of", "9000-01-01T00:00:00Z"],
+                "8999",
+            ),
+            (
+                vec!["plan", "-f", "x", "--as-of", "yesterday"],
+                "2026-12-31T00:00:00Z",
+            ),
+        ] {
+            let told = Cli::try_parse_from([&["oubliette"], line.as_slice()].concat());
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains(words), "{line:?}: {told}");
+        }
+        let last = [
+            "oubliette",
+            "plan",
+            "-f",
+            "x",
+            "--as-of",
+            "8999-12-31T23:59:59Z",
+        ];
+        assert!(Cli::try_parse_from(last).is_ok());
     }
 
     #[test]

@@ -18,3 +18,49 @@ pub mod rbac;
 pub mod reference;
 pub mod source;
 pub mod told;
+
+use std::io;
+
+/// What went wrong, from the outside in. A cause that the message before it repeats is left out.
+pub fn told_once(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// Whether whoever read the output has closed it, as `head` does.
+pub fn is_unread(error: &anyhow::Error) -> bool {
+    let io = error.root_cause().downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the database cannot be used: {0}")]
+    struct Repeats(#[source] io::Error);
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        let repeated = anyhow::Error::new(Repeats(refused())).context("no plan");
+        assert_eq!(
+            told_once(&repeated),
+            "no plan: the database cannot be used: refused"
+        );
+        let plain = anyhow::Error::new(refused()).context("no plan");
+        assert_eq!(told_once(&plain), "no plan: refused");
+        assert!(!is_unread(&plain));
+        let closed = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(is_unread(&closed.context("failed to write")));
+    }
+}

@@ -7,3 +7,4 @@ pub mod offline;
 pub mod secrets;
 pub mod supplies;
 pub mod url;
+mod words;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
+use oubliette_core::catalog::Engine;
+use oubliette_core::grants::account;
 use oubliette_core::ledger::{
     CheckpointRow, Evidence, Ledger, NewRun, Owner, Rewound, RunRow, Tally, VERSION, printed,
 };
@@ -277,12 +279,13 @@ impl Store {
                 Ok(_) => finish(tx).await?,
                 Err(fault) if fault.reason() == Reason::MissingGrants => {
                     tx.rollback().await;
+                    let user = self.user().await?;
                     return Err(LedgerFault::Refused {
                         reason: Reason::LedgerMissing,
                         message: format!(
-                            "the ledger is missing and this user may not create it; as an \
+                            "the ledger is missing and user {user} may not create it; as an \
                              administrator run:\n{}",
-                            printed(&self.ledger, "<this user>")
+                            printed(&self.ledger, &user)
                         ),
                     });
                 }
@@ -293,6 +296,21 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// The connected user as grants name it.
+    pub async fn user(&self) -> Result<String, LedgerFault> {
+        let ask = match self.ledger.engine {
+            Engine::Postgres => "SELECT pg_catalog.quote_ident(CURRENT_USER::pg_catalog.text)",
+            Engine::MySql | Engine::MariaDb => "SELECT CONVERT(CURRENT_USER() USING utf8mb4)",
+        };
+        let rows = self.read(&Bound::fixed(ask, Vec::new())).await?;
+        let name = rows.first().and_then(|row| row.first());
+        let name = text(name.ok_or(LedgerFault::Malformed("meta"))?, "meta")?;
+        Ok(match self.ledger.engine {
+            Engine::Postgres => name,
+            engine => account(engine, &name),
+        })
     }
 
     /// The oldest run of a policy that has not ended.

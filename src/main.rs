@@ -37,7 +37,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Whoever reads no more is not told so.
+            if !command::is_unread(&error) {
+                eprintln!("error: {}", command::told_once(&error));
+            }
             ExitCode::FAILURE
         }
     }
@@ -111,7 +114,7 @@ fn run_operator(request: cli::Operator) -> anyhow::Result<()> {
         } = around;
         let settings = controller::Settings {
             namespaces: watch_namespaces,
-            jobs: max_jobs,
+            jobs: usize::from(max_jobs),
             identity,
         };
         let why = move || {

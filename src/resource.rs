@@ -115,6 +115,9 @@ fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             object.remove("nullable");
+            if let Some(Value::Array(words)) = object.get_mut("enum") {
+                words.retain(|word| !word.is_null());
+            }
             if let Some(Value::String(text)) = object.get_mut("description") {
                 *text = paragraphs(text);
             }

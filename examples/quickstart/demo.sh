@@ -9,7 +9,13 @@ oubliette() { "${OUBLIETTE:-target/debug/oubliette}" "$@"; }
 began=$(date +%s)
 
 say() { printf '\n[%3d s] %s\n' $(($(date +%s) - began)) "$*"; }
-show() { printf '$ %s\n' "$*" && "$@"; }
+show() { # prints a command as one would type it, and runs it
+  printf '$'
+  for word; do
+    case $word in *[!A-Za-z0-9_./:=,@-]*) printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
+  done
+  echo && "$@"
+}
 postgres() { # DATABASE ARGUMENTS…: the PostgreSQL administrator's psql
   database=$1 && shift
   PGPASSWORD=$OUBLIETTE_BED_POSTGRES15_PASSWORD psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$database" \
@@ -66,8 +72,8 @@ say "What the databases' administrator grants: what these policies need and noth
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 postgres learning -c "CREATE ROLE oubliette LOGIN PASSWORD '$password'"
 mariadb_ library -e "CREATE USER oubliette IDENTIFIED BY '$password'"
-printf '$ oubliette grants --user oubliette -f %s\n' $here
-oubliette grants --user oubliette -f $here | tee $work/grants.sql
+printf '$ oubliette grants --user oubliette -n learning -f %s\n' $here
+oubliette grants --user oubliette -n learning -f $here | tee $work/grants.sql
 sed -n '/^-- .*learning$/,/^-- .*library$/p' $work/grants.sql | postgres learning
 sed -n '/^-- .*library$/,$p' $work/grants.sql | mariadb_ library
 

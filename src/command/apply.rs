@@ -150,7 +150,7 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
         Some((_, as_of)) => *as_of,
         None => whole_second(Timestamp::now()),
     };
-    let job = plan::order(promise, &owner, JobKind::Plan).job(database, owner, key, as_of);
+    let job = plan::order(promise, &owner, JobKind::Plan).job(database.clone(), owner, key, as_of);
     let planned = plan::watched(&job, as_of).await;
     match (open, planned) {
         (Some((open, _)), planned) if is_for_another(&open, &planned, enforced) => {
@@ -173,7 +173,11 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
             })
         }
         (_, planned) => {
-            let plan = plan::entered(planned, promise, engine, told)?;
+            let plan = plan::entered(planned, promise, engine, told);
+            if enforced && !told.refusals.is_empty() {
+                plan::add_ledgers_grants(&database, promise, told).await;
+            }
+            let plan = plan?;
             if !enforced {
                 told.notes.push(
                     "mode DryRun changes nothing; `mode: Enforce` in the manifest carries it out"
@@ -239,12 +243,13 @@ async fn agreed(entries: &mut [Entry<'_>], stop: &CancellationToken) -> anyhow::
     if asked.is_empty() {
         return Ok(true);
     }
-    let question = format!(
-        "Change {}, of {} of the {} policies above?",
-        told::rows(asked.iter().map(|entry| entry.told.pending()).sum()),
-        asked.len(),
-        entries.len()
-    );
+    let of = match (asked.len(), entries.len()) {
+        (1, 1) => "the policy above".to_owned(),
+        (some, all) if some == all => format!("the {all} policies above"),
+        (some, all) => format!("{some} of the {all} policies above"),
+    };
+    let pending = asked.iter().map(|entry| entry.told.pending()).sum();
+    let question = format!("Change {} of {of}?", told::rows(pending));
     let shown = told::table(entries.iter().map(|entry| &entry.told));
     let answer = ask::agreed(&shown, &question, stop).await?;
     if answer == Some(false) {
@@ -278,10 +283,10 @@ impl Entry<'_> {
     ) -> Result<(), Vec<Refusal>> {
         let promise = self.promise;
         let database = offline.connect(promise).await;
-        let database = database.map_err(|fault| vec![plan::not_gathered(&fault)])?;
+        let database = database.map_err(|fault| vec![plan::not_gathered(&fault, offline)])?;
         let key = if task.changes_rows() {
             let key = offline.pseudonym_key(promise);
-            key.map_err(|fault| vec![plan::not_gathered(&fault)])?
+            key.map_err(|fault| vec![plan::not_gathered(&fault, offline)])?
         } else {
             None
         };

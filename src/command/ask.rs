@@ -36,7 +36,7 @@ pub(super) async fn agreed(
         line = answer => {
             let line = line.context("failed to read the answer")?;
             let line = line.context("failed to read the answer")?;
-            Ok(Some(line.trim().eq_ignore_ascii_case(YES)))
+            Ok(Some(line.trim_end_matches(['\r', '\n']) == YES))
         }
     }
 }

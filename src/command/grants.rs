@@ -12,6 +12,7 @@ use oubliette_core::plan::Intent;
 use oubliette_core::policy::Policy;
 use oubliette_core::target::{EngineName, Target};
 
+use super::source::{given, namespace_name, user_name};
 use crate::inputs::files::{self, Manifests};
 
 /// What is asked of the command.
@@ -21,10 +22,10 @@ pub struct Request {
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The namespace of resources that name none.
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", value_parser = namespace_name)]
     pub namespace: String,
     /// The database user; on MySQL and MariaDB `name@host`, where the host is `%` unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = user_name)]
     pub user: String,
     /// Only what a dry run needs.
     #[arg(long)]
@@ -42,7 +43,8 @@ pub fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<()> {
 fn print(manifests: &Manifests, request: &Request) -> anyhow::Result<String> {
     if manifests.databases.is_empty() {
         bail!(
-            "no TargetDatabase among the manifests: add its file, so that engine and database are known"
+            "no TargetDatabase in {}: add its file, so that engine and database are known",
+            given(&request.files)
         );
     }
     let intent = if request.dry_run {

@@ -19,7 +19,7 @@ use oubliette_core::sql::{CountSql, Window};
 use oubliette_core::target::Target;
 
 use self::manifest::{Extent, Page};
-use super::source::Given;
+use super::source::{Given, namespace_name, object_name};
 use crate::database::{Access, Database, Fault, inspect, tables};
 use crate::inputs::offline::target_of;
 use crate::inputs::secrets;
@@ -35,10 +35,10 @@ pub struct Request {
     #[command(flatten)]
     pub given: Given,
     /// The name of both resources. Default: made of the database's.
-    #[arg(long)]
+    #[arg(long, value_parser = object_name)]
     pub name: Option<String>,
     /// The namespace of both resources.
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", value_parser = namespace_name)]
     pub namespace: String,
     /// Only this table; may be given several times. Default: all of them, the largest first.
     #[arg(long = "table", value_name = "TABLE")]

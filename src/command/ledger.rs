@@ -5,14 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use kube::{Api, Client, ResourceExt};
+use kube::ResourceExt;
 use oubliette_core::catalog::Engine;
 use oubliette_core::grants::account;
 use oubliette_core::ledger::{Ledger, Owner, printed, uuid};
 use oubliette_core::name::Ident;
 use oubliette_core::target::{EngineName, Target};
 
-use super::source::{Given, Source};
+use super::plugin::access::Access;
+use super::source::{Given, Source, given, user_name};
 use crate::database::Database;
 use crate::inputs::cluster::{Cluster, DatabaseInput};
 use crate::inputs::files;
@@ -37,7 +38,7 @@ pub struct Print {
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The database user; on MySQL and MariaDB `name@host`, where the host is `%` unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = user_name)]
     pub user: String,
 }
 
@@ -47,15 +48,16 @@ pub struct Adopt {
     /// The TargetDatabase of the current cluster.
     #[arg(required_unless_present = "files", conflicts_with = "files")]
     pub name: Option<String>,
-    /// Its namespace; with -f, the one of resources that name none.
-    #[arg(short, long, default_value = "default")]
-    pub namespace: String,
     /// The manifests that `oubliette apply` is given: it becomes the owner of their ledgers.
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The database itself, with -f.
     #[command(flatten)]
     pub given: Given,
+    /// The cluster and the TargetDatabase's namespace; with -f, the namespace of resources that name
+    /// none.
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// Does what is asked.
@@ -88,31 +90,29 @@ fn print(request: &Print) -> anyhow::Result<String> {
         text.push_str(&printed(&ledger, &account(engine, &request.user)));
     }
     if text.is_empty() {
-        bail!("no TargetDatabase among the manifests: its file says where the ledger is");
+        bail!(
+            "no TargetDatabase in {}: its file says where the ledger is",
+            given(&request.files)
+        );
     }
     Ok(text)
 }
 
 async fn adopt(request: &Adopt) -> anyhow::Result<String> {
     match &request.name {
-        Some(name) => adopt_in_cluster(&request.namespace, name).await,
+        Some(name) => adopt_in_cluster(&request.access, name).await,
         None => adopt_without_cluster(request).await,
     }
 }
 
-async fn adopt_in_cluster(namespace: &str, name: &str) -> anyhow::Result<String> {
-    let client = Client::try_default()
-        .await
-        .context("failed to reach the cluster")?;
-    let resources: Api<TargetDatabase> = Api::namespaced(client.clone(), namespace);
-    let resource = resources
-        .get(name)
-        .await
-        .with_context(|| format!("failed to get TargetDatabase {namespace}/{name}"))?;
+async fn adopt_in_cluster(access: &Access, name: &str) -> anyhow::Result<String> {
+    let place = access.open().await?;
+    let resource: TargetDatabase = place.get(name).await?;
+    let namespace = place.namespace;
     let target = parsed(name, &resource.spec.0)?;
-    let cluster = Cluster::new(client);
+    let cluster = Cluster::new(place.client);
     let input = DatabaseInput {
-        namespace: namespace.to_owned(),
+        namespace: namespace.clone(),
         uid: resource.uid().context("the TargetDatabase has no UID")?,
         generation: resource.metadata.generation.unwrap_or_default(),
         target,
@@ -127,9 +127,10 @@ async fn adopt_in_cluster(namespace: &str, name: &str) -> anyhow::Result<String>
 }
 
 async fn adopt_without_cluster(request: &Adopt) -> anyhow::Result<String> {
+    let access = &request.access;
     let source = Source {
         files: request.files.clone(),
-        namespace: request.namespace.clone(),
+        namespace: access.namespace.clone().unwrap_or("default".to_owned()),
         given: request.given.clone(),
     };
     let (mut offline, promises) = source.open()?;

@@ -8,23 +8,28 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
+use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use oubliette_core::decide::job::{JobKind, JobOutcome};
 use oubliette_core::decide::whole_second;
 use oubliette_core::ledger::{Owner, uuid};
+use oubliette_core::name::Ident;
 use oubliette_core::plan::{Plan, Refusal};
+use oubliette_core::policy::Mode;
 use secrecy::SecretSlice;
 use tokio::sync::watch;
 
 use super::progress::{self, Shown};
-use super::source::Source;
-use super::told::{Output, Report, StatementsTold, Told};
+use super::source::{Source, instant};
+use super::told::{self, Output, Report, StatementsTold, Told};
 use crate::database::Database;
 use crate::inputs::offline::{Offline, Promise};
 use crate::inputs::secrets::GatherFault;
+use crate::ledger::LedgerFault;
 use crate::metrics::Metrics;
 use crate::work;
 use crate::work::job::{Job, Order, PolicyRef};
+use crate::work::owned;
 
 /// What is asked of the command.
 #[derive(Clone, Debug, Args)]
@@ -33,7 +38,7 @@ pub struct Request {
     #[command(flatten)]
     pub source: Source,
     /// The instant from which periods are counted, such as 2026-12-31T00:00:00Z. Default: now.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub as_of: Option<Timestamp>,
     /// How the plan is written.
     #[arg(short, long, value_enum, default_value_t)]
@@ -46,7 +51,13 @@ pub struct Request {
 /// Plans every policy and writes what was found. Exit code 0: nothing to do; 2: rows would change;
 /// 1: something is refused, or an error.
 pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let (mut offline, promises) = request.source.open()?;
+    let opened = request.source.open();
+    if let Err(error) = &opened {
+        let text = told::failed(error, request.output);
+        out.write_all(text.as_bytes())
+            .context("failed to write what is wrong")?;
+    }
+    let (mut offline, promises) = opened?;
     let as_of = request
         .as_of
         .unwrap_or_else(|| whole_second(Timestamp::now()));
@@ -78,11 +89,55 @@ async fn planned(
 ) -> Option<Plan> {
     let (database, key) = gather(offline, promise, false, told).await?;
     let engine = database.engine();
-    // A plan reads no ledger: nobody's name stands in it.
+    // A plan needs no ledger: nobody's name stands in it.
     let owner = Owner::without_cluster(uuid(0));
-    let job = order(promise, &owner, JobKind::Plan).job(database, owner, key, as_of);
+    let job = order(promise, &owner, JobKind::Plan).job(database.clone(), owner, key, as_of);
     let planned = watched(&job, as_of).await;
-    entered(planned, promise, engine, told)
+    let plan = entered(planned, promise, engine, told);
+    if promise.mandate.mode == Mode::Enforce {
+        tell_ledger(&database, promise, told).await;
+    }
+    plan
+}
+
+/// Notes what a run would find of the ledger. What is wrong with the database itself is told already.
+async fn tell_ledger(database: &Database, promise: &Promise, told: &mut Told) {
+    match owned::owner(database, &promise.target.ledger).await {
+        Err(LedgerFault::Refused { reason, message }) => {
+            told.notes
+                .push(format!("`oubliette apply` would be refused ({reason}): {message}"));
+        }
+        Ok(None) if add_ledgers_grants(database, promise, told).await => told.notes.push(
+            "there is no ledger yet, or the user may not see it: the first run makes it, where the \
+             user has what `oubliette grants` prints"
+                .to_owned(),
+        ),
+        Ok(_) | Err(_) => {}
+    }
+}
+
+/// Adds what a missing ledger needs to what refuses a plan for missing grants, so that an
+/// administrator is asked once. Whether it is missing.
+pub(super) async fn add_ledgers_grants(
+    database: &Database,
+    promise: &Promise,
+    told: &mut Told,
+) -> bool {
+    let Ok(name) = Ident::new(promise.target.connection.database.clone()) else {
+        return false;
+    };
+    let missing = owned::missing(database, &promise.target.ledger, &name).await;
+    let Ok(Some(statements)) = missing else {
+        return false;
+    };
+    let refusals = told.refusals.iter_mut();
+    for refusal in refusals.filter(|refusal| refusal.reason == Reason::MissingGrants) {
+        for statement in &statements {
+            refusal.remedy.push('\n');
+            refusal.remedy.push_str(statement);
+        }
+    }
+    true
 }
 
 /// The database that a policy is about, and its key of pseudonyms. `None`: something is in the way,
@@ -104,7 +159,7 @@ pub(super) async fn gather(
     let database = match offline.connect(promise).await {
         Ok(database) => database,
         Err(fault) => {
-            told.refuse(&[not_gathered(&fault)]);
+            told.refuse(&[not_gathered(&fault, offline)]);
             return None;
         }
     };
@@ -121,14 +176,33 @@ pub(super) async fn gather(
             Some((database, None))
         }
         Err(fault) => {
-            told.refuse(&[not_gathered(&fault)]);
+            told.refuse(&[not_gathered(&fault, offline)]);
             None
         }
     }
 }
 
-pub(super) fn not_gathered(fault: &GatherFault) -> Refusal {
-    Refusal::whole(fault.reason(), fault.to_string())
+/// Why a database or key was not got, with what helps whoever sits in front of it: a reason's own
+/// remedy is for a cluster.
+pub(super) fn not_gathered(fault: &GatherFault, offline: &Offline) -> Refusal {
+    let refusal = Refusal::whole(fault.reason(), fault.to_string());
+    match (refusal.reason, offline.is_given()) {
+        (Reason::Unreachable, _) => {
+            refusal.remedy("check host, port, firewalls and whether the database runs")
+        }
+        (Reason::AuthenticationFailed, true) => refusal.remedy(
+            "correct the user in --database-url, or the password: OUBLIETTE_DATABASE_PASSWORD, \
+             --password-file or the URL",
+        ),
+        (Reason::CertificateInvalid, true) => refusal.remedy(
+            "give the right CA in --database-url (sslrootcert=FILE, ssl-ca=FILE), and a host name \
+             that the certificate carries",
+        ),
+        (Reason::NoSuchDatabase, true) => {
+            refusal.remedy("correct the database in --database-url, or create it")
+        }
+        _ => refusal,
+    }
 }
 
 /// Enters what planning came to. `None`: it was refused before there were figures.

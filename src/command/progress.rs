@@ -65,9 +65,9 @@ impl Bar {
 
     fn draw(&mut self, name: &str, now: &Progress) {
         let template = if now.planned > 0 {
-            "{prefix} [{bar:24}] {msg}"
+            "{prefix} [{bar:24}] {wide_msg}"
         } else {
-            "{prefix} {spinner} {msg}"
+            "{prefix} {spinner} {wide_msg}"
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.0.set_style(style);

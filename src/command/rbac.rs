@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
 
+use super::source::{namespace_name, object_name};
 use crate::inputs::files::{self, Manifests, Written};
 use crate::inputs::secrets::PSEUDONYM_KEY_TYPE;
 
@@ -25,13 +26,13 @@ pub struct Request {
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The namespace of resources that name none.
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", value_parser = namespace_name)]
     pub namespace: String,
     /// The operator's ServiceAccount.
-    #[arg(long, default_value = "oubliette")]
+    #[arg(long, default_value = "oubliette", value_parser = object_name)]
     pub service_account: String,
     /// The operator's namespace.
-    #[arg(long, default_value = "oubliette-system")]
+    #[arg(long, default_value = "oubliette-system", value_parser = namespace_name)]
     pub operator_namespace: String,
 }
 

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use console::Term;
+use jiff::Timestamp;
+use oubliette_core::api::refs::{is_label, is_object_name};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -29,7 +31,7 @@ pub struct Source {
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The namespace of resources that name none.
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", value_parser = namespace_name)]
     pub namespace: String,
     /// The database, in place of the connection in its TargetDatabase or of the whole resource.
     #[command(flatten)]
@@ -70,12 +72,62 @@ impl FromStr for Hidden {
     }
 }
 
+/// The name of a resource, as the API server takes it.
+pub(super) fn object_name(text: &str) -> Result<String, &'static str> {
+    taken(text, is_object_name)
+}
+
+/// The name of a namespace.
+pub(super) fn namespace_name(text: &str) -> Result<String, &'static str> {
+    taken(text, is_label)
+}
+
+fn taken(text: &str, fits: fn(&str) -> bool) -> Result<String, &'static str> {
+    fits(text).then(|| text.to_owned()).ok_or(files::NO_NAME)
+}
+
+/// The name of a database user.
+pub(super) fn user_name(text: &str) -> Result<String, &'static str> {
+    let named = !text.is_empty() && !text.starts_with('@') && !text.contains(char::is_control);
+    named.then(|| text.to_owned()).ok_or("names no user")
+}
+
+/// The instants that a plan can be made for: periods are counted back from them.
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    let at: Timestamp = text.parse().map_err(|_| {
+        "is no instant with its offset from UTC, such as 2026-12-31T00:00:00Z".to_owned()
+    })?;
+    if (PLAUSIBLE.0..PLAUSIBLE.1).contains(&at) {
+        Ok(at)
+    } else {
+        Err("lies outside of the years 1970 to 8999".to_owned())
+    }
+}
+
+/// 1970-01-01 and 9000-01-01.
+const PLAUSIBLE: (Timestamp, Timestamp) = (
+    Timestamp::UNIX_EPOCH,
+    Timestamp::constant(221_845_392_000, 0),
+);
+
+/// What was given with -f, for people.
+pub(super) fn given(files: &[PathBuf]) -> String {
+    let names = files.iter().map(|file| match file.display().to_string() {
+        input if input == "-" => "the input".to_owned(),
+        name => name,
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
 impl Source {
     /// The policies, and the way to their databases.
     pub fn open(&self) -> anyhow::Result<(Offline, Vec<Promise>)> {
         let manifests = files::read(&self.files, &self.namespace)?;
         if manifests.policies.is_empty() {
-            bail!("no RetentionPolicy among the manifests: give its file with -f");
+            bail!(
+                "no RetentionPolicy in {}: give its file with -f",
+                given(&self.files)
+            );
         }
         Ok(Offline::new(manifests, self.given.database()?)?)
     }
@@ -97,8 +149,13 @@ impl Given {
 
     fn login(&self, url: &DatabaseUrl) -> anyhow::Result<Login> {
         let ca = url.ca.as_ref().map(|file| {
-            std::fs::read(file)
-                .with_context(|| format!("--database-url: failed to read {}", file.display()))
+            let name = file.display();
+            let pem = std::fs::read(file)
+                .with_context(|| format!("--database-url: failed to read {name}"))?;
+            if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+                bail!("--database-url: {name} holds no certificate in PEM form");
+            }
+            Ok(pem)
         });
         Ok(Login {
             username: url.username.clone(),

@@ -18,7 +18,7 @@ use oubliette_core::plan::{Refusal, estimate};
 use oubliette_core::report::{PlanReport, RunOutcome, RunReport};
 use serde::Serialize;
 
-use super::form;
+use super::{form, told_once};
 use crate::database::Database;
 use crate::inputs::offline::Promise;
 
@@ -210,6 +210,15 @@ pub fn rows(count: i64) -> String {
 /// Policies as people read them.
 pub fn table<'t>(policies: impl Iterator<Item = &'t Told>) -> String {
     table::text(policies)
+}
+
+/// What is written where the manifests or the database were not even got: a comment on a pull request
+/// says so too. Other forms leave it to standard error.
+pub fn failed(error: &anyhow::Error, output: Output) -> String {
+    match output {
+        Output::Markdown => markdown::failed(&told_once(error)),
+        Output::Table | Output::Json | Output::Yaml => String::new(),
+    }
 }
 
 /// Nothing is to be done, or all of it was.

@@ -383,10 +383,10 @@ fn tls_hint(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(error) => match error {
             // A bad signature: another authority of the same name.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "the server's certificate is not issued by a trusted authority: set tls.ca to the authority's certificate"
+                "the server's certificate is not issued by a trusted authority: give the authority's certificate with tls.ca, or in a URL with sslrootcert or ssl-ca"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "the server's certificate is not valid for this host name: use a name it carries, or tls.mode VerifyCa"
+                "the server's certificate is not valid for this host name: use a name it carries, or tls.mode VerifyCa (in a URL sslmode=verify-ca)"
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "the server's certificate has expired"
@@ -394,7 +394,13 @@ fn tls_hint(error: &rustls::Error) -> &'static str {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "the server's certificate is not valid yet: check the clocks"
             }
-            _ => "the server's certificate is not acceptable",
+            // rustls passes this one on as it came.
+            CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+                "the server shows a certificate of an authority (CA:TRUE), such as `openssl req -x509` \
+                 makes it: give the server one with basicConstraints=CA:FALSE and its host name in \
+                 subjectAltName"
+            }
+            _ => "the server's certificate is not acceptable: look at it with `openssl s_client`",
         },
         _ => "the TLS handshake failed: check versions and ciphers of the server",
     }
@@ -507,6 +513,8 @@ fn quoted_after(message: &str, marker: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn mysql(number: u16, message: &str) -> Fault {
@@ -523,6 +531,42 @@ mod tests {
         assert_eq!(fault.constraint.as_deref(), Some("email"));
         assert_eq!(fault.table.as_deref(), Some("people"));
         assert!(!format!("{fault} {fault:?}").contains("ada@"));
+    }
+
+    /// What a client is told of a self-signed certificate that it was given as its authority.
+    fn of_self_signed(authority: bool) -> Option<&'static str> {
+        use rustls::client::WebPkiServerVerifier;
+        use rustls::client::danger::ServerCertVerifier;
+        use rustls::pki_types::{ServerName, UnixTime};
+
+        let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        parameters.is_ca = if authority {
+            rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)
+        } else {
+            rcgen::IsCa::ExplicitNoCa
+        };
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), ring);
+        let name = ServerName::try_from("localhost").unwrap();
+        let found = verifier.build().unwrap().verify_server_cert(
+            certificate.der(),
+            &[],
+            &name,
+            &[],
+            UnixTime::now(),
+        );
+        found.err().map(|error| tls_hint(&error))
+    }
+
+    #[test]
+    fn a_self_signed_certificate_that_is_an_authoritys_is_told_with_what_helps() {
+        let told = of_self_signed(true).unwrap();
+        assert!(told.contains("basicConstraints=CA:FALSE"), "{told}");
+        assert_eq!(of_self_signed(false), None, "what is advised does not help");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::files::{API_VERSION, DATABASE, POLICY};
+use super::files::{API_VERSION, DATABASE, MOST_BYTES, POLICY};
 
 /// Where a manifest was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,18 @@ pub enum Fault {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// Larger than any file of manifests.
+    #[error("{file} is larger than {} MB: it is no file of manifests", MOST_BYTES >> 20)]
+    TooLarge {
+        /// The file.
+        file: String,
+    },
+    /// No text.
+    #[error("{file} is not UTF-8 text: it is no file of manifests")]
+    NotText {
+        /// The file.
+        file: String,
     },
     /// A folder without manifests.
     #[error("{folder} holds no file that ends in .yaml, .yml or .json")]
@@ -79,7 +91,7 @@ pub enum Fault {
         message: String,
     },
     /// The same resource twice: which one holds would depend on the order.
-    #[error("{origin}: {kind} {namespace}/{name} is written twice")]
+    #[error("{origin}: {kind} {namespace}/{name} is written twice, first in {first}")]
     Twice {
         /// Where the second one is.
         origin: Origin,
@@ -89,6 +101,8 @@ pub enum Fault {
         namespace: String,
         /// Its name.
         name: String,
+        /// Where the first one is.
+        first: Origin,
     },
 }
 

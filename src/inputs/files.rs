@@ -5,7 +5,7 @@
 //! once, each with file, document and field. Of the core group it keeps what the manifests may name,
 //! such as a Secret beside its TargetDatabase; objects of other groups are passed over.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 
 use super::fault::{Fault, Faults, Origin};
 use super::supplies::Supplies;
+use super::words;
 
 /// The file name that stands for standard input.
 const STANDARD_INPUT: &str = "-";
@@ -52,8 +53,11 @@ const METADATA: [&str; 15] = [
     "uid",
 ];
 
+/// No file of manifests is larger: an object of a cluster has no more than a few megabytes.
+pub(super) const MOST_BYTES: u64 = 64 << 20;
+
 /// Of a name that the API server does not take.
-const NO_NAME: &str =
+pub(crate) const NO_NAME: &str =
     "is no name that Kubernetes takes: write lower-case letters and digits, with '-' between them";
 
 /// One resource as it was written, and where.
@@ -101,7 +105,8 @@ struct Reader<'n> {
     namespace: &'n str,
     found: Manifests,
     faults: Vec<Fault>,
-    seen: BTreeSet<(&'static str, String, String)>,
+    /// Where each was written first.
+    seen: BTreeMap<(&'static str, String, String), Origin>,
 }
 
 impl<'n> Reader<'n> {
@@ -110,7 +115,7 @@ impl<'n> Reader<'n> {
             namespace,
             found: Manifests::default(),
             faults: Vec::new(),
-            seen: BTreeSet::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -125,14 +130,19 @@ impl<'n> Reader<'n> {
     fn path(&mut self, path: &Path) {
         let file = path.display().to_string();
         let text = if file == STANDARD_INPUT {
-            let mut text = Vec::new();
-            io::stdin().read_to_end(&mut text).map(|_| text)
+            bounded(io::stdin())
         } else if path.is_dir() {
             return self.folder(path);
         } else {
-            fs::read(path)
+            fs::File::open(path).and_then(bounded)
         };
         match text {
+            Ok(text) if text.len() as u64 > MOST_BYTES => {
+                self.faults.push(Fault::TooLarge { file });
+            }
+            Ok(text) if std::str::from_utf8(&text).is_err() => {
+                self.faults.push(Fault::NotText { file });
+            }
             Ok(text) => self.text(&file, &text),
             Err(source) => self.faults.push(Fault::Unreadable { file, source }),
         }
@@ -159,7 +169,7 @@ impl<'n> Reader<'n> {
             match document {
                 Ok(document) => self.document(origin, document),
                 Err(error) => {
-                    let message = error.without_snippet().to_string();
+                    let message = words::of_yaml(&error);
                     self.faults.push(Fault::Malformed { origin, message });
                 }
             }
@@ -193,7 +203,7 @@ impl<'n> Reader<'n> {
             return self.faults.push(Fault::Malformed { origin, message });
         }
         if version == "v1" {
-            return self.supply(origin, &kind, object);
+            return self.supply(&origin, &kind, object);
         }
         if version.split('/').next() != Some(GROUP) {
             return;
@@ -216,7 +226,7 @@ impl<'n> Reader<'n> {
     }
 
     /// Keeps a Secret, ConfigMap or Namespace.
-    fn supply(&mut self, origin: Origin, kind: &str, object: Map<String, Value>) {
+    fn supply(&mut self, origin: &Origin, kind: &str, object: Map<String, Value>) {
         let Some(kind) = SUPPLIES.into_iter().find(|known| *known == kind) else {
             return;
         };
@@ -228,17 +238,34 @@ impl<'n> Reader<'n> {
             (name, own) => (name, own),
         };
         let (name, namespace) = (escaped(&name), escaped(&namespace));
-        if self.seen.insert((kind, namespace.clone(), name.clone())) {
+        if let Some(fault) = self.twice(origin, kind, &namespace, &name) {
+            self.faults.push(fault);
+        } else {
             let supplies = &mut self.found.supplies;
             supplies.keep(kind, (namespace, name), Value::Object(object));
-        } else {
-            self.faults.push(Fault::Twice {
-                origin,
+        }
+    }
+
+    /// What is wrong where a resource was written before.
+    fn twice(
+        &mut self,
+        origin: &Origin,
+        kind: &'static str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Fault> {
+        let key = (kind, namespace.to_owned(), name.to_owned());
+        if let Some(first) = self.seen.get(&key) {
+            return Some(Fault::Twice {
+                origin: origin.clone(),
                 kind,
-                namespace,
-                name,
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                first: first.clone(),
             });
         }
+        self.seen.insert(key, origin.clone());
+        None
     }
 
     fn resource<S: DeserializeOwned>(
@@ -285,27 +312,30 @@ impl<'n> Reader<'n> {
                 Some(spec)
             }
             Err(error) => {
-                messages.push(format!("spec.{}: {}", error.path(), error.inner()));
+                let words = words::of_type(&error.inner().to_string());
+                messages.push(format!("spec.{}: {words}", error.path()));
                 None
             }
         };
         let faultless = messages.is_empty();
         for message in messages {
-            let (origin, name) = (origin.clone(), name.clone());
+            let origin = origin.clone();
+            let nameless = name.is_empty();
             self.faults.push(Fault::Field {
                 origin,
                 kind,
-                name,
+                name: if nameless {
+                    "without a name".to_owned()
+                } else {
+                    name.clone()
+                },
                 message: one_line(&message),
             });
         }
-        if !self.seen.insert((kind, namespace.clone(), name.clone())) {
-            self.faults.push(Fault::Twice {
-                origin,
-                kind,
-                namespace,
-                name,
-            });
+        if !name.is_empty()
+            && let Some(fault) = self.twice(&origin, kind, &namespace, &name)
+        {
+            self.faults.push(fault);
             return None;
         }
         spec.filter(|_| faultless).map(|spec| Written {
@@ -338,6 +368,13 @@ fn yaml_as_kubectl_reads_it() -> serde_saphyr::Options {
         legacy_octal_numbers: true,
         with_snippet: false,
     }
+}
+
+/// All of it, or more than is taken.
+fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    from.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn text_of(object: &Map<String, Value>, key: &str) -> String {

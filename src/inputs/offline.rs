@@ -149,6 +149,11 @@ impl Offline {
         secrets::pseudonym_key(secret, at, (namespace, name)).map(Some)
     }
 
+    /// Whether the database came as a URL.
+    pub fn is_given(&self) -> bool {
+        self.login.is_some()
+    }
+
     /// Closes all connections.
     pub async fn close(self) {
         for database in self.connected.into_values() {
@@ -233,7 +238,9 @@ fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> 
             return Err(Faults(vec![fault(written, DATABASE, message)]));
         }
         written.spec.connection = given.connection;
-    } else {
+    } else if manifests.databases.is_empty() {
+        // Where there are some, the name is one that none of them has: `promises` refuses it, since
+        // the guards of the one that is meant would be left out.
         let origin = Origin {
             file: "--database-url".to_owned(),
             ..policy.origin.clone()
@@ -295,10 +302,7 @@ fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
             continue;
         };
         let Some(target) = targets.get(&database) else {
-            let message = format!(
-                "spec.databaseRef: the TargetDatabase {database} is not among the manifests: give \
-                 its file with -f, or the database with --database-url"
-            );
+            let message = not_among(&database, targets.keys());
             faults.push(fault(written, POLICY, message));
             continue;
         };
@@ -325,6 +329,17 @@ fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
     }
     hinder(&mut promises, &manifests.supplies);
     Ok(promises)
+}
+
+fn not_among<'n>(database: &Name, known: impl Iterator<Item = &'n Name>) -> String {
+    let known: Vec<String> = known.map(ToString::to_string).collect();
+    let remedy = if known.is_empty() {
+        ": give its file with -f, or the database with --database-url".to_owned()
+    } else {
+        let known = known.join(", ");
+        format!(", which have {known}: correct name and namespace, or give its file with -f")
+    };
+    format!("spec.databaseRef: the TargetDatabase {database} is not among the manifests{remedy}")
 }
 
 /// Notes what stands in the way of each policy. One that may not use the database stands in nobody's.

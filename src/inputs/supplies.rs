@@ -44,7 +44,11 @@ impl Supplies {
     pub(super) fn keep(&mut self, kind: &str, name: Name, object: Value) {
         match kind {
             "Secret" => {
-                let secret = serde_json::from_value(object).ok().map(merged);
+                let mut secret: Option<Secret> = serde_json::from_value(object).ok().map(merged);
+                // Messages name it as it is looked up, also where the manifest leaves that out.
+                if let Some(secret) = &mut secret {
+                    secret.metadata.namespace = Some(name.0.clone());
+                }
                 self.secrets.insert(name, secret);
             }
             "ConfigMap" => {

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use oubliette_core::api::target_database::{EngineName, TlsMode};
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 /// Where a database is and as whom to connect.
 #[derive(Clone)]
@@ -49,6 +49,12 @@ pub enum UrlFault {
          (characters such as @ / # in a name or password are written as %40 %2F %23)"
     )]
     Malformed,
+    /// A port that is none.
+    #[error(
+        "has a port that is no number up to 65535 (characters such as @ / # in a name or password \
+         are written as %40 %2F %23)"
+    )]
+    Port,
     /// A part that must be there.
     #[error("names no {0}: write postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE")]
     Lacks(&'static str),
@@ -56,7 +62,7 @@ pub enum UrlFault {
     #[error("has a parameter that is not understood; these are: {}", KNOWN.join(", "))]
     UnknownParameter,
     /// A parameter with a value that is not one of its words.
-    #[error("{0} must be verify-full (the default), verify-ca or disable: {1}")]
+    #[error("has an {0} other than verify-full (the default), verify-ca and disable{1}")]
     Mode(&'static str, &'static str),
 }
 
@@ -66,7 +72,10 @@ impl FromStr for DatabaseUrl {
     type Err = UrlFault;
 
     fn from_str(text: &str) -> Result<Self, UrlFault> {
-        let url = Url::parse(text).map_err(|_| UrlFault::Malformed)?;
+        let url = Url::parse(text).map_err(|error| match error {
+            ParseError::InvalidPort => UrlFault::Port,
+            _ => UrlFault::Malformed,
+        })?;
         let engine = match url.scheme() {
             "postgres" | "postgresql" => EngineName::PostgreSQL,
             "mysql" | "mariadb" => EngineName::MySQL,
@@ -129,10 +138,10 @@ fn mode(parameter: &'static str, word: &str) -> Result<TlsMode, UrlFault> {
         "disable" | "disabled" => Ok(TlsMode::Disable),
         "require" | "required" | "prefer" | "preferred" | "allow" => Err(UrlFault::Mode(
             parameter,
-            "other modes would hand the password to whoever answers; give the CA's certificates \
+            ": such modes would hand the password to whoever answers; give the CA's certificates \
              with sslrootcert=FILE or ssl-ca=FILE",
         )),
-        _ => Err(UrlFault::Mode(parameter, "it is none of these words")),
+        _ => Err(UrlFault::Mode(parameter, "")),
     }
 }
 
@@ -189,13 +198,17 @@ mod tests {
             ("", "is not a URL"),
             ("hunter2", "is not a URL"),
             ("http://u:hunter2@h/d", "is not a URL"),
-            ("postgres://u:hunter2#x@h/d", "is not a URL"),
+            ("postgres://u:hunter2#x@h/d", "%23"),
             ("postgres://u:%ffhunter2@h/d", "is not a URL"),
+            ("postgres://u:hunter2@h:99999/d", "port"),
             ("postgres:///d?password=hunter2", "names no host"),
             ("postgres://:hunter2@h/d", "names no user"),
             ("postgres://u:hunter2@h", "names no database"),
             ("postgres://u@h/d?password=hunter2", "not understood"),
-            ("postgres://u@h/d?sslmode=hunter2", "none of these words"),
+            (
+                "postgres://u@h/d?sslmode=hunter2",
+                "has an sslmode other than verify-full",
+            ),
             (
                 "postgres://u:hunter2@h/d?sslmode=require",
                 "whoever answers",

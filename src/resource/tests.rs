@@ -47,6 +47,14 @@ fn each_schema(part: &str, mut look: impl FnMut(&str, &Value)) {
 }
 
 #[test]
+fn no_enum_offers_null_which_is_refused() {
+    for (name, text) in yaml().unwrap() {
+        let offered = text.lines().any(|line| line.trim() == "- null");
+        assert!(!offered, "{name}");
+    }
+}
+
+#[test]
 fn every_field_is_explained() {
     let mut bare = vec![];
     for part in ["spec", "status"] {

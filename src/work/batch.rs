@@ -6,12 +6,14 @@ use std::time::Instant;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use oubliette_core::hmac::Pads;
+use oubliette_core::name::TableName;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, Order, Outcome};
 use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness};
 use oubliette_core::value::{Key, Value};
 
+use super::graph::Walk;
 use super::pages;
 use crate::database::{
     Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx, give_pads,
@@ -23,8 +25,6 @@ use crate::metrics::{BatchResult, Metrics};
 pub(super) const KEYS: usize = 1_000;
 /// Rows of the rule's own table that one transaction changes by key at the most.
 pub(super) const CHOSEN: u32 = 5_000;
-/// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
-const HANGING: i64 = 10_000;
 
 /// What every batch of a step has in common.
 #[derive(Clone, Copy)]
@@ -46,6 +46,10 @@ pub(super) enum Stop {
     Missed(Rows),
     /// Too many rows hang on the window.
     TooMany,
+    /// They hang on each other too deep.
+    TooDeep,
+    /// Rows of this table refer to each other in a ring, over columns that may not be NULL.
+    Ring(TableName),
     /// Fewer rows went than were locked, or a count's row was not there.
     Raced,
     /// The partition is no part of the table any more.
@@ -68,6 +72,8 @@ pub(super) struct Done {
     pub(super) changed: u64,
     /// Rows of each related table.
     pub(super) related: Vec<u64>,
+    /// Rows that let go of others before they went, as the engine counts them.
+    pub(super) cut: i64,
     pub(super) reached: Option<Key>,
 }
 
@@ -77,6 +83,7 @@ impl Done {
         Self {
             changed: 0,
             related: Vec::new(),
+            cut: 0,
             reached,
         }
     }
@@ -89,7 +96,10 @@ impl Done {
             .map(|node| (&node.depth.effect, node.counted));
         let related = nodes.zip(self.related.iter().copied());
         let own = ((&rule.change.effect, rule.counted), self.changed);
-        let mut counted = Witness::default();
+        let mut counted = Witness {
+            updated: self.cut,
+            ..Witness::default()
+        };
         for ((effect, times), rows) in std::iter::once(own).chain(related) {
             match effect {
                 Effect::Delete => counted.deleted += times * signed(rows),
@@ -131,7 +141,7 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
     if let Ok(mut handle) = handle.lock() {
         *handle = Some(tx.canceller());
     }
-    match change(step, place, order, &mut tx).await {
+    match Box::pin(change(step, place, order, &mut tx)).await {
         Ok((changed, reached)) => match tx.commit().await {
             Ok(()) => Outcome::Committed {
                 changed,
@@ -147,6 +157,16 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
                 Stop::Fault(fault) => outcome(&fault),
                 Stop::Missed(changed) => Outcome::Missed { changed },
                 Stop::TooMany => Outcome::TooMany,
+                Stop::TooDeep => Outcome::TooLong,
+                Stop::Ring(table) => {
+                    tracing::error!(
+                        rule = step.rule.name,
+                        %table,
+                        "batch rolled back: rows refer to each other in a ring, and none of the \
+                         columns may be NULL"
+                    );
+                    Outcome::Failed(Reason::ReferenceRing)
+                }
                 Stop::Raced => Outcome::Again(Reason::RowsLocked),
                 Stop::Detached => Outcome::Failed(Reason::Drifted),
                 Stop::Unaccounted { counted, witnessed } => {
@@ -187,12 +207,12 @@ async fn change(
     if let Some(found) = step.pads {
         give_pads(tx, found).await?;
     }
-    let before = witness(tx).await?;
+    let before = Box::pin(witness(tx)).await?;
     let done = match step.pages {
         Some(found) if order.window.pages().is_some() => {
-            pages::change(step, found, order, tx).await?
+            Box::pin(pages::change(step, found, order, tx)).await?
         }
-        _ => over_window(step, order, tx).await?,
+        _ => Box::pin(over_window(step, order, tx)).await?,
     };
     if tx.engine() == Engine::Postgres {
         // A deferred constraint would fail at COMMIT, behind the fence, and a deferred trigger act there,
@@ -200,8 +220,12 @@ async fn change(
         tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
             .await?;
     }
-    if let (Some(before), Some(after)) = (before, witness(tx).await?) {
-        let (counted, witnessed) = (done.counted(step.rule), after.since(before));
+    if let (Some(before), Some(after)) = (before, Box::pin(witness(tx)).await?) {
+        let (counted, mut witnessed) = (done.counted(step.rule), after.since(before));
+        if step.rule.triggered {
+            // A declared trigger may add rows, and nothing else.
+            witnessed.inserted = counted.inserted;
+        }
         if counted != witnessed {
             return Err(Stop::Unaccounted { counted, witnessed });
         }
@@ -250,7 +274,8 @@ async fn over_window(step: Step<'_>, order: &Order, tx: &mut Tx) -> Result<Done,
             ..Done::nothing(reached)
         })
     } else {
-        by_keys(step, &window, reached, order.form != Form::Keys, tx).await
+        let skip_locked = order.form != Form::Keys;
+        Box::pin(by_keys(step, &window, reached, skip_locked, tx)).await
     }
 }
 
@@ -285,75 +310,26 @@ async fn by_keys(
             return Err(Stop::Raced);
         }
     }
-    let related = related(step, &rows, tx).await?;
-    let mut changed = 0;
-    for chunk in keys.chunks(KEYS) {
-        changed += tx.change(&sql.by_keys(window, chunk)).await?;
-    }
-    if changed != unsigned(keys.len()) {
-        return Err(Stop::Raced);
-    }
+    let hanging = Box::pin(Walk::locking(step.rule).change(&rows, tx)).await?;
+    let changed = if let Some(own) = hanging.own {
+        // They have gone together with others of their table.
+        own
+    } else {
+        let mut changed = 0;
+        for chunk in keys.chunks(KEYS) {
+            changed += tx.change(&sql.by_keys(window, chunk)).await?;
+        }
+        if changed != unsigned(keys.len()) {
+            return Err(Stop::Raced);
+        }
+        changed
+    };
     Ok(Done {
         changed,
-        related,
+        related: hanging.related,
+        cut: hanging.cut,
         reached,
     })
-}
-
-async fn related(step: Step<'_>, rows: &[KeyRow], tx: &mut Tx) -> Result<Vec<u64>, Stop> {
-    let nodes = &step.rule.nodes;
-    let mut hanging = 0;
-    // What each node's rows refer to, and what was read of its own rows for those below.
-    let mut parents: Vec<Vec<Value>> = Vec::with_capacity(nodes.len());
-    let mut read: Vec<Vec<Vec<Value>>> = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        let name = &node.depth.parent_column.name;
-        let values = match node.parent {
-            None => {
-                let at = step
-                    .rule
-                    .change
-                    .referenced
-                    .iter()
-                    .position(|c| &c.name == name);
-                distinct(rows.iter().filter_map(|r| r.referenced.get(at?)))
-            }
-            Some(parent) => {
-                let at = nodes[parent]
-                    .depth
-                    .referenced
-                    .iter()
-                    .position(|c| &c.name == name);
-                distinct(read[parent].iter().filter_map(|r| r.get(at?)))
-            }
-        };
-        let mut own = Vec::new();
-        for chunk in values.chunks(KEYS) {
-            hanging += count(tx, &node.depth.count(chunk)).await?;
-            if hanging > HANGING && rows.len() > 1 {
-                return Err(Stop::TooMany);
-            }
-            if !node.depth.referenced.is_empty() {
-                own.extend(tx.rows(&node.depth.choose(chunk)).await?);
-            }
-        }
-        parents.push(values);
-        read.push(own);
-    }
-    let mut changed = vec![0; nodes.len()];
-    for (i, node) in nodes.iter().enumerate().rev() {
-        for chunk in parents[i].chunks(KEYS) {
-            changed[i] += tx.change(&node.depth.change(chunk)).await?;
-        }
-    }
-    Ok(changed)
-}
-
-fn distinct<'v>(values: impl Iterator<Item = &'v Value>) -> Vec<Value> {
-    let mut all: Vec<Value> = values.filter(|v| **v != Value::Null).cloned().collect();
-    all.sort();
-    all.dedup();
-    all
 }
 
 /// The single number of a counting statement.
@@ -366,7 +342,7 @@ pub(super) async fn count(tx: &mut Tx, statement: &Bound) -> Result<i64, Fault> 
         .unwrap_or(0))
 }
 
-fn signed(n: u64) -> i64 {
+pub(super) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 

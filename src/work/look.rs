@@ -98,7 +98,10 @@ async fn read(store: &Store, owner: &Owner, remembered: &[String]) -> Result<See
         return Ok(Seen::Unfit(Verdict::new(Reason::LedgerNewer, message)));
     }
     if found != *owner {
-        let message = format!("the ledger belongs to {found}");
+        let message = format!(
+            "the ledger belongs to {found}; when nobody carries policies out there any more, \
+             `oubliette ledger adopt NAME -n NAMESPACE` hands it to this TargetDatabase"
+        );
         return Ok(Seen::Unfit(Verdict::new(Reason::LedgerOwned, message)));
     }
     if let Some(rewound) = store.rewound(remembered).await? {

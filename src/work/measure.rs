@@ -4,11 +4,14 @@
 use std::time::{Duration, Instant};
 
 use oubliette_core::catalog::Engine;
-use oubliette_core::plan::{Draft, Facts, RuleDraft, RuleFacts, is_unindexed, reads_whole_table};
-use oubliette_core::sql::{Bound, CountSql, Depth, Window};
+use oubliette_core::plan::{
+    Above, Draft, Facts, Link, Node, RuleDraft, RuleFacts, is_unindexed, reads_whole_table,
+};
+use oubliette_core::sql::{Bound, CountSql, Depth, KeyRow, Way, Window};
 use oubliette_core::value::Key;
 
 use super::batch::count;
+use super::graph::Walk;
 use super::pages;
 use crate::database::{Access, Database, Fault};
 
@@ -88,6 +91,9 @@ async fn measure_rule(
         related: vec![0; rule.nodes.len()],
         ..RuleFacts::default()
     };
+    // Where a row can be reached more than once, only its key says that it was counted.
+    let together = rule.nodes.iter().any(|node| !is_alone(rule, node));
+    let mut hanging = Walk::counting(rule);
     let mut asked = false;
     let mut windows = Windows::new(gentle);
     while let Some((mut window, width)) = windows.next() {
@@ -106,7 +112,14 @@ async fn measure_rule(
             .first()
             .and_then(|row| CountSql::counted(row))
             .unwrap_or_default();
-        if counted.eligible > 0 {
+        if counted.eligible > 0 && together {
+            let rows = tx.rows(&rule.change.peek(&window, width)).await?;
+            let rows: Vec<KeyRow> = rows.iter().map(|row| rule.change.key_row(row)).collect();
+            let related = hanging.count(&rows, &mut tx).await?;
+            for (all, rows) in facts.related.iter_mut().zip(related) {
+                *all += rows;
+            }
+        } else if counted.eligible > 0 {
             for i in 0..rule.nodes.len() {
                 if let Some(statement) = rule.count.related(&window, &path(rule, i)) {
                     facts.related[i] += count(&mut tx, &statement).await?;
@@ -146,13 +159,27 @@ async fn unindexed(database: &Database, rule: &RuleDraft, window: &Window) -> Re
     Ok(reads_whole_table(sql.engine, &explained))
 }
 
-/// The nodes from the rule's table down to node `i`.
-fn path(rule: &RuleDraft, i: usize) -> Vec<&Depth> {
+/// Whether one way leads to a node's rows, through one table above.
+fn is_alone(rule: &RuleDraft, node: &Node) -> bool {
+    let above = |link: &Link| match link.above.as_slice() {
+        [Above::Own] => true,
+        [Above::Node(above)] => !rule.nodes[*above].is_keyed(),
+        _ => false,
+    };
+    !node.is_keyed() && matches!(node.links.as_slice(), [link] if above(link))
+}
+
+/// The nodes from the rule's table down to node `i`, where each of them is alone.
+fn path(rule: &RuleDraft, i: usize) -> Vec<(&Depth, &Way)> {
     let mut path = Vec::new();
     let mut at = Some(i);
     while let Some(node) = at.and_then(|i| rule.nodes.get(i)) {
-        path.push(&node.depth);
-        at = node.parent;
+        let link = node.links.first();
+        path.extend(link.map(|link| (&node.depth, &link.way)));
+        at = link.and_then(|link| match link.above.first() {
+            Some(Above::Node(above)) => Some(*above),
+            Some(Above::Own) | None => None,
+        });
     }
     path.reverse();
     path

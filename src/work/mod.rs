@@ -5,6 +5,7 @@ pub mod accept;
 mod batch;
 mod close;
 pub mod give_up;
+mod graph;
 mod inspect;
 pub mod job;
 pub mod look;

@@ -2,6 +2,7 @@
 //! nowhere else.
 
 use oubliette_core::api::reason::Reason;
+use oubliette_core::grants::{Grantee, for_ledger};
 use oubliette_core::ledger::{Ledger, Owner, RunRow};
 use oubliette_core::name::Ident;
 use oubliette_core::report::RunReport;
@@ -44,7 +45,26 @@ pub async fn owner(database: &Database, place: &Ident) -> Result<Option<Owner>, 
     }
 }
 
-/// The same for whoever is about to change something: creates a ledger that is missing, and makes the
+/// What lets the user create a ledger that is missing. `None`: it is there.
+pub async fn missing(
+    database: &Database,
+    place: &Ident,
+    name: &Ident,
+) -> Result<Option<Vec<String>>, LedgerFault> {
+    let store = unchecked(database, place);
+    if store.is_present().await? {
+        return Ok(None);
+    }
+    let to = Grantee {
+        engine: database.engine(),
+        database: name,
+        ledger: place,
+        user: &store.user().await?,
+    };
+    Ok(Some(for_ledger(&to)))
+}
+
+/// The owner for whoever is about to change something: creates a ledger that is missing, and makes the
 /// newcomer the owner of one that is nobody's.
 pub async fn claim(
     database: &Database,

@@ -522,6 +522,7 @@ fn goes_on_after(reason: Reason) -> bool {
             | Reason::ColumnUnfit
             | Reason::InternalError
             | Reason::RowsUnaccounted
+            | Reason::ReferenceRing
     )
 }
 

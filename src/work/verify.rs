@@ -90,7 +90,7 @@ impl Verification<'_> {
         let mut stuck: Option<BTreeSet<Key>> = None;
         let mut left = Left::default();
         let (mut passed_by, mut too_large) = (0, 0);
-        let mut windows = unless_stopped(stop, self.residual()).await?;
+        let mut windows = Box::pin(unless_stopped(stop, self.residual())).await?;
         let change = &self.step.rule.change;
         let in_levels = change.eligible.looks_at(&change.window.table);
         let mut moved = true;
@@ -102,13 +102,13 @@ impl Verification<'_> {
             (passed_by, too_large) = (0, 0);
             let before = saved.done.all;
             for (window, _) in &windows {
-                let lane = self.sweep(window, waits, saved, stop).await?;
+                let lane = Box::pin(self.sweep(window, waits, saved, stop)).await?;
                 passed_by += signed(lane.passed_by());
                 too_large += signed(lane.too_large());
             }
             moved = saved.done.all > before;
-            windows = unless_stopped(stop, self.residual()).await?;
-            left = unless_stopped(stop, self.class(&windows)).await?;
+            windows = Box::pin(unless_stopped(stop, self.residual())).await?;
+            left = Box::pin(unless_stopped(stop, self.class(&windows))).await?;
             // A row that is free after each of the sweeps is one that they should have taken.
             stuck = Some(match stuck {
                 None => left.free.clone(),
@@ -119,7 +119,8 @@ impl Verification<'_> {
             stuck = None;
             left = Left::default();
         }
-        let overlooked = unless_stopped(stop, self.overlooked(known(&windows))).await?;
+        let overlooked = self.overlooked(known(&windows));
+        let overlooked = Box::pin(unless_stopped(stop, overlooked)).await?;
         let left = run::Left {
             locked: left.locked,
             free: count(left.free.len()) + left.more,

@@ -3,11 +3,13 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 
 use crate::applied::{
     LETTERS, POLICY, ROWS, all_is_done, counted, desk, gone, nothing_is_done, people,
 };
 use crate::case::{Case, Needs, Server};
+use crate::cluster::ready;
 use crate::desk::{Answer, Desk, Terminal};
 use crate::expect::Grants;
 use crate::printed;
@@ -70,13 +72,17 @@ fn says(answer: Answer, code: i32, words: &[&str]) -> Result<()> {
 
 fn asked(world: &World, server: Server) -> Result<()> {
     let desk = desk(world, server, "asked")?;
-    let rows = "Change 3,300 rows, of 1 of the 1 policies above?";
+    let rows = "Change 3,300 rows of the policy above?";
     let no = question(&desk)?.answer(&desk, "y\n")?;
     says(
         no,
         2,
         &["3,300 rows would change", rows, "the answer was not yes"],
     )?;
+    for nearly in ["YES\n", " yes \n"] {
+        let no = question(&desk)?.answer(&desk, nearly)?;
+        says(no, 2, &["the answer was not yes"])?;
+    }
     nothing_is_done(&desk)?;
     // As Ctrl-C does.
     let stopped = question(&desk)?.answer(&desk, "\u{3}")?;
@@ -118,7 +124,7 @@ fn shown(world: &World, server: Server) -> Result<()> {
     says(
         answer,
         1,
-        &["refused (LimitExceeded)", "4301 rows", "4300 at the most"],
+        &["refused (LimitExceeded)", "4,301 rows", "4,300 at the most"],
     )?;
     ensure!(gone(&desk)? == 0, "rows are gone");
 
@@ -137,6 +143,12 @@ fn no_ledger(world: &World, server: Server) -> Result<()> {
     desk.sql("DROP SCHEMA oubliette")?;
     let answer = desk.apply()?.expect_refused("LedgerMissing")?;
     ensure!(answer.out.contains("CREATE TABLE"), "{}", answer.out);
+    let user = format!("TO {};", desk.user);
+    ensure!(
+        answer.out.contains(&user),
+        "{user} is not in {}",
+        answer.out
+    );
     nothing_is_done(&desk)
 }
 
@@ -186,9 +198,14 @@ fn changes_hands(world: &World) -> Result<()> {
     ensure!(there()? == 0, "the row is still there");
     again(2)?;
     stage.run_now()?;
-    stage
+    let owned = stage
         .namespace
         .wait_reason("TargetDatabase", TARGET, "LedgerOwned")?;
+    let condition = ready(&owned).map(Value::to_string).unwrap_or_default();
+    ensure!(
+        condition.contains("oubliette ledger adopt NAME -n NAMESPACE"),
+        "{condition}"
+    );
     ensure!(there()? == 1, "the operator took a row");
 
     let kubeconfig = &world.control_plane()?.cluster.kubeconfig;

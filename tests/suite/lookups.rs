@@ -2,6 +2,7 @@
 //! at an instant after the row was locked (SQL.md section 2).
 
 use anyhow::{Result, ensure};
+use oubliette_core::api::reason::Reason;
 use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
@@ -29,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "who_enrols_after_the_lock_meets_the_foreign_key",
             enrolled_after_the_lock,
         ),
+        all("what_is_looked_for_must_be_there", missing),
         all(
             "rows_that_others_keep_stay_beside_a_writing_application",
             writing_application,
@@ -164,6 +166,24 @@ fn enrolled_after_the_lock(world: &World, server: Server) -> Result<()> {
     let late = rig.block_on(late)?;
     ensure!(late.is_err(), "an enrolment without its learner");
     ensure!(rig.number("SELECT count(*) FROM e")? == 0);
+    Ok(())
+}
+
+fn missing(world: &World, server: Server) -> Result<()> {
+    let rig = apart(world, server, "missing", "")?;
+    rig.sql("DROP TABLE k")?;
+    let refused = rig.refused()?;
+    ensure!(
+        refused.len() == 1 && refused[0].reason == Reason::TableMissing,
+        "{refused:?}"
+    );
+    rig.sql("CREATE TABLE k (id integer NOT NULL PRIMARY KEY, other integer NOT NULL)")?;
+    let refused = rig.refused()?;
+    ensure!(
+        refused.len() == 1 && refused[0].reason == Reason::ColumnMissing,
+        "{refused:?}"
+    );
+    ensure!(rig.number("SELECT count(*) FROM t")? == 100);
     Ok(())
 }
 

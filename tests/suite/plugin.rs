@@ -355,6 +355,7 @@ fn bad_input(world: &World) -> Result<()> {
     for (arguments, words) in [
         (&["explain", "Conflikt"][..], "Conflict"),
         (&["status", "--kubeconfig", "/nowhere"], "/nowhere"),
+        (&["run", "nobody", "--kubeconfig", "/nowhere"], "/nowhere"),
         (&["status", "--context", "nobody"], "nobody"),
         (
             &["history", "x", "--database-url", "nonsense"],
@@ -369,6 +370,14 @@ fn bad_input(world: &World) -> Result<()> {
             .stdin(Stdio::null());
         fails(&command.output()?, &[words]).with_context(|| format!("{arguments:?}"))?;
     }
+    // It goes to the cluster as the plugin does, and says what went wrong as the plugin does.
+    let adopt = Command::new(env!("CARGO_BIN_EXE_oubliette"))
+        .args(["ledger", "adopt", "nobody", "-n", &namespace.name])
+        .arg("--kubeconfig")
+        .arg(&editor.kubeconfig)
+        .output()?;
+    let named = format!("TargetDatabase {}/nobody", namespace.name);
+    fails(&adopt, &[&named, "not found"])?;
     namespace.finish()
 }
 

@@ -79,7 +79,18 @@ fn misspelt_value(_: &World) -> Result<()> {
         "admissionPolicy",
     )?;
     refused(&["--set", IMAGE, "--set", "crds.enable=false"], "enable")?;
-    refused(&["--set", IMAGE, "--set", "replicas=many"], "replicas")
+    refused(&["--set", IMAGE, "--set", "replicas=many"], "replicas")?;
+    for filter in ["bogus[", "info, debug", ""] {
+        let value = format!("log.filter={}", filter.replace(',', "\\,"));
+        refused(&["--set", IMAGE, "--set-string", &value], "filter")?;
+    }
+    let filter = r"log.filter=info\,oubliette[job{policy=crm}]=debug";
+    template(&["--set", IMAGE, "--set-string", filter])?;
+    for repository in ["Registry.example/oubliette", "registry.example/my image"] {
+        let value = format!("image.repository={repository}");
+        refused(&["--set-string", &value], "repository")?;
+    }
+    template(&["--set", "image.repository=localhost:5000/a_b/c--d"]).map(drop)
 }
 
 fn no_image(_: &World) -> Result<()> {

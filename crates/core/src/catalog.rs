@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::digest::Digest;
 use crate::name::{Ident, TableName};
 
 /// The server's family. MariaDB is detected under `engine: MySQL`.
@@ -289,6 +290,10 @@ pub struct Trigger {
     pub on_delete: bool,
     /// Fires on UPDATE.
     pub on_update: bool,
+    /// A digest of its definition and, on PostgreSQL, its function's.
+    pub definition: Digest,
+    /// It runs with our privileges, and neither an administrator nor our own user owns its function.
+    pub foreign: bool,
     /// Fires for each row, on whatever table the statement names; otherwise for statements that name
     /// this one.
     pub each_row: bool,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{Catalog, Engine, Privileges};
 use crate::name::{Ident, TableName};
 use crate::plan::Intent;
-use crate::policy::{Action, Policy, RelatedAction, Treatment};
+use crate::policy::{Action, Policy, Related, RelatedAction, Rule, Treatment};
 use crate::sql::{Writer, dialect};
 
 /// What is needed on one table.
@@ -46,12 +46,32 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
                 RelatedAction::Anonymise(treatments) => update(own, treatments),
                 RelatedAction::Detach => own.update.extend(columns()),
             }
-            if engine == Engine::Postgres {
+            if engine == Engine::Postgres || lets_go(rule, related) {
                 own.update.extend(columns());
             }
         }
     }
     tables
+}
+
+/// Whether rows may have to let go of those that they refer to before they go: entries lead from them
+/// back to themselves, or they go over another reference.
+fn lets_go(rule: &Rule, related: &Related) -> bool {
+    let mut below = vec![&related.table];
+    let mut at = 0;
+    while let Some(table) = below.get(at).copied() {
+        at += 1;
+        for entry in rule.related.iter().filter(|entry| entry.of == *table) {
+            if !below.contains(&&entry.table) {
+                below.push(&entry.table);
+            }
+        }
+    }
+    let deletes = |entry: &Related| matches!(entry.action, RelatedAction::Delete);
+    let mut entries = rule.related.iter();
+    let gone = matches!(rule.action, Action::Delete) && rule.table == related.table
+        || entries.any(|entry| entry.table == related.table && deletes(entry));
+    below.contains(&&related.of) || gone && !deletes(related)
 }
 
 /// Who is to be given what, where.
@@ -145,7 +165,7 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
 /// What lets the operator create and keep its ledger's tables by itself. On PostgreSQL in a schema
 /// that an administrator creates: with CREATE on the database its user could make others, and so
 /// could whoever finds a way to run code as that user.
-fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
+pub fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
     let Grantee {
         engine,
         database,

@@ -50,6 +50,17 @@ pub struct Limits {
     pub max_rows: Option<u64>,
     /// Most of a rule's table that one run may change, in per cent (1 to 100).
     pub max_percent: Option<u8>,
+    /// Which of the two are the database's guards, so that a refusal names what to change.
+    pub guarded: Guarded,
+}
+
+/// Which ceilings are the database's, because the policy has none or a higher one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guarded {
+    /// The number of rows.
+    pub rows: bool,
+    /// The share of a table.
+    pub percent: bool,
 }
 
 /// One promise about one table.
@@ -73,6 +84,17 @@ pub struct Rule {
     pub related: Vec<Related>,
     /// Whether a large table may be walked without an index.
     pub allow_unindexed: bool,
+    /// Triggers that may fire.
+    pub triggers: Vec<DeclaredTrigger>,
+}
+
+/// A trigger that somebody has looked at and found harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredTrigger {
+    /// The table that it fires on.
+    pub table: TableName,
+    /// Its name.
+    pub name: Ident,
 }
 
 /// When a row has expired.

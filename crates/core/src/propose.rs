@@ -21,6 +21,9 @@ use crate::sql::{ClockSql, CountSql};
 /// The period of every proposed rule: long, so that what it shows is what nobody has thought of.
 pub const PERIOD: &str = "P7Y";
 
+/// References that need a decision, and whether each leads back to a table above.
+pub type Hanging<'c> = Vec<(&'c Reference, bool)>;
+
 /// Longest name of a rule.
 const NAME: usize = 63;
 
@@ -48,8 +51,8 @@ pub struct Proposed<'c> {
     pub clock: &'c Column,
     /// Other columns that could.
     pub others: Vec<&'c Column>,
-    /// The references that need a decision.
-    pub related: Vec<&'c Reference>,
+    /// What hangs on its rows.
+    pub related: Hanging<'c>,
     /// Counts all rows of the table; its `eligible` are those with a plausible date, its `oldest` the
     /// least of these.
     pub extent: CountSql,
@@ -123,11 +126,7 @@ struct Proposing<'c, 'a> {
 
 impl<'c> Proposing<'c, '_> {
     /// The references that a rule for the table has to decide, or why there can be no such rule.
-    fn rule(
-        &self,
-        table: &'c Table,
-        clock: &Column,
-    ) -> Result<(Vec<&'c Reference>, CountSql), Refusal> {
+    fn rule(&self, table: &'c Table, clock: &Column) -> Result<(Hanging<'c>, CountSql), Refusal> {
         let related = self.related(table)?;
         let zone = (clock.kind == ColumnKind::Civil).then_some(TimeZone::UTC);
         let rule = Rule {
@@ -146,8 +145,12 @@ impl<'c> Proposing<'c, '_> {
             only_if: Vec::new(),
             unless: Vec::new(),
             action: Action::Delete,
-            related: related.iter().map(|reference| deleted(reference)).collect(),
+            related: related
+                .iter()
+                .map(|(reference, closes)| decided(reference, *closes))
+                .collect(),
             allow_unindexed: false,
+            triggers: Vec::new(),
         };
         let policy = Policy {
             zone: TimeZone::UTC,
@@ -177,8 +180,8 @@ impl<'c> Proposing<'c, '_> {
 
     /// Every reference on which the table's rows hang, at any depth, parents first. What the guards
     /// refuse is left for them to refuse.
-    fn related(&self, table: &'c Table) -> Result<Vec<&'c Reference>, Refusal> {
-        let mut found: Vec<&Reference> = Vec::new();
+    fn related(&self, table: &'c Table) -> Result<Hanging<'c>, Refusal> {
+        let mut found: Vec<(&Reference, bool)> = Vec::new();
         let mut open = VecDeque::from([vec![&table.name]]);
         let mut ways = 0;
         while let Some(way) = open.pop_front() {
@@ -186,9 +189,7 @@ impl<'c> Proposing<'c, '_> {
                 continue;
             };
             for reference in self.hanging.get(*end).into_iter().flatten() {
-                if way.contains(&&reference.from) {
-                    continue;
-                }
+                let closes = way.contains(&&reference.from);
                 ways += 1;
                 if ways > MAX_RELATED {
                     return Err(Refusal::whole(
@@ -201,8 +202,15 @@ impl<'c> Proposing<'c, '_> {
                     ));
                 }
                 // One entry decides all foreign keys over the same columns.
-                if !found.iter().any(|known| are_alike(known, reference)) {
-                    found.push(reference);
+                match found
+                    .iter_mut()
+                    .find(|(known, _)| are_alike(known, reference))
+                {
+                    Some((_, known)) => *known |= closes,
+                    None => found.push((reference, closes)),
+                }
+                if closes {
+                    continue;
                 }
                 let mut further = way.clone();
                 further.push(&reference.from);
@@ -237,13 +245,18 @@ fn are_alike(a: &Reference, b: &Reference) -> bool {
     a.from == b.from && a.to == b.to && pairs(a) == pairs(b)
 }
 
-fn deleted(reference: &Reference) -> Related {
+/// The decision that [`crate::plan::entry`] writes.
+fn decided(reference: &Reference, closes: bool) -> Related {
     let columns = reference.from_columns.iter().zip(&reference.to_columns);
     Related {
         table: reference.from.clone(),
         of: reference.to.clone(),
         matches: columns.map(|(a, b)| (a.clone(), b.clone())).collect(),
-        action: RelatedAction::Delete,
+        action: if closes && reference.nullable {
+            RelatedAction::Detach
+        } else {
+            RelatedAction::Delete
+        },
     }
 }
 

@@ -36,6 +36,7 @@ impl Target {
         let Limits {
             max_rows,
             max_percent,
+            guarded: _,
         } = self.guards;
         serde_json::json!({
             "engine": format!("{:?}", self.engine),

@@ -276,8 +276,12 @@ fn rule(lines: &mut Vec<String>, proposed: &Proposed<'_>, extent: &Extent) {
     if !related.is_empty() {
         lines.push("    related:".to_owned());
     }
-    for reference in related {
-        lines.extend(entry(reference).lines().map(|line| format!("    {line}")));
+    for (reference, closes) in related {
+        lines.extend(
+            entry(reference, *closes)
+                .lines()
+                .map(|line| format!("    {line}")),
+        );
     }
 }
 

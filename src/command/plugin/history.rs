@@ -226,7 +226,15 @@ fn table(history: &History, coloured: bool) -> String {
     let mut rows = vec![head.map(Cell::from)];
     rows.extend(runs.iter().map(cells));
     let right = [false, true, false, true, true, false, false];
-    grid(&rows, right, &[6], coloured).join("\n") + "\n"
+    let mut lines = grid(&rows, right, &[6], coloured);
+    let ended = runs.iter().filter(|run| run.finished_at.is_some());
+    if ended.clone().any(|run| run.evidence.is_none()) {
+        lines.push(
+            "the status keeps the evidence of the last run: --database-url has the others"
+                .to_owned(),
+        );
+    }
+    lines.join("\n") + "\n"
 }
 
 fn cells(told: &RunTold) -> [Cell; 7] {
@@ -263,4 +271,38 @@ fn cells(told: &RunTold) -> [Cell; 7] {
         Cell::from(evidence.chars().take(HASH).collect::<String>()),
         Cell::from(id),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_that_the_status_has_no_more_is_said_to_be_in_the_ledger() {
+        let run = |id: &str, evidence: Option<&str>| RunTold {
+            run: id.to_owned(),
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Some(Timestamp::UNIX_EPOCH),
+            outcome: "Completed",
+            reason: None,
+            rows_changed: Some(1),
+            rows_left: Some(0),
+            evidence: evidence.map(str::to_owned),
+        };
+        let told = |runs| {
+            let (namespace, name) = ("crm".to_owned(), "old".to_owned());
+            table(
+                &History {
+                    namespace,
+                    name,
+                    runs,
+                },
+                false,
+            )
+        };
+        let last = || run("u/b", Some("sha256:0d16dc139a9c"));
+        assert!(!told(vec![last()]).contains("--database-url"));
+        let both = told(vec![last(), run("u/a", None)]);
+        assert!(both.ends_with("--database-url has the others\n"), "{both}");
+    }
 }

@@ -32,6 +32,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Within this time an operator that runs and watches the namespace has taken the run up.
 const TAKEN_UP: Duration = Duration::from_mins(1);
 
+/// An operator at work has taken it up long before.
+const SOON: Duration = Duration::from_secs(10);
+
+const NOT_TAKEN: &str = "no operator has taken it up yet: does one run, and watch this namespace? \
+    `kubectl get pods -A -l app.kubernetes.io/name=oubliette` shows it";
+
 /// What is asked of the command.
 #[derive(Clone, Debug, Args)]
 pub struct Request {
@@ -178,18 +184,41 @@ impl Seen {
     }
 }
 
+/// What becomes of waiting for an operator.
+#[derive(Debug, PartialEq)]
+enum Unanswered {
+    /// It is said, once, where to look.
+    Told,
+    /// It is given up.
+    GivenUp,
+}
+
+fn unanswered(since: Duration, told: bool) -> Option<Unanswered> {
+    if since > TAKEN_UP {
+        Some(Unanswered::GivenUp)
+    } else {
+        (since > SOON && !told).then_some(Unanswered::Told)
+    }
+}
+
 /// Waits for the end of a run, and shows meanwhile how far it is.
 async fn followed(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<PastRun> {
-    let (sender, shown) = watch::channel(progress::BEGUN);
+    let (sender, mut shown) = watch::channel(progress::BEGUN);
     let how = if std::io::stderr().is_terminal() {
         Shown::Bar
     } else {
         Shown::Lines
     };
     let full = format!("{}/{name}", cluster.namespace);
-    let showing = progress::show(&full, shown, how);
+    // What nobody has begun has no progress to show.
+    let showing = async {
+        // The sender outlives this.
+        let _ = shown.changed().await;
+        progress::show(&full, shown.clone(), how).await
+    };
     let ended = async {
         let mut idle_since = Instant::now();
+        let mut told = false;
         loop {
             let policy: RetentionPolicy = cluster.get(name).await?;
             let seen = Seen::of(&policy, token);
@@ -203,15 +232,22 @@ async fn followed(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<
                     "the run of {full} was taken up and is not in the status any more; \
                      `kubectl oubliette history --database-url` has it from the ledger"
                 ),
-                Seen::NotTaken if idle_since.elapsed() > TAKEN_UP => bail!(
-                    "the operator has not taken the run of {full} up within {} s: does it run, and \
-                     watch this namespace? It does so once it can",
-                    TAKEN_UP.as_secs()
-                ),
+                Seen::NotTaken => match unanswered(idle_since.elapsed(), told) {
+                    None => {}
+                    Some(Unanswered::Told) => {
+                        told = true;
+                        eprintln!("{full}: {NOT_TAKEN}");
+                    }
+                    Some(Unanswered::GivenUp) => bail!(
+                        "the run of {full} was asked for {} s ago: {NOT_TAKEN}. It runs once an \
+                         operator sees it",
+                        TAKEN_UP.as_secs()
+                    ),
+                },
                 Seen::Under(Some(now)) => {
                     sender.send_replace(shown_of(&now));
                 }
-                Seen::Under(None) | Seen::NotTaken | Seen::Behind => {}
+                Seen::Under(None) | Seen::Behind => {}
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -6,12 +6,12 @@ use super::words::{
 use super::{RefusalTold, Report, Told};
 
 pub(super) fn text(report: &Report) -> String {
-    let pending: i64 = report.policies.iter().map(Told::pending).sum();
-    let refused = report
+    let (refused, planned): (Vec<&Told>, Vec<&Told>) = report
         .policies
         .iter()
-        .filter(|told| !told.refusals.is_empty());
-    let refused = match refused.count() {
+        .partition(|told| !told.refusals.is_empty());
+    let pending: i64 = planned.iter().map(|told| told.pending()).sum();
+    let refused = match refused.len() {
         0 => String::new(),
         1 => ", 1 policy is refused".to_owned(),
         more => format!(", {more} policies are refused"),
@@ -19,6 +19,7 @@ pub(super) fn text(report: &Report) -> String {
     let ran: Vec<i64> = report.policies.iter().filter_map(done).collect();
     let what = if ran.is_empty() {
         match pending {
+            0 if planned.is_empty() => "plan: nothing would change".to_owned(),
             0 => "plan: nothing to do".to_owned(),
             count => format!("plan: {} would change", rows(count)),
         }
@@ -28,6 +29,17 @@ pub(super) fn text(report: &Report) -> String {
     let mut text = format!("## Retention {what}{refused}\n");
     for told in &report.policies {
         policy(&mut text, told);
+    }
+    text
+}
+
+/// What stood in the way before there was a policy to tell of. Indented: its text is no Markdown.
+pub(super) fn failed(error: &str) -> String {
+    let mut text = "## Retention plan: failed\n\n".to_owned();
+    for line in error.lines() {
+        text.push_str("    ");
+        text.push_str(line);
+        text.push('\n');
     }
     text
 }

@@ -47,6 +47,38 @@ fn told(name: &str, rules: Vec<RulePlan>) -> Told {
     }
 }
 
+#[test]
+fn what_is_refused_is_not_said_to_change() {
+    let mut refused = told("refused", vec![rule("old", "public.t", 5_000, 10_000)]);
+    let limit = Refusal::whole(Reason::LimitExceeded, "too many");
+    refused.refuse(&[limit]);
+    let report = |policies| Report {
+        policies,
+        interrupted: false,
+    };
+    let only = report(vec![refused]);
+    let text = only.text(Output::Table).unwrap();
+    assert!(
+        text.starts_with("learning/refused: refused, nothing would change; 5,000 rows are due\n"),
+        "{text}"
+    );
+    let heading = |report: &Report| {
+        let text = report.text(Output::Markdown).unwrap();
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        heading(&only),
+        "## Retention plan: nothing would change, 1 policy is refused"
+    );
+    let mut both = only;
+    let other = rule("new", "public.u", 7, 10);
+    both.policies.push(told("other", vec![other]));
+    assert_eq!(
+        heading(&both),
+        "## Retention plan: 7 rows would change, 1 policy is refused"
+    );
+}
+
 /// A policy with everything that a plan can show, a refused one, and one with nothing to do.
 fn report() -> Report {
     let mut enquiries = rule("enquiries", "public.enquiries", 5_000, 15_000);

@@ -2,29 +2,19 @@
 
 use jiff::Timestamp;
 use oubliette_core::report::{Effect, Residual, RulePlan, RunOutcome, RunReport};
+pub(in crate::command) use oubliette_core::rows::number;
 
 use super::{OpenRunTold, Told};
-
-/// A count with a comma at each thousand.
-pub(in crate::command) fn number(count: i64) -> String {
-    let digits = count.unsigned_abs().to_string();
-    let mut text = String::new();
-    if count < 0 {
-        text.push('-');
-    }
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// "1 row", "2,000 rows".
 pub(in crate::command) fn rows(count: i64) -> String {
     let unit = if count == 1 { "row" } else { "rows" };
     format!("{} {unit}", number(count))
+}
+
+/// "1 row is", "2,000 rows are".
+fn are(count: i64) -> String {
+    format!("{} {}", rows(count), if count == 1 { "is" } else { "are" })
 }
 
 /// How much of its table goes.
@@ -95,6 +85,9 @@ pub(super) fn outlook(told: &Told) -> String {
     };
     match plan.rows() {
         0 => "nothing to do".to_owned(),
+        count if !told.refusals.is_empty() => {
+            format!("refused, nothing would change; {} due", are(count))
+        }
         count => format!("{} would change", rows(count)),
     }
 }

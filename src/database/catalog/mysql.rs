@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use oubliette_core::catalog::{
     Bounds, Catalog, Check, Column, ColumnKind, Engine, Index, Table, TableKind, Trigger,
 };
+use oubliette_core::digest::Digest;
 use oubliette_core::grants::account;
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::{Bound, Writer, dialect};
@@ -51,7 +52,8 @@ macro_rules! indexes {
 const INDEXES_MYSQL: &str = indexes!("IS_VISIBLE = 'YES'");
 const INDEXES_MARIADB: &str = indexes!("IGNORED = 'NO'");
 
-const TRIGGERS: &str = "SELECT TRIGGER_NAME, EVENT_MANIPULATION \
+const TRIGGERS: &str = "SELECT TRIGGER_NAME, EVENT_MANIPULATION, \
+    CONCAT_WS('\n', ACTION_TIMING, DEFINER, SQL_MODE, ACTION_STATEMENT) \
     FROM information_schema.TRIGGERS \
     WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_OBJECT_TABLE = ? ORDER BY TRIGGER_NAME";
 
@@ -408,6 +410,9 @@ async fn triggers(tx: &mut Tx, of: &TableName) -> Result<Vec<Trigger>, Fault> {
             name,
             on_delete: event.contains("DELETE"),
             on_update: event.contains("UPDATE"),
+            definition: Digest::of_bytes(a.text()?),
+            // It runs with the privileges of whom it names.
+            foreign: false,
             each_row: true,
         };
         if trigger.on_delete || trigger.on_update {

@@ -6,6 +6,7 @@ use oubliette_core::catalog::{
     Bounds, Catalog, Check, Code, Column, ColumnKind, Engine, Index, OnDelete, Privileges,
     Reference, Table, TableKind, Trigger,
 };
+use oubliette_core::digest::Digest;
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
@@ -354,6 +355,8 @@ async fn triggers(tx: &mut Tx, oids: &Oids, found: &mut BTreeMap<i64, Found>) ->
                 on_delete: a.yes()?,
                 on_update: a.yes()?,
                 each_row: a.yes()?,
+                foreign: a.yes()?,
+                definition: Digest::of_bytes(a.text()?),
             });
         }
     }

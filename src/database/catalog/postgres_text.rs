@@ -151,8 +151,12 @@ ORDER BY i.indrelid, c.relname
 /// do.
 pub(super) const TRIGGERS: &str = r"
 SELECT t.tgrelid::pg_catalog.int8, t.tgname,
-    (t.tgtype & 8) <> 0, (t.tgtype & 16) <> 0, (t.tgtype & 1) <> 0
+    (t.tgtype & 8) <> 0, (t.tgtype & 16) <> 0, (t.tgtype & 1) <> 0,
+    NOT (p.prosecdef OR r.rolsuper OR r.rolname = CURRENT_USER),
+    pg_catalog.concat_ws(E'\n', pg_catalog.pg_get_triggerdef(t.oid), pg_catalog.pg_get_functiondef(p.oid))
 FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
 WHERE t.tgrelid = ANY ($1::pg_catalog.oid[])
     AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't'))

@@ -183,6 +183,20 @@ fn a_folder_is_read_in_order_and_an_empty_one_is_an_error() {
 }
 
 #[test]
+fn what_is_written_twice_is_told_with_both_places_and_what_has_no_name_as_such() {
+    let told = faults(&format!("{CRM}---{CRM}"));
+    assert!(
+        told.contains("x.yaml, document 2: ") && told.ends_with("first in x.yaml, document 1"),
+        "{told}"
+    );
+    let told = faults(&CRM.replace("{name: crm}", "{}"));
+    assert!(
+        told.contains("TargetDatabase without a name: metadata.name: is required"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = read(&[PathBuf::from("/nowhere/x.yaml")], "default").unwrap_err();
     assert!(

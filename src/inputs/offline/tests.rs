@@ -107,6 +107,21 @@ fn a_url_replaces_the_connection_and_nothing_else_of_a_target_database() {
 }
 
 #[test]
+fn a_misspelt_database_is_refused_where_there_are_some_since_its_guards_would_be_left_out() {
+    let misspelt = policy("crm", "old").replace("{name: crm, namespace: crm}", "{name: cmr}");
+    let text = format!("{DATABASE_YAML}{misspelt}");
+    for given in [None, Some(url("postgres://r@localhost/copy"))] {
+        let told = open(&text, given).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "x.yaml, document 2: RetentionPolicy old: spec.databaseRef: the TargetDatabase crm/cmr \
+             is not among the manifests, which have crm/crm: correct name and namespace, or give its \
+             file with -f"
+        );
+    }
+}
+
+#[test]
 fn a_url_stands_for_one_database_only() {
     let other = policy("crm", "new").replace("{name: crm, namespace: crm}", "{name: billing}");
     let text = format!("{}{other}", policy("crm", "old"));
@@ -196,6 +211,19 @@ fn a_secret_that_is_missing_unreadable_or_not_for_keys_is_named_without_its_cont
             "{more}: {told}"
         );
     }
+}
+
+#[test]
+fn a_secret_is_named_with_the_namespace_by_which_it_was_found() {
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: crm-oubliette}\n";
+    let text = format!("{DATABASE_YAML}{}{secret}", policy("crm", "old"));
+    let manifests = read_text("x.yaml", &text, "crm").unwrap();
+    let (offline, promises) = Offline::new(manifests, None).unwrap();
+    let told = offline.login_of("crm", &promises[0]).map(drop).unwrap_err();
+    assert!(
+        told.to_string().contains("Secret crm/crm-oubliette"),
+        "{told}"
+    );
 }
 
 mod fuzzed {

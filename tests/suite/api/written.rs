@@ -87,6 +87,8 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
     let namespace = world.namespace("what_is_refused")?;
     let columns = |column: Value| json!({"type": "Anonymise", "columns": [column]});
     let test = |test: Value| json!([test]);
+    let event =
+        || json!({"table": "a.e", "match": [{"column": "b", "equals": "id"}], "column": "c"});
     let policies = [
         ("/rules/0/expireAfter", json!("P"), "expireAfter"),
         (
@@ -104,6 +106,26 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
             "/rules/0/since",
             json!({"column": "c", "unit": "Days", "timeZone": "Etc/UTC"}),
             "one of them",
+        ),
+        (
+            "/rules/0/since",
+            json!({"parent": event(), "latest": event(), "otherwise": {"column": "c"}}),
+            "one of column, latest and parent",
+        ),
+        (
+            "/rules/0/since",
+            json!({"latest": event()}),
+            "latest needs otherwise",
+        ),
+        (
+            "/rules/0/since",
+            json!({"parent": event(), "timeZone": "Etc/UTC"}),
+            "write them beside it",
+        ),
+        (
+            "/rules/0/expireOn",
+            json!({"instant": "2018-07-01", "changedBefore": {"column": "c"}}),
+            "expireOn instead of both",
         ),
         ("/rules/0/action", json!({}), "action.type"),
         (

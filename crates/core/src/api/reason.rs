@@ -126,7 +126,7 @@ reasons! {
     LedgerMissing Retrying "The ledger does not exist and the user may not create it."
         "Run the SQL that `oubliette ledger print -f FILE --user USER` prints, or grant CREATE.";
     LedgerOwned Stalled "The ledger belongs to another TargetDatabase or cluster: two owners would count twice."
-        "Delete the other owner, then hand the ledger over with `oubliette ledger adopt`.";
+        "When the other one keeps no promises there any more (its TargetDatabase is deleted, or nobody calls `oubliette apply`), hand the ledger over with `oubliette ledger adopt NAME -n NAMESPACE`.";
     LedgerUnfit Stalled "A view or another relation has the name of one of the ledger's tables, so the ledger cannot be created."
         "Rename or drop what the message names, or make a new TargetDatabase with another `ledger.schema`.";
     LedgerNewer Stalled "The ledger was written by a newer version of the program."
@@ -152,12 +152,12 @@ reasons! {
         "Grant PROCESS and TRIGGER.";
     ReferenceUndecided Stalled "Other rows reference the expired ones, and no `related` entry decides what happens to them."
         "Add the entry that the message prints, and choose its action.";
-    ReferenceUnsupported Stalled "A reference of a sort that is not handled: to the table itself, in a cycle, composite or not enforced."
-        "Leave the table out for now, or remove the reference.";
+    ReferenceUnsupported Stalled "A reference that cannot be followed: its rows could belong to several parents, its columns cannot be compared, no entry leads to it, or it leads from rows that stay back to themselves."
+        "Correct the entry that the message names, or leave the table out.";
     ReferenceUnindexed Stalled "A referencing column has no index: each expired row would scan the whole child table."
         "Create the index that the message names.";
     TriggerPresent Stalled "A trigger, a rewrite rule or somebody's function would act on the changed rows and could change others."
-        "Drop or disable it, let a superuser own the function, or leave the table out.";
+        "Declare a trigger that does no harm with the entry that the message prints, drop or disable it, let a superuser own the function, or leave the table out.";
     RowSecurity Stalled "Row-level security would hide rows from the user, so counts would lie."
         "Give the user BYPASSRLS, or own policies that show every row.";
     ReplicaIdentityMissing Stalled "A publication carries the table and the table has no replica identity, so changes would fail."
@@ -180,7 +180,9 @@ reasons! {
     RowsTooLarge Retrying "Rows were left because the rows that hang on a single one of them do not go within the time limit of a statement, one minute."
         "Index the referencing column, or let an earlier rule of the policy take the related rows by a clock of their own.";
     RowsUnaccounted Stalled "The database changed other rows than those that a batch counted: a cascade or a trigger that is younger than the plan. The batch was rolled back and the run ended."
-        "Look for foreign keys and triggers that were added to the tables of the rule; the next plan refuses or counts them.";
+        "Look for foreign keys and triggers that were added to the tables of the rule; the next plan refuses or counts them. A trigger that the rule declares must change and delete no rows.";
+    ReferenceRing Stalled "Expired rows, or rows that hang on them, refer to each other in a ring over columns that may not be NULL, so that none of them can go first. The batch was rolled back and the run ended."
+        "Allow NULL in one of the columns of the ring, or take the ring apart in the data.";
     RowsLocked Retrying "Rows stayed locked by the application for the whole run and were left."
         "Look for long transactions; the next run takes them.";
     VerificationFailed Stalled "Rows remain that nothing explains: the run is not what it claims to be."

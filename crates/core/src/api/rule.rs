@@ -15,6 +15,8 @@ use crate::period::Period;
 pub const MAX_RULES: usize = 64;
 /// Most entries of `related` of one rule.
 pub const MAX_RELATED: usize = 32;
+/// Most entries of `triggers` of one rule.
+pub const MAX_TRIGGERS: usize = 32;
 
 /// One promise about one table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -86,6 +88,12 @@ pub struct RuleSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_RELATED), extend("x-kubernetes-list-type" = "atomic"))]
     pub related: Option<Vec<RelatedSpec>>,
+    /// Triggers that somebody has looked at. Every other trigger that would fire on a changed row refuses
+    /// the plan, which prints the entry to add. The plan's digest covers what the trigger does: when its
+    /// definition changes, a run that has begun ends as `Drifted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TRIGGERS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub triggers: Option<Vec<TriggerSpec>>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -109,6 +117,7 @@ impl RuleSpec {
             action,
             walk,
             related,
+            triggers,
             unknown,
         } = self;
         let default = WalkSpec::default();
@@ -131,6 +140,8 @@ impl RuleSpec {
                 "unknown": unknown_of_walk,
             },
             "related": related.as_deref().unwrap_or_default(),
+            // Left out where there are none, so that digests of older versions stay.
+            "triggers": triggers.as_ref().filter(|triggers| !triggers.is_empty()),
             "unknown": unknown,
         })
     }
@@ -401,6 +412,40 @@ pub struct GeneraliseNumberSpec {
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
+}
+
+/// A trigger that somebody has looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerSpec {
+    /// The table that it fires on, named as in the rule's `table`: the rule's own, a related one, or a
+    /// partition of either. Example: `public.enquiries`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, length(min = 1, max = 140))]
+    pub table: Option<String>,
+    /// Its name. Example: `set_updated_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, length(min = 1, max = 64))]
+    pub name: Option<String>,
+    /// Harmless: what it does is nothing that this promise is about: it sets `updated_at`, or adds a row
+    /// elsewhere that is allowed to be there. It may only add rows: one that changes or deletes rows of
+    /// any table makes the batch fail (`RowsUnaccounted`). Functions that it calls in turn are not
+    /// covered by the plan's digest. It runs with the privileges of the operator's user unless it says
+    /// otherwise (`SECURITY DEFINER`, `DEFINER`), which then needs to be given what it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
+    pub effect: Option<Choice<TriggerEffect>>,
+    /// What this version does not know; never empty without a refusal.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+words! {
+    /// What a trigger does, as far as a promise is concerned.
+    pub enum TriggerEffect {
+        /// Nothing that it is about.
+        Harmless,
+    }
 }
 
 /// What happens to the rows of one table that reference an expired row.

@@ -263,6 +263,7 @@ mod tests {
             action: Action::Delete,
             related: vec![],
             allow_unindexed: false,
+            triggers: Vec::new(),
         };
         Policy {
             zone: TimeZone::UTC,

@@ -8,6 +8,7 @@ use super::consent::Consent;
 use super::draft::{Draft, RuleDraft};
 use super::facts::{Facts, RuleFacts};
 use super::limits;
+use super::overlap::counted_twice;
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::digest::Digest;
@@ -34,17 +35,19 @@ impl Plan {
             .rules
             .resize_with(draft.rules.len(), RuleFacts::default);
         let rules = draft.rules.iter().zip(&facts.rules);
+        let told: Vec<RulePlan> = rules
+            .clone()
+            .map(|(rule, facts)| report(rule, facts))
+            .collect();
+        let twice = counted_twice(&told);
         let report = PlanReport {
             digest: draft.digest,
             as_of: draft.as_of,
-            rules: rules
-                .clone()
-                .map(|(rule, facts)| report(rule, facts))
-                .collect(),
-            warnings: [draft.survivors.as_slice(), &draft.warnings].concat(),
+            rules: told,
+            warnings: [draft.survivors.as_slice(), &draft.warnings, &twice].concat(),
             survivors: draft.survivors.clone(),
         };
-        let mut refusals = limits::exceeded(&draft, &report);
+        let mut refusals = limits::exceeded(&draft.limits, &report);
         refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
         Self {
             draft,

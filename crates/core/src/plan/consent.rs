@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::digest::Digest;
 use crate::report::PlanReport;
-use crate::rows::Rows;
+use crate::rows::{Rows, number};
 
 /// A yes to a plan: to this one, and to no more rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,9 @@ impl Consent {
                 (planned.own, most.own)
             };
             let message = format!(
-                "the plan changes {rows} rows now; from what was shown it may be {allowed} at the most"
+                "the plan changes {} rows now; from what was shown it may be {} at the most",
+                number(rows),
+                number(allowed)
             );
             (!planned.fit(most))
                 .then(|| Refusal::of(&rule.rule, Reason::LimitExceeded, message).remedy(again))

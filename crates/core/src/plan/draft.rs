@@ -98,6 +98,8 @@ pub struct RuleDraft {
     pub leaves: Vec<TableName>,
     /// Whether a walk without an index is allowed.
     pub allow_unindexed: bool,
+    /// Whether declared triggers may add rows elsewhere.
+    pub triggered: bool,
     /// The server's estimate of the table's rows.
     pub estimated_rows: u64,
 }
@@ -126,6 +128,8 @@ impl Draft {
             if let Some(drafted) = drafted
                 && refusals.len() == before
             {
+                warnings.extend(drafted.at_most());
+                warnings.extend(guard::stale_triggers(catalog, rule));
                 guard::survivors(catalog, &drafted, &mut survivors);
                 rules.push(drafted);
             }
@@ -219,7 +223,7 @@ fn draft_rule(
         key,
         index,
     };
-    let referenced = refer(&mut nodes);
+    let referenced = graph::refer(&mut nodes);
     let by_pages = catalog.engine == Engine::Postgres
         && matches!(effect, Effect::Delete)
         && nodes.is_empty()
@@ -245,11 +249,27 @@ fn draft_rule(
         walk,
         leaves: if by_pages { leaves(table) } else { Vec::new() },
         allow_unindexed: rule.allow_unindexed,
+        triggered: !rule.triggers.is_empty(),
         estimated_rows: table.estimated_rows,
     })
 }
 
 impl RuleDraft {
+    /// Says which of the plan's counts are upper bounds: rows that let go in one batch may go in a
+    /// later one, or have gone in an earlier one.
+    fn at_most(&self) -> Option<String> {
+        let beside = self.nodes.iter().filter(|node| node.beside.is_some());
+        let tables: Vec<String> = beside.map(|node| node.depth.table.to_string()).collect();
+        (!tables.is_empty()).then(|| {
+            format!(
+                "rule {}: so many rows of {} at the most let go of others or are transformed: those \
+                 that go themselves are among them",
+                self.name,
+                tables.join(", ")
+            )
+        })
+    }
+
     /// The statements of one window between two keys, in the order in which they run: the count of
     /// the plan; then the change, where rows hang on the rule's own or keep them: their lock, whether
     /// they are still eligible, what hangs on them from the bottom up, and the rows themselves.
@@ -269,7 +289,7 @@ impl RuleDraft {
                 bounds.push(self.change.still(&window, std::slice::from_ref(&key)));
             }
             let related = self.nodes.iter().rev();
-            bounds.extend(related.map(|node| node.depth.change(&[Value::Null])));
+            bounds.extend(related.flat_map(Node::statements));
             bounds.push(self.change.by_keys(&window, &[key]));
         }
         let texts = bounds.into_iter().map(|bound| bound.sql.text().to_owned());
@@ -287,24 +307,6 @@ fn leaves(table: &Table) -> Vec<TableName> {
         TableKind::Partitioned { leaves } => leaves.clone(),
         _ => Vec::new(),
     }
-}
-
-/// Notes at every table which columns the tables below refer to; the rule's own are returned.
-fn refer(nodes: &mut [Node]) -> Vec<Column> {
-    let add = |columns: &mut Vec<Column>, column: &Column| {
-        if !columns.iter().any(|c| c.name == column.name) {
-            columns.push(column.clone());
-        }
-    };
-    let mut own = Vec::new();
-    for i in 0..nodes.len() {
-        let column = nodes[i].depth.parent_column.clone();
-        match nodes[i].parent {
-            None => add(&mut own, &column),
-            Some(parent) => add(&mut nodes[parent].depth.referenced, &column),
-        }
-    }
-    own
 }
 
 /// The treatments of a table's columns, each checked against its column.
@@ -408,6 +410,7 @@ fn digest(
                 "name": table.name, "kind": table.kind, "engine": table.storage_engine,
                 "columns": table.columns, "key": table.primary_key, "triggers": table.triggers,
                 "rules": table.rules, "checks": table.checks, "references": references,
+                "leaves": leaf_triggers(catalog, table),
             })
         })
         .collect();
@@ -415,11 +418,24 @@ fn digest(
     Digest::of_json(&json!({"spec": spec, "schema": schema, "statements": statements}))
 }
 
+/// The triggers of a table's leaves; `None`: there are none, as in digests of older versions.
+fn leaf_triggers(catalog: &Catalog, table: &Table) -> Option<Vec<serde_json::Value>> {
+    let TableKind::Partitioned { leaves } = &table.kind else {
+        return None;
+    };
+    let found = leaves
+        .iter()
+        .filter_map(|leaf| catalog.tables.get(leaf))
+        .filter(|leaf| !leaf.triggers.is_empty())
+        .map(|leaf| json!({"name": leaf.name, "triggers": leaf.triggers}));
+    let found: Vec<_> = found.collect();
+    (!found.is_empty()).then_some(found)
+}
+
 /// The texts of a rule's effect statements, in the form without bounds.
 fn statements(rule: &RuleDraft) -> Vec<String> {
-    let one = [crate::value::Value::Null];
     std::iter::once(rule.change.by_window(&Window::default()))
-        .chain(rule.nodes.iter().map(|n| n.depth.change(&one)))
+        .chain(rule.nodes.iter().flat_map(Node::statements))
         .map(|bound| bound.sql.text().to_owned())
         .collect()
 }

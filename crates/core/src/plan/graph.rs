@@ -1,125 +1,214 @@
 //! The rows that hang on an expired row: every reference to it is decided, or the plan is refused
 //! with the YAML that decides it (SQL.md section 3).
 
+mod edge;
+mod refuse;
+
 use super::Refusal;
 use super::draft::View;
-use super::guard::Touch;
+use super::guard::{self, Touch};
 use crate::api::reason::Reason;
-use crate::catalog::{Catalog, OnDelete, Reference, Table, TableKind};
-use crate::name::Ident;
-use crate::policy::{Related, RelatedAction, Rule};
+use crate::catalog::{Catalog, Column, Table, TableKind};
+use crate::name::TableName;
+use crate::policy::{Action, RelatedAction, Rule};
 use crate::report;
-use crate::sql::{Depth, Effect, Transform};
+use crate::sql::{Bound, Depth, Effect, Transform, Way};
 use crate::strategy::Strategy;
-use crate::yaml::scalar;
+use crate::value::Value;
 
-/// A child table with more rows than this needs an index on its referencing column: otherwise the
-/// check of every single parent scans it (69 ms against 0.015 ms, PERFORMANCE.md section 10).
-const SMALL_TABLE: u64 = 10_000;
+use self::edge::Edge;
+pub use self::refuse::entry;
 
-/// One table of related rows in its place in the tree.
+/// Rows whose references lead to related ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Above {
+    /// The expired rows of the rule's table.
+    Own,
+    /// Those of a node.
+    Node(usize),
+}
+
+/// One way to a node's rows.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Whose rows they hang on. Never empty.
+    pub above: Vec<Above>,
+    /// By which columns.
+    pub way: Way,
+    /// How a row lets go of what it refers to; `None`: no column of the reference may be NULL.
+    pub cut: Option<Depth>,
+    /// Whether the database checks the reference when rows above go.
+    pub checked: bool,
+}
+
+/// What happens to related rows of one table: those that go over whatever references, or those that
+/// one reference leads to and that stay.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The statements.
+    /// The statements. With a key where rows can be reached more than once.
     pub depth: Depth,
-    /// The node above; `None`: the rule's own table.
-    pub parent: Option<usize>,
+    /// The ways to its rows; only one where its rows are not told apart by a key.
+    pub links: Vec<Link>,
+    /// Who deletes rows of the same table, where this node changes some that stay.
+    pub beside: Option<Above>,
+    /// Its rows are those of the rule's own table.
+    pub own: bool,
+    /// The nodes with the same number hang on each other.
+    pub ring: Option<usize>,
     /// What is reported of its rows.
     pub effect: report::Effect,
     /// How often the engine counts a change of one row (see [`crate::sql::counted`]).
     pub counted: i64,
 }
 
-/// Walks down from the rule's table. Parents stand before their children.
+impl Node {
+    /// Whether its rows go.
+    pub fn goes(&self) -> bool {
+        matches!(self.depth.effect, Effect::Delete)
+    }
+
+    /// The texts of its statements for one row.
+    pub(super) fn statements(&self) -> Vec<Bound> {
+        let nulls = |n: usize| [vec![Value::Null; n]];
+        let key = nulls(self.depth.key.len());
+        let change = |link: &Link| {
+            let parents = nulls(link.way.pairs.len());
+            if self.is_keyed() {
+                self.depth.choose(&link.way, &parents)
+            } else {
+                self.depth.change(&link.way, &parents)
+            }
+        };
+        let mut all: Vec<Bound> = self.links.iter().map(change).collect();
+        if self.is_keyed() {
+            let cuts = self.links.iter().filter_map(|link| link.cut.as_ref());
+            all.extend(cuts.map(|cut| cut.by_keys(&key)));
+            all.push(self.depth.by_keys(&key));
+        }
+        all
+    }
+
+    /// Whether its rows are told apart by their key.
+    pub fn is_keyed(&self) -> bool {
+        !self.depth.key.is_empty()
+    }
+}
+
+/// Walks from the rule's table down. Nodes stand before those that hang on them, but for rings.
 pub(super) fn nodes<'a>(
     view: View<'a>,
     rule: &'a Rule,
     root: &'a Table,
-    refusals: &'a mut Vec<Refusal>,
+    refusals: &mut Vec<Refusal>,
 ) -> Vec<Node> {
-    let deletes = matches!(rule.action, crate::policy::Action::Delete);
-    let catalog = view.catalog;
-    let mut walk = Walk {
+    let edges = edge::edges(view.catalog, rule, root, refusals);
+    let graph = Graph {
         view,
-        catalog,
         rule,
-        refusals,
-        nodes: Vec::new(),
-        used: vec![false; rule.related.len()],
+        root,
+        edges,
     };
-    walk.below(root, deletes, None, &mut vec![root]);
-    let Walk { nodes, used, .. } = walk;
-    for (related, used) in rule.related.iter().zip(used) {
-        if !used {
-            refusals.push(unmatched(catalog, rule, related));
-        }
+    let before = refusals.len();
+    graph.check(refusals);
+    let nodes = graph.build(refusals);
+    if refusals.len() > before {
+        return Vec::new();
     }
-    nodes
+    ordered(nodes)
 }
 
-struct Walk<'a> {
+struct Graph<'a> {
     view: View<'a>,
-    catalog: &'a Catalog,
     rule: &'a Rule,
-    refusals: &'a mut Vec<Refusal>,
-    nodes: Vec<Node>,
-    used: Vec<bool>,
+    root: &'a Table,
+    edges: Vec<Edge<'a>>,
 }
 
-impl<'a> Walk<'a> {
-    /// Adds what hangs on `table`; every reference must be decided where its rows go.
-    fn below(
-        &mut self,
-        table: &'a Table,
-        rows_go: bool,
-        parent: Option<usize>,
-        above: &mut Vec<&'a Table>,
-    ) {
-        if rows_go {
-            self.through_partitions(table);
+impl<'a> Graph<'a> {
+    fn catalog(&self) -> &'a Catalog {
+        self.view.catalog
+    }
+
+    /// Whether rows of the table go.
+    fn goes(&self, table: &TableName) -> bool {
+        let own = *table == self.root.name && matches!(self.rule.action, Action::Delete);
+        let deletes = |edge: &Edge<'_>| edge.child.name == *table && edge.deletes();
+        own || self.edges.iter().any(deletes)
+    }
+
+    /// Refuses what is undecided where rows go, and what no statement could carry out.
+    fn check(&self, refusals: &mut Vec<Refusal>) {
+        let mut tables = vec![self.root];
+        for edge in &self.edges {
+            if !tables.iter().any(|table| table.name == edge.child.name) {
+                tables.push(edge.child);
+            }
         }
-        for reference in self
-            .catalog
-            .references
-            .iter()
-            .filter(|r| r.to == table.name)
-        {
-            let decision = self.decision(reference, table);
-            match decision {
-                None if !rows_go => {}
-                None => self.refusals.push(undecided(self.rule, reference, above)),
-                Some(related) => {
-                    if let Some(refusal) = unsupported(self.rule, reference, above) {
-                        self.refusals.push(refusal);
-                    } else {
-                        self.descend(reference, related, table, (parent, rows_go), above);
-                    }
+        for table in tables.into_iter().filter(|table| self.goes(&table.name)) {
+            self.through_partitions(table, refusals);
+            let references = self.catalog().references.iter();
+            for reference in references.filter(|reference| reference.to == table.name) {
+                if edge::decision(self.catalog(), self.rule, reference).is_none() {
+                    let closes = self.is_above(&reference.from, &table.name);
+                    refusals.push(refuse::undecided(self.rule, reference, closes));
                 }
+            }
+        }
+        for edge in &self.edges {
+            edge.check(self.rule, self.goes(&edge.parent.name), refusals);
+            if edge.child.name == self.root.name && !matches!(self.rule.action, Action::Delete) {
+                refusals.push(Refusal::of(
+                    &self.rule.name,
+                    Reason::ReferenceUnsupported,
+                    format!(
+                        "related {} of {}: the rule's own rows stay, and what refers to them stays \
+                         right: leave the entry out",
+                        edge.child.name, edge.parent.name
+                    ),
+                ));
             }
         }
     }
 
+    /// Whether a table's rows are reached on the way to another one's.
+    fn is_above(&self, table: &TableName, below: &TableName) -> bool {
+        let mut seen = vec![below];
+        let mut open = vec![below];
+        while let Some(at) = open.pop() {
+            if at == table {
+                return true;
+            }
+            for edge in self.edges.iter().filter(|edge| edge.child.name == *at) {
+                if !seen.contains(&&edge.parent.name) {
+                    seen.push(&edge.parent.name);
+                    open.push(&edge.parent.name);
+                }
+            }
+        }
+        false
+    }
+
     /// References to a table that shares rows with this one: the partitioned table it is a part of,
     /// or one of its own partitions. Their rows would go, too, and no decision names them.
-    fn through_partitions(&mut self, table: &Table) {
+    fn through_partitions(&self, table: &Table, refusals: &mut Vec<Refusal>) {
         let leaves = |table: &Table| match &table.kind {
             TableKind::Partitioned { leaves } => leaves.clone(),
             _ => vec![table.name.clone()],
         };
         let own = leaves(table);
         for reference in self
-            .catalog
+            .catalog()
             .references
             .iter()
             .filter(|r| r.to != table.name)
         {
             let shared = self
-                .catalog
+                .catalog()
                 .tables
                 .get(&reference.to)
                 .is_some_and(|to| leaves(to).iter().any(|leaf| own.contains(leaf)));
             if shared {
-                self.refusals.push(Refusal::of(
+                refusals.push(Refusal::of(
                     &self.rule.name,
                     Reason::ReferenceUnsupported,
                     format!(
@@ -131,235 +220,250 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn decision(&mut self, reference: &Reference, table: &Table) -> Option<&'a Related> {
-        let pairs: Vec<(&Ident, &Ident)> = reference
-            .from_columns
-            .iter()
-            .zip(&reference.to_columns)
-            .collect();
-        let index = self.rule.related.iter().position(|related| {
-            self.catalog.is(&related.table, &reference.from)
-                && self.catalog.is(&related.of, &table.name)
-                && related.matches.len() == pairs.len()
-                && related.matches.iter().all(|(a, b)| pairs.contains(&(a, b)))
-        })?;
-        self.used[index] = true;
-        Some(&self.rule.related[index])
-    }
-
-    fn descend(
-        &mut self,
-        reference: &Reference,
-        related: &'a Related,
-        parent_table: &Table,
-        (parent, parent_goes): (Option<usize>, bool),
-        above: &mut Vec<&'a Table>,
-    ) {
-        let refuse = |reason, message: String| Refusal::of(&self.rule.name, reason, message);
-        let (Some(child), Some(column), Some(parent_column)) = (
-            self.catalog.tables.get(&reference.from),
-            reference.from_columns.first(),
-            reference.to_columns.first(),
-        ) else {
-            self.refusals.push(refuse(
-                Reason::TableMissing,
-                format!(
-                    "{} references {} but its columns are not visible",
-                    reference.from, reference.to
-                ),
-            ));
-            return;
-        };
-        let (Some(column), Some(parent_column)) =
-            (child.column(column), parent_table.column(parent_column))
-        else {
-            self.refusals.push(refuse(
-                Reason::ColumnMissing,
-                format!(
-                    "the columns of reference {} are not visible",
-                    reference.name
-                ),
-            ));
-            return;
-        };
-        if !reference.indexed && child.estimated_rows > SMALL_TABLE {
-            self.refusals.push(
-                refuse(
-                    Reason::ReferenceUnindexed,
-                    format!(
-                        "{}.{} references {} and has no index: every parent would scan {} rows",
-                        child.name, column.name, reference.to, child.estimated_rows
-                    ),
-                )
-                .remedy(format!("CREATE INDEX ON {} ({});", child.name, column.name)),
-            );
+    /// One node for the rows of a table that go, and one for each reference whose rows stay.
+    fn build(&self, refusals: &mut Vec<Refusal>) -> Vec<Node> {
+        let mut of: Vec<Vec<&Edge<'a>>> = Vec::new();
+        for edge in &self.edges {
+            let same = of.iter_mut().find(|edges| {
+                edges[0].child.name == edge.child.name && edges[0].deletes() && edge.deletes()
+            });
+            match same {
+                Some(edges) => edges.push(edge),
+                None => of.push(vec![edge]),
+            }
         }
-        if matches!(related.action, RelatedAction::Detach) && !column.nullable {
-            self.refusals.push(refuse(
-                Reason::ConstraintConflict,
-                format!(
-                    "related {}: Detach sets {} to NULL, but the column is NOT NULL: use Delete",
-                    child.name, column.name
-                ),
-            ));
-        }
-        let touch = match &related.action {
-            RelatedAction::Delete => Touch::Delete,
-            RelatedAction::Anonymise(treatments) => Touch::Update(super::draft::transforms(
-                self.rule,
-                self.catalog.engine,
-                child,
-                treatments,
-                self.refusals,
-            )),
-            RelatedAction::Detach => Touch::Update(vec![Transform {
-                column: column.clone(),
-                strategy: Strategy::Nullify,
-            }]),
+        // Where rows of a table go, those are whom others hang on.
+        let above = |table: &TableName| -> Vec<Above> {
+            let at = |deletes: bool| {
+                let of = of.iter().enumerate();
+                of.filter(|(_, edges)| {
+                    edges[0].child.name == *table && edges[0].deletes() == deletes
+                })
+                .map(|(index, _)| Above::Node(index))
+                .collect::<Vec<_>>()
+            };
+            match at(true) {
+                going if !going.is_empty() => going,
+                _ if *table == self.root.name => vec![Above::Own],
+                _ => at(false),
+            }
         };
-        let detach = matches!(related.action, RelatedAction::Detach);
-        if let (true, Touch::Update(transforms)) = (parent_goes, &touch)
-            && !transforms
-                .iter()
-                .any(|t| t.column.name == column.name && t.strategy == Strategy::Nullify)
-        {
-            self.refusals.push(refuse(
-                Reason::ConstraintConflict,
-                format!(
-                    "related {}: its rows stay and their parents in {} go, so {} must become NULL: \
-                     use Detach, or add the column with strategy Nullify",
-                    child.name, reference.to, column.name
-                ),
-            ));
-        }
-        super::guard::table(self.view, self.rule, child, &touch, detach, self.refusals);
-        let goes = matches!(touch, Touch::Delete);
-        let index = self.nodes.len();
-        self.nodes.push(Node {
-            depth: Depth {
-                engine: self.catalog.engine,
-                table: child.name.clone(),
-                with_leaves: child.has_leaves(),
-                column: column.clone(),
-                parent_column: parent_column.clone(),
-                effect: match touch.clone() {
-                    Touch::Delete => Effect::Delete,
-                    Touch::Update(t) => Effect::Update(t, super::draft::untouched(child)),
+        let mut nodes = Vec::new();
+        for edges in &of {
+            let Edge { child, .. } = edges[0];
+            let (touch, detach) = self.touch(edges[0], refusals);
+            let own = child.name == self.root.name;
+            if !(own && edges[0].deletes()) {
+                guard::table(self.view, self.rule, child, &touch, detach, refusals);
+            }
+            let links = edges.iter().map(|edge| Link {
+                above: above(&edge.parent.name),
+                way: edge.way(),
+                cut: self.cut(edge),
+                checked: edge.reference.is_some(),
+            });
+            let beside = above(&child.name).first().copied();
+            let goes = self.goes(&child.name);
+            nodes.push(Node {
+                depth: self.depth(child, &touch),
+                links: links.collect(),
+                beside: beside.filter(|_| goes && !edges[0].deletes()),
+                own: own && edges[0].deletes(),
+                ring: None,
+                effect: if detach {
+                    report::Effect::Detached
+                } else {
+                    touch.reported()
                 },
-                referenced: Vec::new(),
+                counted: crate::sql::counted(self.catalog().engine, child),
+            });
+        }
+        self.tell_apart(&mut nodes, refusals);
+        nodes
+    }
+
+    fn depth(&self, table: &Table, touch: &Touch) -> Depth {
+        Depth {
+            engine: self.catalog().engine,
+            table: table.name.clone(),
+            with_leaves: table.has_leaves(),
+            key: Vec::new(),
+            effect: match touch.clone() {
+                Touch::Delete => Effect::Delete,
+                Touch::Update(t) => Effect::Update(t, super::draft::untouched(table)),
             },
-            parent,
-            effect: if detach {
-                report::Effect::Detached
-            } else {
-                touch.reported()
-            },
-            counted: crate::sql::counted(self.catalog.engine, child),
-        });
-        above.push(child);
-        self.below(child, goes, Some(index), above);
-        above.pop();
+            referenced: Vec::new(),
+        }
+    }
+
+    fn touch(&self, edge: &Edge<'_>, refusals: &mut Vec<Refusal>) -> (Touch, bool) {
+        match &edge.related.action {
+            RelatedAction::Delete => (Touch::Delete, false),
+            RelatedAction::Anonymise(treatments) => {
+                let transforms = super::draft::transforms(
+                    self.rule,
+                    self.catalog().engine,
+                    edge.child,
+                    treatments,
+                    refusals,
+                );
+                if self.goes(&edge.parent.name) {
+                    refusals.extend(edge.keeps_its_link(self.rule, &transforms));
+                }
+                (Touch::Update(transforms), false)
+            }
+            RelatedAction::Detach => (Touch::Update(nullified(edge.nullable())), true),
+        }
+    }
+
+    /// How rows let go of what they refer to.
+    fn cut(&self, edge: &Edge<'_>) -> Option<Depth> {
+        let columns = edge.nullable();
+        let touch = Touch::Update(nullified(columns));
+        matches!(&touch, Touch::Update(columns) if !columns.is_empty())
+            .then(|| self.depth(edge.child, &touch))
+    }
+
+    /// Gives a key to the tables whose rows can be reached more than once, and finds the rings.
+    fn tell_apart(&self, nodes: &mut [Node], refusals: &mut Vec<Refusal>) {
+        let reach = reach(nodes);
+        for index in 0..nodes.len() {
+            let ring = (0..nodes.len()).find(|&j| reach[index][j] && reach[j][index]);
+            let node = &mut nodes[index];
+            node.ring = ring;
+            if ring.is_some() && !node.goes() {
+                refusals.push(Refusal::of(
+                    &self.rule.name,
+                    Reason::ReferenceUnsupported,
+                    format!(
+                        "related {}: its rows stay, and entries lead from them back to themselves: \
+                         leave out what hangs on them",
+                        node.depth.table
+                    ),
+                ));
+            }
+            let shared = node.links.len() > 1 || ring.is_some() || node.beside.is_some();
+            if shared || node.own {
+                self.key(node, refusals);
+            }
+        }
+        // Rows that go are told apart where some of the same table might stay.
+        for index in 0..nodes.len() {
+            if let Some(Above::Node(beside)) = nodes[index].beside {
+                self.key(&mut nodes[beside], refusals);
+            }
+        }
+    }
+
+    fn key(&self, node: &mut Node, refusals: &mut Vec<Refusal>) {
+        let Some(table) = self.catalog().tables.get(&node.depth.table) else {
+            return;
+        };
+        if node.is_keyed() {
+            return;
+        }
+        match guard::usable_key(self.rule, table) {
+            Ok((key, _)) => {
+                for link in &mut node.links {
+                    if let Some(cut) = &mut link.cut {
+                        cut.key.clone_from(&key);
+                    }
+                }
+                node.depth.key = key;
+            }
+            Err(refusal) => refusals.push(refusal),
+        }
     }
 }
 
-fn unsupported(rule: &Rule, reference: &Reference, above: &[&Table]) -> Option<Refusal> {
-    let what = if reference.from == reference.to {
-        "refers to its own table"
-    } else if above.iter().any(|t| t.name == reference.from) {
-        "closes a cycle of references"
-    } else if reference.from_columns.len() != 1 {
-        "consists of several columns"
-    } else if !reference.enforced {
-        "is not enforced by the database (NOT VALID or NOT ENFORCED), so a row could be added \
-         while its parent goes"
-    } else if !above.iter().any(|parent| is_unique_in(parent, reference)) {
-        "leads to a column that is not unique, so a row may belong to several parents"
-    } else {
-        return None;
-    };
-    Some(Refusal::of(
-        &rule.name,
-        Reason::ReferenceUnsupported,
-        format!(
-            "reference {} from {} to {} {what}: this version does not handle such references \
-             and refuses the rule",
-            reference.name, reference.from, reference.to
-        ),
-    ))
+fn nullified<'c>(columns: impl IntoIterator<Item = &'c Column>) -> Vec<Transform> {
+    let each = columns.into_iter().map(|column| Transform {
+        column: column.clone(),
+        strategy: Strategy::Nullify,
+    });
+    each.collect()
 }
 
-/// Whether the reference leads to one row of the parent at the most, which InnoDB does not ask for.
-fn is_unique_in(parent: &Table, reference: &Reference) -> bool {
-    let columns = &reference.to_columns;
-    let unique = parent
-        .indexes
-        .iter()
-        .any(|index| index.unique && !index.partial_or_invalid && index.columns == *columns);
-    parent.name == reference.to && (parent.primary_key == *columns || unique)
-}
-
-/// The entry of `related` that decides a reference, with what else its action could be.
-pub fn entry(reference: &Reference) -> String {
-    let columns = |names: &[Ident]| {
-        let names = names.iter().map(|name| scalar(name.as_str()));
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let detach = if reference.nullable {
-        ", or {type: Detach} to keep the row"
-    } else {
-        ""
-    };
-    format!(
-        "- table: {}\n  of: {}\n  match: [{{column: {}, equals: {}}}]\n  action: {{type: Delete}}   # the rows go with their parent{detach}",
-        scalar(&reference.from.to_string()),
-        scalar(&reference.to.to_string()),
-        columns(&reference.from_columns),
-        columns(&reference.to_columns),
-    )
-}
-
-fn undecided(rule: &Rule, reference: &Reference, above: &[&Table]) -> Refusal {
-    if let Some(refusal) = unsupported(rule, reference, above) {
-        return refusal;
+/// Which nodes' rows hang on which, at any depth.
+fn reach(nodes: &[Node]) -> Vec<Vec<bool>> {
+    let mut reach = vec![vec![false; nodes.len()]; nodes.len()];
+    for (below, node) in nodes.iter().enumerate() {
+        for above in node.links.iter().flat_map(|link| &link.above) {
+            if let Above::Node(above) = above {
+                reach[*above][below] = true;
+            }
+        }
     }
-    let would = match reference.on_delete {
-        OnDelete::Refuse => "would refuse the delete",
-        OnDelete::Cascade => "would silently delete rows there (ON DELETE CASCADE)",
-        OnDelete::SetNull | OnDelete::SetDefault => "would silently change rows there",
-    };
-    let columns: Vec<_> = reference.from_columns.iter().map(Ident::as_str).collect();
-    Refusal::of(
-        &rule.name,
-        Reason::ReferenceUndecided,
-        format!(
-            "{} ({}) references {} and {would}: nothing decides what happens to its rows",
-            reference.from,
-            columns.join(", "),
-            reference.to,
-        ),
-    )
-    .remedy(format!("related:\n{}", entry(reference)))
+    for middle in 0..nodes.len() {
+        for above in 0..nodes.len() {
+            for below in 0..nodes.len() {
+                reach[above][below] |= reach[above][middle] && reach[middle][below];
+            }
+        }
+    }
+    reach
 }
 
-fn unmatched(catalog: &Catalog, rule: &Rule, related: &Related) -> Refusal {
-    if catalog.table(&related.table).is_none() {
-        return Refusal::of(
-            &rule.name,
-            Reason::TableMissing,
-            format!(
-                "related table {} does not exist or is not visible",
-                related.table
-            ),
-        );
+/// Brings the nodes into an order in which they stand before those that hang on them. Those of a
+/// ring stand together.
+fn ordered(nodes: Vec<Node>) -> Vec<Node> {
+    let reach = reach(&nodes);
+    let mut order: Vec<usize> = Vec::with_capacity(nodes.len());
+    let alike = |a: usize, b: usize| a == b || reach[a][b] && reach[b][a];
+    while order.len() < nodes.len() {
+        let open: Vec<usize> = (0..nodes.len()).filter(|i| !order.contains(i)).collect();
+        let free = |i: &&usize| open.iter().all(|&j| !reach[j][**i] || alike(j, **i));
+        let Some(&next) = open.iter().find(free) else {
+            break;
+        };
+        order.extend(open.iter().filter(|&&j| alike(j, next)));
     }
-    Refusal::of(
-        &rule.name,
-        Reason::ReferenceUnsupported,
-        format!(
-            "related {} of {}: no enforced foreign key of the database runs over these columns \
-             below the rule's table; this version does not handle references that only the \
-             application knows",
-            related.table, related.of
-        ),
-    )
+    let place = |above: &mut Above| {
+        if let Above::Node(index) = above {
+            *index = order.iter().position(|i| i == index).unwrap_or(*index);
+        }
+    };
+    let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+    let sorted = order.iter().filter_map(|&i| nodes[i].take());
+    let mut sorted: Vec<Node> = sorted.collect();
+    for node in &mut sorted {
+        node.links
+            .iter_mut()
+            .flat_map(|l| &mut l.above)
+            .for_each(place);
+        node.beside.as_mut().map(place);
+        node.ring = node
+            .ring
+            .and_then(|ring| order.iter().position(|&i| i == ring));
+    }
+    sorted
+}
+
+/// Notes at every table which columns the tables below refer to; the rule's own are returned.
+pub(super) fn refer(nodes: &mut [Node]) -> Vec<Column> {
+    let add = |columns: &mut Vec<Column>, column: &Column| {
+        if !columns.iter().any(|c| c.name == column.name) {
+            columns.push(column.clone());
+        }
+    };
+    let mut own = Vec::new();
+    for index in 0..nodes.len() {
+        for link in nodes[index].links.clone() {
+            for (above, (_, column)) in link
+                .above
+                .iter()
+                .flat_map(|above| link.way.pairs.iter().map(move |pair| (above, pair)))
+            {
+                match above {
+                    Above::Own => add(&mut own, column),
+                    Above::Node(above) => add(&mut nodes[*above].depth.referenced, column),
+                }
+            }
+        }
+    }
+    // The expired rows are told from the others of their table by their key alone.
+    if let Some(node) = nodes.iter().find(|node| node.own) {
+        own.clone_from(&node.depth.referenced);
+    }
+    own
 }

@@ -2,6 +2,7 @@
 //! list: counts would lie or data would survive otherwise (DESIGN section 5, SQL.md sections 3, 5).
 
 mod code;
+mod trigger;
 
 use super::Refusal;
 use super::draft::{Intent, RuleDraft, View, walkable};
@@ -10,9 +11,11 @@ use crate::catalog::{Catalog, Table, TableKind};
 use crate::grants;
 use crate::ledger::looks_like_a_ledgers;
 use crate::name::Ident;
-use crate::policy::{Policy, Rule};
+use crate::policy::{DeclaredTrigger, Policy, Rule};
 use crate::sql::{KeyColumn, Transform};
 use crate::strategy::{PSEUDONYM_LENGTH, Strategy};
+
+pub(super) use self::trigger::stale as stale_triggers;
 
 /// What happens to rows of a table.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ struct Subject<'a> {
     detach: bool,
     /// It is a leaf of the table that the statement names.
     is_leaf: bool,
+    /// The triggers that the rule declares.
+    declared: &'a [DeclaredTrigger],
 }
 
 type Found = (Reason, String, Option<String>);
@@ -63,7 +68,7 @@ const GUARDS: &[(Of, Guard)] = &[
     (Of::Named, storage),
     (Of::Named, row_security),
     (Of::Named, rewrite_rules),
-    (Of::Leaves, triggers),
+    (Of::Leaves, trigger::guard),
     (Of::Leaves, code::guard),
     (Of::Leaves, replica_identity),
     (Of::Named, visibility),
@@ -100,6 +105,7 @@ pub(super) fn table(
         touch,
         detach,
         is_leaf,
+        declared: &rule.triggers,
     };
     let leaves: Vec<(&Table, Touch)> = match &table.kind {
         TableKind::Partitioned { leaves } => leaves
@@ -225,32 +231,6 @@ fn rewrite_rules(s: &Subject<'_>) -> Vec<Found> {
         format!(
             "rewrite rules on DELETE or UPDATE would replace the change: {}",
             s.table.rules.join(", ")
-        ),
-    )
-}
-
-fn triggers(s: &Subject<'_>) -> Vec<Found> {
-    let fires: Vec<_> = s
-        .table
-        .triggers
-        .iter()
-        .filter(|t| match s.touch {
-            Touch::Delete => t.on_delete,
-            Touch::Update(_) => t.on_update,
-        })
-        // A statement's triggers are those of the table that it names.
-        .filter(|t| t.each_row || !s.is_leaf)
-        .map(|t| t.name.as_str())
-        .collect();
-    if fires.is_empty() {
-        return Vec::new();
-    }
-    found(
-        Reason::TriggerPresent,
-        format!(
-            "triggers would act on every changed row, beyond what the plan can count: {}; this \
-             version refuses such tables",
-            fires.join(", ")
         ),
     )
 }

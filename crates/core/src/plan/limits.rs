@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::Refusal;
 use super::draft::Draft;
 use crate::api::reason::Reason;
+use crate::policy::Limits;
 use crate::report::{PlanReport, RulePlan};
-use crate::rows::Rows;
+use crate::rows::{Rows, number};
 
 /// Rows that may become eligible during a run beyond the plan, at the least.
 const SLACK_ROWS: i64 = 1_000;
@@ -14,23 +15,21 @@ const SLACK_ROWS: i64 = 1_000;
 const SLACK_PART: i64 = 10;
 
 /// What stands in the way of the plan.
-pub(super) fn exceeded(draft: &Draft, report: &PlanReport) -> Vec<Refusal> {
+pub(super) fn exceeded(limits: &Limits, report: &PlanReport) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     let planned = report.rows();
-    if let Some(max) = draft.limits.max_rows
+    if let Some(max) = limits.max_rows
         && u64::try_from(planned).unwrap_or(0) > max
     {
-        refusals.push(
-            Refusal::whole(
-                Reason::LimitExceeded,
-                format!("the plan changes {planned} rows, limits.maxRows allows {max}"),
-            )
-            .remedy(format!(
-                "check the counts in status.plan; if they are right: limits: {{maxRows: {planned}}}"
-            )),
+        let (field, remedy) = raised(limits.guarded.rows, "maxRows", planned);
+        let message = format!(
+            "the plan changes {} rows, {field} allows {}",
+            number(planned),
+            number(i64::try_from(max).unwrap_or(i64::MAX))
         );
+        refusals.push(Refusal::whole(Reason::LimitExceeded, message).remedy(remedy));
     }
-    if let Some(percent) = draft.limits.max_percent {
+    if let Some(percent) = limits.max_percent {
         for (table, share) in Shares::of(report, percent).0 {
             let Share {
                 planned,
@@ -39,22 +38,35 @@ pub(super) fn exceeded(draft: &Draft, report: &PlanReport) -> Vec<Refusal> {
             } = share;
             if planned * 100 > total * i64::from(percent) {
                 let needed = (planned * 100 + total - 1) / total.max(1);
+                let (field, remedy) = raised(limits.guarded.percent, "maxPercent", needed);
                 let message = format!(
-                    "the plan changes {planned} of {total} rows of {table}, limits.maxPercent allows \
-                     {percent} %"
+                    "the plan changes {} of {} rows of {table}, {field} allows {percent} %",
+                    number(planned),
+                    number(total)
                 );
                 let mut of_table = report.rules.iter().filter(|rule| rule.table == table);
                 let refusal = match (of_table.next(), of_table.next()) {
                     (Some(only), None) => Refusal::of(&only.rule, Reason::LimitExceeded, message),
                     _ => Refusal::whole(Reason::LimitExceeded, message),
                 };
-                refusals.push(refusal.remedy(format!(
-                    "check the counts in status.plan; if they are right: limits: {{maxPercent: {needed}}}"
-                )));
+                refusals.push(refusal.remedy(remedy));
             }
         }
     }
     refusals
+}
+
+/// A ceiling's name, and what to write where the plan is right.
+fn raised(guarded: bool, field: &str, needed: i64) -> (String, String) {
+    let (of, place) = if guarded {
+        ("guards", "the TargetDatabase")
+    } else {
+        ("limits", "the policy")
+    };
+    (
+        format!("{of}.{field} of {place}"),
+        format!("if the counts are right, write in {place}: {of}: {{{field}: {needed}}}"),
+    )
 }
 
 /// Most rows that each rule may change.
@@ -121,5 +133,64 @@ impl<'a> Shares<'a> {
 
     fn room(&mut self, table: &str) -> Option<&mut i64> {
         self.0.get_mut(table).map(|share| &mut share.room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::policy::Guarded;
+    use crate::report::Effect;
+
+    #[test]
+    fn a_refusal_names_the_ceiling_that_is_lower_and_where_to_raise_it() {
+        let report = PlanReport {
+            digest: Digest::of_bytes("plan"),
+            as_of: jiff::Timestamp::UNIX_EPOCH,
+            rules: vec![RulePlan {
+                rule: "old".to_owned(),
+                table: "public.t".to_owned(),
+                effect: Effect::Deleted,
+                cutoff: jiff::Timestamp::UNIX_EPOCH,
+                eligible: 45_600,
+                total: 100_000,
+                clock_null: 0,
+                implausible: 0,
+                overdue_since: None,
+                related: Vec::new(),
+                walk: "id".to_owned(),
+            }],
+            warnings: Vec::new(),
+            survivors: Vec::new(),
+        };
+        let told = |rows, percent| {
+            let limits = Limits {
+                max_rows: Some(1_200),
+                max_percent: Some(20),
+                guarded: Guarded { rows, percent },
+            };
+            let refusals = exceeded(&limits, &report);
+            refusals.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(true, false),
+            [
+                "the plan changes 45,600 rows, guards.maxRows of the TargetDatabase allows 1,200\n\
+                 if the counts are right, write in the TargetDatabase: guards: {maxRows: 45600}",
+                "rule old: the plan changes 45,600 of 100,000 rows of public.t, limits.maxPercent of \
+                 the policy allows 20 %\n\
+                 if the counts are right, write in the policy: limits: {maxPercent: 46}",
+            ]
+        );
+        let other = told(false, true);
+        assert!(
+            other[0].ends_with("the policy: limits: {maxRows: 45600}"),
+            "{other:?}"
+        );
+        assert!(
+            other[1].ends_with("the TargetDatabase: guards: {maxPercent: 46}"),
+            "{other:?}"
+        );
     }
 }

@@ -15,6 +15,7 @@ mod graph;
 mod guard;
 mod limits;
 mod lookup;
+mod overlap;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};
@@ -22,5 +23,5 @@ pub use clock::{Due, ReadAs};
 pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
-pub use graph::{Node, entry};
+pub use graph::{Above, Link, Node, entry};
 pub use refusal::Refusal;

@@ -80,8 +80,10 @@ fn catalog(tables: Vec<Table>, references: Vec<Reference>) -> Catalog {
     for reference in &references {
         let own = tables.get_mut(&reference.from).unwrap();
         let columns = reference.from_columns.iter();
-        own.columns
-            .extend(columns.map(|name| column(name.as_str(), ColumnKind::Int)));
+        own.columns.extend(columns.map(|name| Column {
+            nullable: reference.nullable,
+            ..column(name.as_str(), ColumnKind::Int)
+        }));
     }
     let may = |table: &Table| Privileges {
         select: true,
@@ -153,7 +155,11 @@ fn the_largest_tables_with_a_date_are_proposed_with_every_reference_to_them() {
     assert_eq!(enquiries.clock.name.as_str(), "closed_at");
     let others: Vec<_> = enquiries.others.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(others, ["enquired_at", "updated_at"]);
-    let related: Vec<_> = enquiries.related.iter().map(|r| r.name.as_str()).collect();
+    let related: Vec<_> = enquiries
+        .related
+        .iter()
+        .map(|r| r.0.name.as_str())
+        .collect();
     assert_eq!(related, ["notes_enquiries_1", "attachments_notes_1"]);
     assert_eq!(names(&proposal.beyond), ["public.old"]);
     assert_eq!(
@@ -169,26 +175,51 @@ fn what_a_plan_would_refuse_is_not_proposed_and_says_why() {
         name: "audit".to_owned(),
         on_delete: true,
         on_update: false,
+        definition: crate::digest::Digest::of_bytes(b"audit"),
+        foreign: false,
         each_row: true,
     });
     let mut keyless = table("keyless", &["made_at"], 2);
     keyless.primary_key.clear();
     keyless.indexes.clear();
-    let catalog = catalog(
-        vec![triggered, keyless, table("tree", &["made_at"], 1)],
-        vec![reference("tree", "tree", 1)],
-    );
+    let catalog = catalog(vec![triggered, keyless], Vec::new());
     let proposal = proposed(&catalog, 10);
     assert!(proposal.rules.is_empty());
     let reasons: Vec<_> = proposal.refused.iter().map(|(_, r)| r.reason).collect();
-    assert_eq!(
-        reasons,
-        [
-            Reason::TriggerPresent,
-            Reason::NoUsableKey,
-            Reason::ReferenceUnsupported
-        ]
+    assert_eq!(reasons, [Reason::TriggerPresent, Reason::NoUsableKey]);
+}
+
+#[test]
+fn a_circle_of_references_is_let_go_of_where_it_may_be_null() {
+    let mut parent = reference("tree", "tree", 1);
+    parent.nullable = false;
+    let catalog = catalog(
+        vec![
+            table("tree", &["made_at"], 3),
+            table("stores", &["made_at"], 2),
+            table("staff", &[], 1),
+        ],
+        vec![
+            parent,
+            reference("staff", "stores", 1),
+            reference("stores", "staff", 1),
+        ],
     );
+    let proposal = proposed(&catalog, 10);
+    let entries = |rule: &Proposed<'_>| -> Vec<_> {
+        let related = rule.related.iter();
+        related
+            .map(|(reference, closes)| crate::plan::entry(reference, *closes))
+            .collect()
+    };
+    let [tree, stores] = proposal.rules.as_slice() else {
+        panic!("{proposal:?}");
+    };
+    assert!(entries(tree)[0].contains("{type: Delete}   # the rows go"));
+    let stores = entries(stores);
+    assert!(stores[0].contains("of: public.stores") && stores[0].contains("{type: Delete}"));
+    assert!(stores[1].contains("of: public.staff"), "{stores:?}");
+    assert!(stores[1].contains("action: {type: Detach}"), "{stores:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::eligible::Eligible;
 use super::transform::{Transform, assignments};
-use super::window::{KeyColumn, Window, WindowSql};
+use super::window::{Window, WindowSql};
 use super::{Bound, Writer, dialect};
 use crate::catalog::{Column, Engine};
 use crate::name::TableName;
@@ -51,6 +51,21 @@ impl ChangeSql {
 
     /// Chooses and locks the first eligible rows of a window.
     pub fn choose(&self, window: &Window, skip_locked: bool, limit: u32) -> Bound {
+        let mut w = self.begin_choice(window, limit);
+        w.sql(if skip_locked {
+            " FOR UPDATE SKIP LOCKED"
+        } else {
+            " FOR UPDATE"
+        });
+        w.finish()
+    }
+
+    /// Reads what `choose` reads without locking.
+    pub fn peek(&self, window: &Window, limit: u32) -> Bound {
+        self.begin_choice(window, limit).finish()
+    }
+
+    fn begin_choice(&self, window: &Window, limit: u32) -> Writer<'static> {
         let mut w = Writer::new(dialect(self.window.engine));
         w.sql("SELECT ");
         self.window.write_key(&mut w);
@@ -64,12 +79,7 @@ impl ChangeSql {
         self.eligible.write(&mut w);
         self.window.write_order(&mut w);
         w.sql(" LIMIT ").number(limit);
-        w.sql(if skip_locked {
-            " FOR UPDATE SKIP LOCKED"
-        } else {
-            " FOR UPDATE"
-        });
-        w.finish()
+        w
     }
 
     /// Chooses the eligible rows of a window without locking them.
@@ -121,34 +131,14 @@ impl ChangeSql {
     }
 
     fn write_keys(&self, w: &mut Writer<'_>, window: &Window, keys: &[Key]) {
-        let columns = &self.window.key;
-        if let [only] = columns.as_slice() {
-            let values: Vec<Value> = keys.iter().filter_map(|k| k.first().cloned()).collect();
-            write_in(w, &only.0, &values);
-        } else {
+        let columns: Vec<&Column> = self.window.key.iter().map(|c| &c.0).collect();
+        if columns.len() > 1 {
             // Not every optimiser turns a list of rows into ranges: the bounds keep the scan short.
             // A single column's list stands alone, because InnoDB would wait for every locked row
             // of the bounds.
             self.window.write_bounds(w, window);
-            if self.window.engine == Engine::MySql {
-                // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written.
-                write_alternatives(w, columns, keys);
-            } else {
-                w.sql("(").joined(columns, ", ", |w, c| {
-                    w.ident(&c.0.name);
-                });
-                let postgres = self.window.engine == Engine::Postgres;
-                w.sql(if postgres { ") IN (VALUES " } else { ") IN (" });
-                w.joined(padded(keys), ", ", |w, key| {
-                    w.sql("(");
-                    w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
-                        w.dialect().bound(w, &c.0, v.clone());
-                    });
-                    w.sql(")");
-                });
-                w.sql(")");
-            }
         }
+        write_any_of(w, &columns, keys);
     }
 
     /// On InnoDB with the key's index: over a small table the optimiser would read all of it, and
@@ -185,80 +175,12 @@ impl ChangeSql {
     }
 }
 
-/// A table of related rows, reached over one enforced single-column reference.
-#[derive(Clone, Debug)]
-pub struct Depth {
-    /// The engine.
-    pub engine: Engine,
-    /// The referencing table.
-    pub table: TableName,
-    /// Whether the rows are those of its leaves.
-    pub with_leaves: bool,
-    /// Its referencing column.
-    pub column: Column,
-    /// The column it refers to, in the table above.
-    pub parent_column: Column,
-    /// What happens to its rows.
-    pub effect: Effect,
-    /// Columns that rows further down refer to.
-    pub referenced: Vec<Column>,
-}
-
-impl Depth {
-    /// `FROM` the table.
-    pub(super) fn write_from(&self, w: &mut Writer<'_>) {
-        w.sql(" FROM ").rows_of(&self.table, self.with_leaves);
-    }
-
-    /// What has still to be done, where rows are transformed rather than deleted.
-    pub(super) fn undone(&self) -> Option<&[Transform]> {
-        match &self.effect {
-            Effect::Delete => None,
-            Effect::Update(transforms, _) => Some(transforms),
-        }
-    }
-
-    /// Reads and locks what rows further down refer to. `parents` is not empty.
-    pub fn choose(&self, parents: &[Value]) -> Bound {
-        let mut w = Writer::new(dialect(self.engine));
-        w.sql("SELECT ")
-            .joined(&self.referenced, ", ", |w, c| w.dialect().read(w, c));
-        self.write_from(&mut w);
-        w.sql(" WHERE ");
-        write_in(&mut w, &self.column, parents);
-        w.sql(" FOR UPDATE");
-        w.finish()
-    }
-
-    /// Counts the rows that belong to these parents. `parents` is not empty.
-    pub fn count(&self, parents: &[Value]) -> Bound {
-        let d = dialect(self.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
-        self.write_from(&mut w);
-        w.sql(" WHERE ");
-        write_in(&mut w, &self.column, parents);
-        w.finish()
-    }
-
-    /// Changes the rows that belong to these parents. `parents` is not empty.
-    pub fn change(&self, parents: &[Value]) -> Bound {
-        let mut w = Writer::new(dialect(self.engine));
-        write_effect(&mut w, &self.table, self.with_leaves, &self.effect);
-        write_in(&mut w, &self.column, parents);
-        if let Some(undone) = self.undone() {
-            w.sql(" AND (")
-                .joined(undone, " OR ", |w, t| t.undone(w))
-                .sql(")");
-        }
-        w.finish()
-    }
-}
-
-fn write_effect(w: &mut Writer<'_>, table: &TableName, with_leaves: bool, effect: &Effect) {
+pub(super) fn write_effect(
+    w: &mut Writer<'_>,
+    table: &TableName,
+    with_leaves: bool,
+    effect: &Effect,
+) {
     match effect {
         Effect::Delete => {
             w.sql("DELETE FROM ")
@@ -273,21 +195,41 @@ fn write_effect(w: &mut Writer<'_>, table: &TableName, with_leaves: bool, effect
     }
 }
 
-fn write_in(w: &mut Writer<'_>, column: &Column, values: &[Value]) {
-    w.ident(&column.name).sql(" IN (");
-    w.joined(padded(values), ", ", |w, v| {
-        w.dialect().bound(w, column, v.clone());
-    });
-    w.sql(")");
+/// The columns have the values of one of the keys. A column that is NULL has those of none.
+pub(super) fn write_any_of(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]) {
+    let engine = w.dialect().engine();
+    if let [only] = columns {
+        w.ident(&only.name).sql(" IN (");
+        let values = padded(keys).filter_map(|key| key.first());
+        w.joined(values, ", ", |w, v| w.dialect().bound(w, only, v.clone()));
+        w.sql(")");
+    } else if engine == Engine::MySql {
+        // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written.
+        write_alternatives(w, columns, keys);
+    } else {
+        w.sql("(").joined(columns, ", ", |w, c| {
+            w.ident(&c.name);
+        });
+        let postgres = engine == Engine::Postgres;
+        w.sql(if postgres { ") IN (VALUES " } else { ") IN (" });
+        w.joined(padded(keys), ", ", |w, key| {
+            w.sql("(");
+            w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
+                w.dialect().bound(w, c, v.clone());
+            });
+            w.sql(")");
+        });
+        w.sql(")");
+    }
 }
 
 /// `((a = … AND b = …) OR …)`: one of the keys.
-fn write_alternatives(w: &mut Writer<'_>, columns: &[KeyColumn], keys: &[Key]) {
+fn write_alternatives(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]) {
     w.sql("(").joined(padded(keys), " OR ", |w, key| {
         w.sql("(");
         w.joined(columns.iter().zip(key), " AND ", |w, (c, v)| {
-            w.ident(&c.0.name).sql(" = ");
-            w.dialect().bound(w, &c.0, v.clone());
+            w.ident(&c.name).sql(" = ");
+            w.dialect().bound(w, c, v.clone());
         });
         w.sql(")");
     });

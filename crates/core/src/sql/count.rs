@@ -1,11 +1,13 @@
 //! What is counted of one window in one pass: all rows, the eligible ones, those the clock cannot
 //! judge, the oldest reading, and the related rows.
 
-use super::change::Depth;
+use super::change::write_any_of;
 use super::eligible::Eligible;
+use super::related::{Depth, Way};
 use super::window::{Window, WindowSql};
 use super::{Bound, Writer, dialect};
-use crate::value::Value;
+use crate::catalog::{Column, Engine};
+use crate::value::{Key, Value};
 
 /// Writes the counting statements of one rule.
 #[derive(Clone, Debug)]
@@ -83,12 +85,7 @@ impl CountSql {
 
     /// Counts the eligible rows of a window.
     pub fn residual(&self, window: &Window) -> Bound {
-        let d = dialect(self.window.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
+        let mut w = begin_count(self.window.engine);
         self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
@@ -96,15 +93,22 @@ impl CountSql {
         w.finish()
     }
 
+    /// Counts the eligible ones of some rows. `keys` is not empty.
+    pub fn of_keys(&self, keys: &[Key]) -> Bound {
+        let mut w = begin_count(self.window.engine);
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        let key: Vec<&Column> = self.window.key.iter().map(|column| &column.0).collect();
+        write_any_of(&mut w, &key, keys);
+        w.sql(" AND ");
+        self.eligible.write(&mut w);
+        w.finish()
+    }
+
     /// Counts the eligible rows of the whole table without the walk's windows or index hint: the
     /// independent look that a fault of the walk itself cannot hide from (P6).
     pub fn independent(&self) -> Bound {
-        let d = dialect(self.window.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
+        let mut w = begin_count(self.window.engine);
         w.sql(" FROM ")
             .rows_of(&self.window.table, self.window.with_leaves)
             .sql(" WHERE ");
@@ -112,31 +116,38 @@ impl CountSql {
         w.finish()
     }
 
-    /// Counts the rows at the end of `path` (from the rule's table down) that belong to eligible
-    /// rows of a window.
-    pub fn related(&self, window: &Window, path: &[&Depth]) -> Option<Bound> {
-        let (last, above) = path.split_last()?;
-        let d = dialect(self.window.engine);
-        let mut w = Writer::new(d);
-        w.sql("SELECT ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
+    /// Counts the rows at the end of `path` (from the rule's table down) that hang on eligible rows
+    /// of a window, without those that have nothing left to be changed.
+    pub fn related(&self, window: &Window, path: &[(&Depth, &Way)]) -> Option<Bound> {
+        let ((last, way), above) = path.split_last()?;
+        let mut w = begin_count(self.window.engine);
         last.write_from(&mut w);
         w.sql(" WHERE ");
-        self.write_parent_in(&mut w, window, last, above);
-        if let Some(undone) = last.undone() {
-            w.sql(" AND (")
-                .joined(undone, " OR ", |w, t| t.undone(w))
-                .sql(")");
-        }
+        self.write_parent_in(&mut w, window, way, above);
+        last.write_undone(&mut w);
         Some(w.finish())
     }
 
-    fn write_parent_in(&self, w: &mut Writer<'_>, window: &Window, node: &Depth, above: &[&Depth]) {
-        w.ident(&node.column.name)
-            .sql(" IN (SELECT ")
-            .ident(&node.parent_column.name);
+    fn write_parent_in(
+        &self,
+        w: &mut Writer<'_>,
+        window: &Window,
+        way: &Way,
+        above: &[(&Depth, &Way)],
+    ) {
+        let several = way.pairs.len() > 1;
+        w.sql(if several { "(" } else { "" });
+        w.joined(&way.pairs, ", ", |w, (column, _)| {
+            w.ident(&column.name);
+        });
+        w.sql(if several {
+            ") IN (SELECT "
+        } else {
+            " IN (SELECT "
+        })
+        .joined(&way.pairs, ", ", |w, (_, parent)| {
+            w.ident(&parent.name);
+        });
         match above.split_last() {
             None => {
                 self.window.write_from(w);
@@ -144,14 +155,25 @@ impl CountSql {
                 self.window.write_bounds(w, window);
                 self.eligible.write(w);
             }
-            Some((parent, above)) => {
+            Some(((parent, way), above)) => {
                 parent.write_from(w);
                 w.sql(" WHERE ");
-                self.write_parent_in(w, window, parent, above);
+                self.write_parent_in(w, window, way, above);
             }
         }
         w.sql(")");
     }
+}
+
+/// `SELECT` the number of rows.
+pub(super) fn begin_count(engine: Engine) -> Writer<'static> {
+    let d = dialect(engine);
+    let mut w = Writer::new(d);
+    w.sql("SELECT ");
+    d.whole(&mut w, &mut |w| {
+        w.sql("count(*)");
+    });
+    w
 }
 
 fn sum(w: &mut Writer<'_>, test: &mut dyn FnMut(&mut Writer<'_>)) {

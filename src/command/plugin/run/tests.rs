@@ -122,3 +122,15 @@ fn a_phase_of_a_newer_version_is_shown_as_the_first() {
     assert_eq!(shown.phase, progress::BEGUN.phase);
     assert_eq!(shown.waiting, Some(Reason::RowsLocked));
 }
+
+#[test]
+fn a_run_that_no_operator_takes_up_is_told_once_and_then_given_up() {
+    let after = |seconds, told| unanswered(Duration::from_secs(seconds), told);
+    assert_eq!(after(1, false), None);
+    assert_eq!(after(11, false), Some(Unanswered::Told));
+    assert_eq!(after(11, true), None);
+    assert_eq!(after(61, true), Some(Unanswered::GivenUp));
+    for words in ["no operator", "watch this namespace", "kubectl get pods"] {
+        assert!(NOT_TAKEN.contains(words), "{NOT_TAKEN}");
+    }
+}

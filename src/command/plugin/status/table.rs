@@ -157,8 +157,7 @@ fn waits(lines: &mut Vec<String>, waiting: &Waiting, coloured: bool) {
     lines.push(format!("    {shown}{stands}"));
     // Its other lines are YAML or SQL to copy: `kubectl describe` has them.
     wrap(lines, "    ", message.lines().next().unwrap_or_default());
-    let first = remedy.split_inclusive(". ").next().unwrap_or_default();
-    wrap(lines, "    ", &format!("What to do: {}", first.trim_end()));
+    wrap(lines, "    ", &format!("What to do: {remedy}"));
 }
 
 /// How long from one instant to a later one, coarsely.

@@ -8,7 +8,9 @@ use super::{At, Faults, FieldError, Names};
 use crate::api::refs::DatabaseRef;
 use crate::api::retention_policy::{PseudonymKeySpec, RetentionPolicySpec};
 use crate::api::rule::MAX_RULES;
-use crate::policy::{Action, Limits, Mandate, Mode, Policy, RelatedAction, Rule, Treatment};
+use crate::policy::{
+    Action, Guarded, Limits, Mandate, Mode, Policy, RelatedAction, Rule, Treatment,
+};
 use crate::schedule::Schedule;
 use crate::strategy::Strategy;
 use crate::target::{EngineName, Target};
@@ -62,16 +64,20 @@ impl Policy {
 }
 
 /// Of each ceiling the lower one.
-fn tighter(a: Limits, b: Limits) -> Limits {
-    fn lower<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
-        match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (one, None) | (None, one) => one,
+fn tighter(own: Limits, guards: Limits) -> Limits {
+    fn lower<T: Ord>(own: Option<T>, guard: Option<T>) -> (Option<T>, bool) {
+        match (own, guard) {
+            (Some(own), Some(guard)) if own <= guard => (Some(own), false),
+            (own, None) => (own, false),
+            (_, guard) => (guard, true),
         }
     }
+    let (max_rows, rows) = lower(own.max_rows, guards.max_rows);
+    let (max_percent, percent) = lower(own.max_percent, guards.max_percent);
     Limits {
-        max_rows: lower(a.max_rows, b.max_rows),
-        max_percent: lower(a.max_percent, b.max_percent),
+        max_rows,
+        max_percent,
+        guarded: Guarded { rows, percent },
     }
 }
 

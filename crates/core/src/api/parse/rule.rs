@@ -7,11 +7,12 @@ use super::condition::parse_clause;
 use super::lookup::parse_lookups;
 use super::since::parse_expiry;
 use super::{At, Names, all};
-use crate::api::reason::Reason;
 use crate::api::refs::is_label;
-use crate::api::rule::{MatchSpec, RelatedSpec, RuleSpec, WalkSpec};
+use crate::api::rule::{
+    MAX_TRIGGERS, MatchSpec, RelatedSpec, RuleSpec, TriggerEffect, TriggerSpec, WalkSpec,
+};
 use crate::name::TableName;
-use crate::policy::{Related, Rule};
+use crate::policy::{DeclaredTrigger, Related, Rule};
 
 pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<Rule> {
     let RuleSpec {
@@ -27,6 +28,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         action,
         walk,
         related,
+        triggers,
         unknown,
     } = spec;
     at.known::<RuleSpec>(unknown);
@@ -75,6 +77,12 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
     if let (Some(table), Some(related)) = (&table, &related) {
         check_related(&related_at, table, related);
     }
+    let triggers_at = at.field("triggers");
+    let entries = triggers.as_deref().unwrap_or_default();
+    triggers_at.bounded(entries, MAX_TRIGGERS);
+    let triggers = all(entries, |i, entry| {
+        parse_trigger(&triggers_at.index(i), entry, names)
+    });
     basis?;
     Some(Rule {
         name: name?,
@@ -86,6 +94,31 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         action: action?,
         related: related?,
         allow_unindexed,
+        triggers: triggers?,
+    })
+}
+
+fn parse_trigger(at: &At<'_>, spec: &TriggerSpec, names: &Names) -> Option<DeclaredTrigger> {
+    let TriggerSpec {
+        table,
+        name,
+        effect,
+        unknown,
+    } = spec;
+    at.known::<TriggerSpec>(unknown);
+    let table = parse_table(&at.field("table"), table.as_ref(), names);
+    let name = at
+        .field("name")
+        .column(name.as_ref(), names, "`set_updated_at`");
+    let effect = {
+        let at = at.field("effect");
+        at.required(effect.as_ref(), "`Harmless`")
+            .and_then(|_| at.word(effect.as_ref()))
+    };
+    let TriggerEffect::Harmless = effect?;
+    Some(DeclaredTrigger {
+        table: table?,
+        name: name?,
     })
 }
 
@@ -191,12 +224,6 @@ fn check_related(at: &At<'_>, root: &TableName, related: &[Related]) {
                 "`{}` is neither the rule's table nor the table of a related entry",
                 entry.of
             ));
-        }
-        if entry.table == *root || entry.table == entry.of {
-            at.field("table").fault(
-                Reason::ReferenceUnsupported,
-                format!("`{}` references itself or the rule's table is related to itself; that is not supported", entry.table),
-            );
         }
         let twin = related[..i].iter().position(|other| {
             other.table == entry.table && other.of == entry.of && other.matches == entry.matches

@@ -12,7 +12,7 @@ use crate::api::target_database::{
 };
 use crate::name::Ident;
 use crate::period::MachineDuration;
-use crate::policy::Limits;
+use crate::policy::{Guarded, Limits};
 use crate::target::{Ca, Connection, LabelTest, Pacing, Target, Tls, UsableFrom};
 
 impl Target {
@@ -226,6 +226,7 @@ pub(super) fn parse_limits(at: &At<'_>, spec: Option<&LimitsSpec>) -> Option<Lim
     Some(Limits {
         max_rows: max_rows?,
         max_percent: max_percent?,
+        guarded: Guarded::default(),
     })
 }
 

@@ -202,6 +202,7 @@ fn the_tighter_of_limits_and_guards_counts() {
         .policy
         .limits;
     assert_eq!((limits.max_rows, limits.max_percent), (Some(100), Some(10)));
+    assert_eq!((limits.guarded.rows, limits.guarded.percent), (true, false));
 }
 
 #[test]
@@ -224,6 +225,15 @@ fn a_field_that_is_not_known_is_found_at_every_depth() {
         "/pseudonymKey/secretRef",
         "/rules/0",
         "/rules/0/since",
+        "/rules/0/since/latest",
+        "/rules/0/since/latest/via",
+        "/rules/0/since/latest/match/0",
+        "/rules/0/since/otherwise",
+        "/rules/0/unless/0",
+        "/rules/0/unless/0/where/0",
+        "/rules/0/onlyIf/0/match/0",
+        "/rules/1/expireOn",
+        "/rules/1/expireOn/changedBefore",
         "/rules/0/where/0",
         "/rules/0/where/1/anyOf/0",
         "/rules/0/where/1/anyOf/0/allOf/0",
@@ -248,7 +258,19 @@ fn a_field_that_is_not_known_is_found_at_every_depth() {
         full,
         "/rules/0",
         json!({
-            "name": "r", "basis": "b", "table": "a.b", "expireAfter": "P1D", "since": {"column": "c"},
+            "name": "r", "basis": "b", "table": "a.b", "expireAfter": "P1D",
+            "since": {
+                "latest": {
+                    "via": {"table": "a.v", "match": [{"column": "b", "equals": "id"}]},
+                    "table": "a.e", "match": [{"column": "v", "equals": "id"}], "column": "c",
+                },
+                "otherwise": {"column": "c"},
+            },
+            "onlyIf": [{"table": "a.o", "match": [{"column": "b", "equals": "id", "normalise": "DigitsOnly"}]}],
+            "unless": [{
+                "table": "a.u", "match": [{"column": "b", "equals": "id"}],
+                "where": [{"column": "c", "operator": "IsNull"}],
+            }],
             "where": [
                 {"column": "c", "operator": "IsNull"},
                 {"anyOf": [{"allOf": [{"column": "c", "operator": "IsNull"}]}]},
@@ -265,6 +287,12 @@ fn a_field_that_is_not_known_is_found_at_every_depth() {
             }],
         }),
     );
+    let mut full = full;
+    full["rules"].as_array_mut().unwrap().push(json!({
+        "name": "on", "basis": "b", "table": "a.b",
+        "expireOn": {"instant": "2018-07-01", "changedBefore": {"column": "c"}},
+        "action": {"type": "Delete"},
+    }));
     mandate_of(full.clone()).unwrap();
     for parent in parents {
         let (path, reason, _) = fault(with(full.clone(), &format!("{parent}/unles"), json!([])));
@@ -496,7 +524,7 @@ fn an_empty_group_is_refused_because_every_row_would_pass() {
 }
 
 #[test]
-fn a_related_entry_must_hang_on_a_declared_table_and_not_on_itself() {
+fn a_related_entry_must_hang_on_a_declared_table() {
     let entry = |table: &str, of: &str| json!([{"table": table, "of": of, "match": [{"column": "p", "equals": "id"}], "action": {"type": "Delete"}}]);
     let (path, reason, _) = fault(with(
         policy(),
@@ -506,18 +534,6 @@ fn a_related_entry_must_hang_on_a_declared_table_and_not_on_itself() {
     assert_eq!(
         (path.as_str(), reason),
         ("spec.rules[0].related[0].of", Reason::InvalidSpec)
-    );
-    let (path, reason, _) = fault(with(
-        policy(),
-        "/rules/0/related",
-        entry("public.enquiries", "public.enquiries"),
-    ));
-    assert_eq!(
-        (path.as_str(), reason),
-        (
-            "spec.rules[0].related[0].table",
-            Reason::ReferenceUnsupported
-        )
     );
 }
 
@@ -687,4 +703,83 @@ fn an_unknown_field_outweighs_an_unusable_value() {
         json!(1),
     ));
     assert_eq!(reason_of(&faults.unwrap_err()), Reason::UnknownField);
+}
+
+#[test]
+fn a_clock_is_in_one_place_and_says_what_counts_without_it() {
+    let event =
+        || json!({"table": "a.e", "match": [{"column": "b", "equals": "id"}], "column": "c"});
+    let since = |since: Value| with(policy(), "/rules/0/since", since);
+    let unless = |entry: Value| with(policy(), "/rules/0/unless", json!([entry]));
+    let expire_on = json!({"instant": "2018-07-01", "changedBefore": {"column": "c"}});
+    let alone = |mut rule: Value| {
+        for field in ["since", "expireAfter"] {
+            rule["rules"][0].as_object_mut().unwrap().remove(field);
+        }
+        with(rule, "/rules/0/expireOn", expire_on.clone())
+    };
+    mandate_of(alone(policy())).unwrap();
+    mandate_of(since(json!({"parent": event()}))).unwrap();
+    let mut dead_end = event();
+    dead_end["via"] = json!({"table": "a.v", "match": [{"column": "b", "equals": "id"}], "withoutRows": "Ignored"});
+    mandate_of(since(
+        json!({"latest": dead_end, "otherwise": {"column": "c"}}),
+    ))
+    .unwrap();
+    dead_end.as_object_mut().unwrap().remove("column");
+    for (document, path, words) in [
+        (since(json!({})), "since.column", "created_at"),
+        (
+            since(json!({"latest": event()})),
+            "since.otherwise",
+            "for which there is none",
+        ),
+        (
+            since(json!({"latest": event(), "parent": event(), "otherwise": {"column": "c"}})),
+            "since",
+            "two clocks",
+        ),
+        (
+            since(json!({"column": "c", "parent": event()})),
+            "since",
+            "leave these out",
+        ),
+        (
+            since(json!({"column": "c", "otherwise": {"column": "d"}})),
+            "since.otherwise",
+            "remove it",
+        ),
+        (
+            with(policy(), "/rules/0/expireOn", expire_on.clone()),
+            "expireOn",
+            "either it, or expireAfter",
+        ),
+        (
+            with(alone(policy()), "/rules/0/expireOn/instant", json!("July")),
+            "expireOn.instant",
+            "neither a date",
+        ),
+        (
+            unless(json!({"table": "a.e", "match": []})),
+            "unless[0].match",
+            "every row would match",
+        ),
+        (
+            unless(dead_end.clone()),
+            "unless[0].via.withoutRows",
+            "for clocks",
+        ),
+        (
+            unless(
+                json!({"table": "a.e", "match": [{"column": "b", "equals": "id", "normalise": "Trim"}]}),
+            ),
+            "unless[0].match[0].normalise",
+            "LowercaseTrim",
+        ),
+    ] {
+        let (found, reason, message) = fault(document);
+        assert_eq!(found, format!("spec.rules[0].{path}"), "{message}");
+        assert_eq!(reason, Reason::InvalidSpec);
+        assert!(message.contains(words), "{message}");
+    }
 }

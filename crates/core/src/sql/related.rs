@@ -1,0 +1,151 @@
+//! The statements about rows that hang on others: found by what they refer to, or by their own key.
+
+use super::change::{Effect, write_any_of, write_effect};
+use super::count::begin_count;
+use super::transform::Transform;
+use super::window::KeyColumn;
+use super::{Bound, Writer, dialect};
+use crate::catalog::{Column, Engine};
+use crate::name::TableName;
+use crate::value::{Key, Value};
+
+/// How rows of one table refer to those of another: a row whose columns equal the other's hangs on
+/// it, and one with a NULL in any of them hangs on nobody.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// Each referencing column with the one it refers to, in the table above.
+    pub pairs: Vec<(Column, Column)>,
+    /// Whether both are of one table. A row that refers to itself hangs on nobody else; only InnoDB
+    /// does not let it go before it has let go of itself.
+    pub same_table: bool,
+}
+
+impl Way {
+    /// The rows that hang on these parents.
+    fn write(&self, w: &mut Writer<'_>, parents: &[Key]) {
+        write_any_of(w, &self.columns(), parents);
+        if self.same_table && !w.dialect().engine().is_innodb() {
+            w.sql(" AND NOT (");
+            w.joined(&self.pairs, " AND ", |w, (column, to)| {
+                w.ident(&column.name).sql(" = ").ident(&to.name);
+                w.sql(" AND ").ident(&to.name).sql(" IS NOT NULL");
+            });
+            w.sql(")");
+        }
+    }
+
+    fn columns(&self) -> Vec<&Column> {
+        self.pairs.iter().map(|(column, _)| column).collect()
+    }
+}
+
+/// What happens to related rows of one table.
+#[derive(Clone, Debug)]
+pub struct Depth {
+    /// The engine.
+    pub engine: Engine,
+    /// The table.
+    pub table: TableName,
+    /// Whether the rows are those of its leaves.
+    pub with_leaves: bool,
+    /// The key by which rows are told apart, where they can be reached more than once.
+    pub key: Vec<KeyColumn>,
+    /// What happens to its rows.
+    pub effect: Effect,
+    /// Columns that rows further down refer to.
+    pub referenced: Vec<Column>,
+}
+
+impl Depth {
+    /// `FROM` the table.
+    pub(super) fn write_from(&self, w: &mut Writer<'_>) {
+        w.sql(" FROM ").rows_of(&self.table, self.with_leaves);
+    }
+
+    /// What has still to be done, where rows are transformed rather than deleted.
+    fn undone(&self) -> Option<&[Transform]> {
+        match &self.effect {
+            Effect::Delete => None,
+            Effect::Update(transforms, _) => Some(transforms),
+        }
+    }
+
+    /// The same with a leading ` AND `.
+    pub(super) fn write_undone(&self, w: &mut Writer<'_>) {
+        if let Some(undone) = self.undone() {
+            w.sql(" AND (")
+                .joined(undone, " OR ", |w, t| t.undone(w))
+                .sql(")");
+        }
+    }
+
+    /// Reads the key and what rows further down refer to, and locks the rows. `parents` is not empty.
+    pub fn choose(&self, way: &Way, parents: &[Key]) -> Bound {
+        let mut w = self.begin_look(way, parents);
+        w.sql(" FOR UPDATE");
+        w.finish()
+    }
+
+    /// Reads the same without locking. `parents` is not empty.
+    pub fn look(&self, way: &Way, parents: &[Key]) -> Bound {
+        self.begin_look(way, parents).finish()
+    }
+
+    fn begin_look(&self, way: &Way, parents: &[Key]) -> Writer<'static> {
+        let mut w = Writer::new(dialect(self.engine));
+        let key = self.key.iter().map(|column| &column.0);
+        w.sql("SELECT ")
+            .joined(key.chain(&self.referenced), ", ", |w, c| {
+                w.dialect().read(w, c);
+            });
+        self.write_from(&mut w);
+        w.sql(" WHERE ");
+        way.write(&mut w, parents);
+        w
+    }
+
+    /// Counts the rows that hang on these parents. `parents` is not empty.
+    pub fn count(&self, way: &Way, parents: &[Key]) -> Bound {
+        self.begin_count(way, parents).finish()
+    }
+
+    /// Counts those of them that have still to be changed. `parents` is not empty.
+    pub fn pending(&self, way: &Way, parents: &[Key]) -> Bound {
+        let mut w = self.begin_count(way, parents);
+        self.write_undone(&mut w);
+        w.finish()
+    }
+
+    fn begin_count(&self, way: &Way, parents: &[Key]) -> Writer<'static> {
+        let mut w = begin_count(self.engine);
+        self.write_from(&mut w);
+        w.sql(" WHERE ");
+        way.write(&mut w, parents);
+        w
+    }
+
+    /// Changes the rows that hang on these parents. `parents` is not empty.
+    pub fn change(&self, way: &Way, parents: &[Key]) -> Bound {
+        self.change_where(|w| way.write(w, parents))
+    }
+
+    /// Changes rows by their keys. `keys` is not empty.
+    pub fn by_keys(&self, keys: &[Key]) -> Bound {
+        let key: Vec<&Column> = self.key.iter().map(|column| &column.0).collect();
+        self.change_where(|w| write_any_of(w, &key, keys))
+    }
+
+    fn change_where(&self, write: impl FnOnce(&mut Writer<'_>)) -> Bound {
+        let mut w = Writer::new(dialect(self.engine));
+        write_effect(&mut w, &self.table, self.with_leaves, &self.effect);
+        write(&mut w);
+        self.write_undone(&mut w);
+        w.finish()
+    }
+
+    /// A row that `choose` or `look` brought back: its key, and what rows further down refer to.
+    pub fn key_row(&self, row: &[Value]) -> (Key, Vec<Value>) {
+        let (key, referenced) = row.split_at(self.key.len().min(row.len()));
+        (key.to_vec(), referenced.to_vec())
+    }
+}

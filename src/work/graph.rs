@@ -1,0 +1,549 @@
+//! What hangs on some rows: found from the top down, each row once however many ways lead to it, and
+//! changed from the bottom up. A plan finds and counts, a batch locks and changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use oubliette_core::plan::{Above, Link, Node, RuleDraft};
+use oubliette_core::sql::{Depth, KeyRow, Window};
+use oubliette_core::value::{Key, Value};
+
+use super::batch::{KEYS, Stop, count, signed, unsigned};
+use crate::database::{Fault, Tx};
+
+/// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
+const HANGING: i64 = 10_000;
+/// Rows that hang on each other so deep are followed, no deeper.
+const LEVELS: usize = 64;
+/// Keys that a plan remembers from one window to the next, so that a row is counted once.
+const REMEMBERED: usize = 2_000_000;
+
+/// A row's key, and the values that others refer to.
+type Row = (Key, Vec<Value>);
+
+/// What a batch has done to related rows.
+pub(super) struct Changed {
+    /// Rows that the rule itself reaches, where they went with the others of their table.
+    pub(super) own: Option<u64>,
+    /// Rows of each node.
+    pub(super) related: Vec<u64>,
+    /// Rows that let go of others before they went themselves, as the engine counts them.
+    pub(super) cut: i64,
+}
+
+/// Why a walk did not come to its end.
+pub(super) enum Broken {
+    Fault(Fault),
+    /// More rows hang on the chosen ones than one transaction should change.
+    TooMany,
+    /// They hang on each other too deep.
+    TooDeep,
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Broken> for Stop {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Fault(fault) => Self::Fault(fault),
+            Broken::TooMany => Self::TooMany,
+            Broken::TooDeep => Self::TooDeep,
+        }
+    }
+}
+
+/// What has been found of one node's rows.
+#[derive(Default)]
+struct Found {
+    /// Rows that are told apart, with the greatest number of steps that lead to each.
+    keys: BTreeMap<Key, usize>,
+    /// Those of them that lie on a ring, or below one.
+    on_ring: BTreeSet<Key>,
+    /// What the rows that are new in this walk have for those below.
+    read: Vec<Vec<Value>>,
+    /// Of rows that are not told apart: what they refer to.
+    parents: Vec<Key>,
+}
+
+/// A walk over everything that hangs on chosen rows.
+pub(super) struct Walk<'a> {
+    rule: &'a RuleDraft,
+    found: Vec<Found>,
+    /// Rows are locked, and each is brought as far down as a way leads; otherwise they are counted.
+    locks: bool,
+    chosen: usize,
+    hanging: i64,
+    counted: Vec<i64>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk of a batch.
+    pub(super) fn locking(rule: &'a RuleDraft) -> Self {
+        Self::new(rule, true)
+    }
+
+    /// A walk of a plan, window by window.
+    pub(super) fn counting(rule: &'a RuleDraft) -> Self {
+        Self::new(rule, false)
+    }
+
+    fn new(rule: &'a RuleDraft, locks: bool) -> Self {
+        Self {
+            rule,
+            found: rule.nodes.iter().map(|_| Found::default()).collect(),
+            locks,
+            chosen: 0,
+            hanging: 0,
+            counted: vec![0; rule.nodes.len()],
+        }
+    }
+
+    /// Counts what hangs on the eligible rows of a window and was not counted before.
+    pub(super) async fn count(&mut self, rows: &[KeyRow], tx: &mut Tx) -> Result<Vec<i64>, Fault> {
+        self.counted = vec![0; self.rule.nodes.len()];
+        match Box::pin(self.find(rows, tx)).await {
+            // Only a batch has limits.
+            Ok(()) | Err(Broken::TooMany | Broken::TooDeep) => {}
+            Err(Broken::Fault(fault)) => return Err(fault),
+        }
+        let remembered: usize = self.found.iter().map(|found| found.keys.len()).sum();
+        for found in &mut self.found {
+            found.read.clear();
+            found.parents.clear();
+            if remembered > REMEMBERED {
+                found.keys.clear();
+            }
+        }
+        Ok(std::mem::take(&mut self.counted))
+    }
+
+    async fn find(&mut self, rows: &[KeyRow], tx: &mut Tx) -> Result<(), Broken> {
+        let rule = self.rule;
+        self.chosen = rows.len();
+        let mut at = 0;
+        while let Some(node) = rule.nodes.get(at) {
+            let together = match node.ring {
+                None => 1,
+                ring => {
+                    let alike = rule.nodes[at..].iter().take_while(|n| n.ring == ring);
+                    alike.count()
+                }
+            };
+            if node.ring.is_some() {
+                Box::pin(self.ring(at..at + together, rows, tx)).await?;
+            } else if node.is_keyed() {
+                let mut reached = BTreeMap::new();
+                for link in &node.links {
+                    let parents = self.parents(link, rows, &|_| true);
+                    reached.extend(self.reach(at, link, &parents, tx).await?);
+                }
+                self.take(at, reached, 0);
+            } else if let Some(link) = node.links.first() {
+                Box::pin(self.simple(at, link, rows, tx)).await?;
+            }
+            at += together;
+        }
+        Ok(())
+    }
+
+    /// Rows that only one way leads to are counted, and read only where others hang on them.
+    async fn simple(
+        &mut self,
+        at: usize,
+        link: &Link,
+        rows: &[KeyRow],
+        tx: &mut Tx,
+    ) -> Result<(), Broken> {
+        let depth = &self.rule.nodes[at].depth;
+        let parents = self.parents(link, rows, &|_| true);
+        for chunk in parents.chunks(KEYS) {
+            if self.locks {
+                self.hangs(count(tx, &depth.count(&link.way, chunk)).await?)?;
+            } else {
+                self.counted[at] += count(tx, &depth.pending(&link.way, chunk)).await?;
+            }
+            if !depth.referenced.is_empty() {
+                let read = self.read(depth, link, chunk, tx).await?;
+                let read = read.into_iter().map(|(_, referenced)| referenced);
+                self.found[at].read.extend(read);
+            }
+        }
+        self.found[at].parents = parents;
+        Ok(())
+    }
+
+    /// Nodes that hang on each other: step by step, until no row is reached any more, or the same
+    /// rows are reached again: these lie on a ring, or below one.
+    async fn ring(
+        &mut self,
+        nodes: Range<usize>,
+        rows: &[KeyRow],
+        tx: &mut Tx,
+    ) -> Result<(), Broken> {
+        let rule = self.rule;
+        let mut reached: BTreeMap<usize, BTreeMap<Key, Vec<Value>>> = BTreeMap::new();
+        for at in nodes.clone() {
+            let mut first = BTreeMap::new();
+            if rule.nodes[at].own {
+                first.extend(rows.iter().map(|r| (r.key.clone(), r.referenced.clone())));
+            }
+            for link in &rule.nodes[at].links {
+                let parents = self.parents(link, rows, &|above| !nodes.contains(&above));
+                first.extend(Box::pin(self.reach(at, link, &parents, tx)).await?);
+            }
+            reached.insert(at, first);
+        }
+        let mut steps: Vec<BTreeMap<usize, BTreeSet<Key>>> = Vec::new();
+        loop {
+            let level = steps.len();
+            let mut step: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
+            for (at, rows) in std::mem::take(&mut reached) {
+                let own = level == 0 && rule.nodes[at].own;
+                let taken = Box::pin(self.step(at, rows, level, own, tx)).await?;
+                step.insert(at, taken);
+            }
+            let keys: BTreeMap<usize, BTreeSet<Key>> = step
+                .iter()
+                .map(|(at, rows)| (*at, rows.iter().map(|(key, _)| key.clone()).collect()))
+                .collect();
+            if keys.values().all(BTreeSet::is_empty) {
+                return Ok(());
+            }
+            if let Some(again) = steps.iter().position(|earlier| *earlier == keys) {
+                for (at, keys) in steps.into_iter().skip(again).flatten() {
+                    self.found[at].on_ring.extend(keys);
+                }
+                return Ok(());
+            }
+            if self.locks {
+                if level > LEVELS {
+                    return Err(Broken::TooDeep);
+                }
+                steps.push(keys);
+            } else {
+                steps = vec![BTreeMap::new()];
+            }
+            for at in nodes.clone() {
+                let mut next = BTreeMap::new();
+                for link in &rule.nodes[at].links {
+                    let mut parents = BTreeSet::new();
+                    for above in &link.above {
+                        if let Above::Node(above) = above
+                            && let Some(rows) = step.get(above)
+                        {
+                            let read = rows.iter().map(|(_, referenced)| referenced);
+                            parents.extend(tuples(&rule.nodes[*above].depth, link, read));
+                        }
+                    }
+                    let parents: Vec<Key> = parents.into_iter().collect();
+                    next.extend(Box::pin(self.reach(at, link, &parents, tx)).await?);
+                }
+                reached.insert(at, next);
+            }
+        }
+    }
+
+    /// Takes the rows of a step of a ring. Returns those from which it goes on: in a batch all of
+    /// them, so that every row ends behind those that it hangs on, in a plan the new ones.
+    async fn step(
+        &mut self,
+        at: usize,
+        rows: BTreeMap<Key, Vec<Value>>,
+        level: usize,
+        own: bool,
+        tx: &mut Tx,
+    ) -> Result<Vec<Row>, Broken> {
+        let new = self.take(at, rows.clone(), level);
+        if self.locks {
+            if !own {
+                self.hangs(signed(unsigned(new.len())))?;
+            }
+            return Ok(rows.into_iter().collect());
+        }
+        if own {
+            self.counted[at] -= signed(unsigned(new.len()));
+        } else if self.rule.nodes[at].own {
+            // Of the rule's own table, those that it reaches itself are counted as its own.
+            let keys: Vec<Key> = new.iter().map(|(key, _)| key.clone()).collect();
+            for chunk in keys.chunks(KEYS) {
+                self.counted[at] -= count(tx, &self.rule.count.of_keys(chunk)).await?;
+            }
+        }
+        Ok(new)
+    }
+
+    /// Remembers rows that are told apart. Returns those that are new.
+    fn take(&mut self, at: usize, rows: BTreeMap<Key, Vec<Value>>, level: usize) -> Vec<Row> {
+        let mut new = Vec::new();
+        for (key, referenced) in rows {
+            if self.found[at].keys.insert(key.clone(), level).is_none() {
+                self.found[at].read.push(referenced.clone());
+                new.push((key, referenced));
+            }
+        }
+        self.counted[at] += signed(unsigned(new.len()));
+        new
+    }
+
+    /// The rows that one way leads to.
+    async fn reach(
+        &mut self,
+        at: usize,
+        link: &Link,
+        parents: &[Key],
+        tx: &mut Tx,
+    ) -> Result<Vec<Row>, Broken> {
+        let node = &self.rule.nodes[at];
+        let mut rows = Vec::new();
+        for chunk in parents.chunks(KEYS) {
+            if self.locks && node.ring.is_none() {
+                self.hangs(count(tx, &node.depth.count(&link.way, chunk)).await?)?;
+            }
+            rows.extend(self.read(&node.depth, link, chunk, tx).await?);
+        }
+        Ok(rows)
+    }
+
+    async fn read(
+        &self,
+        depth: &Depth,
+        link: &Link,
+        parents: &[Key],
+        tx: &mut Tx,
+    ) -> Result<Vec<Row>, Fault> {
+        let statement = if self.locks {
+            depth.choose(&link.way, parents)
+        } else {
+            depth.look(&link.way, parents)
+        };
+        let rows = tx.rows(&statement).await?;
+        Ok(rows.iter().map(|row| depth.key_row(row)).collect())
+    }
+
+    fn hangs(&mut self, rows: i64) -> Result<(), Broken> {
+        self.hanging += rows;
+        if self.locks && self.hanging > HANGING && self.chosen > 1 {
+            return Err(Broken::TooMany);
+        }
+        Ok(())
+    }
+
+    /// What the rows above that are new in this walk have for a way, each once.
+    fn parents(&self, link: &Link, rows: &[KeyRow], of: &dyn Fn(usize) -> bool) -> Vec<Key> {
+        let mut parents = BTreeSet::new();
+        for above in &link.above {
+            match above {
+                Above::Own => {
+                    let columns = &self.rule.change.referenced;
+                    let names: Vec<_> = columns.iter().map(|column| &column.name).collect();
+                    let read = rows.iter().map(|row| &row.referenced);
+                    parents.extend(picked(&names, link, read));
+                }
+                Above::Node(above) if of(*above) => {
+                    let read = self.found[*above].read.iter();
+                    parents.extend(tuples(&self.rule.nodes[*above].depth, link, read));
+                }
+                Above::Node(_) => {}
+            }
+        }
+        parents.into_iter().collect()
+    }
+
+    /// Locks what hangs on chosen rows and changes it: what stays lets go first, then the others go
+    /// from the bottom up.
+    pub(super) async fn change(mut self, rows: &[KeyRow], tx: &mut Tx) -> Result<Changed, Stop> {
+        Box::pin(self.find(rows, tx)).await?;
+        let nodes = &self.rule.nodes;
+        let mut done = Changed {
+            own: None,
+            related: vec![0; nodes.len()],
+            cut: 0,
+        };
+        for (at, node) in nodes.iter().enumerate().rev().filter(|(_, n)| !n.goes()) {
+            Box::pin(self.update(at, node, rows, &mut done, tx)).await?;
+        }
+        let mut at = nodes.len();
+        while let Some(last) = at.checked_sub(1) {
+            let node = &nodes[last];
+            at = match node.ring {
+                None => last,
+                ring => nodes[..last]
+                    .iter()
+                    .rposition(|n| n.ring != ring)
+                    .map_or(0, |before| before + 1),
+            };
+            if node.ring.is_some() {
+                Box::pin(self.untie(at..last + 1, &mut done, tx)).await?;
+            } else if node.is_keyed() && node.goes() {
+                let keys: Vec<Key> = self.found[last].keys.keys().cloned().collect();
+                Box::pin(self.delete(last, &keys, &mut done, tx)).await?;
+            } else if let (true, Some(link)) = (node.goes(), node.links.first()) {
+                for chunk in self.found[last].parents.chunks(KEYS) {
+                    done.related[last] += tx.change(&node.depth.change(&link.way, chunk)).await?;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Changes rows that stay. Those that go beside them let go of what goes before they do.
+    async fn update(
+        &self,
+        at: usize,
+        node: &Node,
+        rows: &[KeyRow],
+        done: &mut Changed,
+        tx: &mut Tx,
+    ) -> Result<(), Stop> {
+        let Some(link) = node.links.first() else {
+            return Ok(());
+        };
+        let Some(beside) = node.beside else {
+            for chunk in self.found[at].parents.chunks(KEYS) {
+                done.related[at] += tx.change(&node.depth.change(&link.way, chunk)).await?;
+            }
+            return Ok(());
+        };
+        let going: BTreeSet<&Key> = match beside {
+            Above::Own => rows.iter().map(|row| &row.key).collect(),
+            Above::Node(beside) => self.found[beside].keys.keys().collect(),
+        };
+        let found = self.found[at].keys.keys().cloned();
+        let (go, stay): (Vec<Key>, Vec<Key>) = found.partition(|key| going.contains(key));
+        for chunk in stay.chunks(KEYS) {
+            done.related[at] += tx.change(&node.depth.by_keys(chunk)).await?;
+        }
+        self.cut(node, link, &go, done, tx).await
+    }
+
+    async fn cut(
+        &self,
+        node: &Node,
+        link: &Link,
+        keys: &[Key],
+        done: &mut Changed,
+        tx: &mut Tx,
+    ) -> Result<(), Stop> {
+        for chunk in keys.chunks(KEYS) {
+            if let Some(cut) = &link.cut {
+                done.cut += node.counted * signed(tx.change(&cut.by_keys(chunk)).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes rows that hang on each other: on rings where a column may be NULL it becomes NULL
+    /// first; the others go from the deepest to the highest.
+    async fn untie(
+        &self,
+        nodes: Range<usize>,
+        done: &mut Changed,
+        tx: &mut Tx,
+    ) -> Result<(), Stop> {
+        let all = &self.rule.nodes;
+        let on_ring = |at: usize| self.found[at].on_ring.iter().cloned().collect::<Vec<_>>();
+        if nodes.clone().any(|at| !self.found[at].on_ring.is_empty()) {
+            for at in nodes.clone() {
+                for link in &all[at].links {
+                    self.cut(&all[at], link, &on_ring(at), done, tx).await?;
+                }
+            }
+            // What is left are columns that may not be NULL: they lead from table to table, or on.
+            let mut left: Vec<usize> = nodes.clone().collect();
+            while !left.is_empty() {
+                let holds = |below: usize, above: usize| {
+                    let mut links = all[below].links.iter();
+                    !self.found[below].on_ring.is_empty()
+                        && links.any(|link| {
+                            let leads = link.above.contains(&Above::Node(above));
+                            link.checked && link.cut.is_none() && leads
+                        })
+                };
+                let free = |&at: &usize| {
+                    self.found[at].on_ring.is_empty() || !left.iter().any(|&b| holds(b, at))
+                };
+                let Some(place) = left.iter().position(free) else {
+                    return Err(Stop::Ring(all[left[0]].depth.table.clone()));
+                };
+                let at = left.remove(place);
+                self.delete(at, &on_ring(at), done, tx).await?;
+            }
+        }
+        let mut levels: BTreeMap<usize, BTreeMap<usize, Vec<Key>>> = BTreeMap::new();
+        for at in nodes {
+            let found = &self.found[at];
+            for (key, level) in found
+                .keys
+                .iter()
+                .filter(|(k, _)| !found.on_ring.contains(*k))
+            {
+                let level = levels.entry(*level).or_default();
+                level.entry(at).or_default().push(key.clone());
+            }
+        }
+        for (at, keys) in levels.into_values().rev().flatten() {
+            self.delete(at, &keys, done, tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes locked rows by their keys. Of the rule's own table, those that it reaches itself go by
+    /// its whole predicate, and are counted as its own.
+    async fn delete(
+        &self,
+        at: usize,
+        keys: &[Key],
+        done: &mut Changed,
+        tx: &mut Tx,
+    ) -> Result<(), Stop> {
+        let node = &self.rule.nodes[at];
+        let mut gone = 0;
+        for chunk in keys.chunks(KEYS) {
+            if node.own {
+                let reached = self.rule.change.by_keys(&Window::default(), chunk);
+                let own = tx.change(&reached).await?;
+                *done.own.get_or_insert(0) += own;
+                gone += own;
+            }
+            let others = tx.change(&node.depth.by_keys(chunk)).await?;
+            done.related[at] += others;
+            gone += others;
+        }
+        if gone != unsigned(keys.len()) {
+            return Err(Stop::Raced);
+        }
+        Ok(())
+    }
+}
+
+/// The values that a way's columns refer to, of rows of a node.
+fn tuples<'v>(
+    depth: &Depth,
+    link: &Link,
+    rows: impl Iterator<Item = &'v Vec<Value>>,
+) -> BTreeSet<Key> {
+    let names: Vec<_> = depth.referenced.iter().map(|column| &column.name).collect();
+    picked(&names, link, rows)
+}
+
+/// The values of some of the columns of rows, each combination once. Nobody refers to a NULL.
+fn picked<'v>(
+    names: &[&oubliette_core::name::Ident],
+    link: &Link,
+    rows: impl Iterator<Item = &'v Vec<Value>>,
+) -> BTreeSet<Key> {
+    let pairs = link.way.pairs.iter();
+    let places: Option<Vec<usize>> = pairs
+        .map(|(_, to)| names.iter().position(|name| **name == to.name))
+        .collect();
+    let places = places.unwrap_or_default();
+    rows.filter_map(|row| {
+        let picked: Option<Key> = places.iter().map(|&at| row.get(at).cloned()).collect();
+        picked.filter(|key| !key.is_empty() && !key.contains(&Value::Null))
+    })
+    .collect()
+}
