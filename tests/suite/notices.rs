@@ -225,7 +225,7 @@ fn calendar(world: &World, server: Server, notice: &Notice) -> Result<()> {
                 .push((of_rule, boundary));
         }
     }
-    let mut next = 0;
+    let mut next = 0_usize;
     for (now, boundaries) in instants {
         let mut expected = Vec::new();
         for (of_rule, Boundary { goes, stays, .. }) in boundaries {
@@ -235,7 +235,7 @@ fn calendar(world: &World, server: Server, notice: &Notice) -> Result<()> {
                 rig.sql(&insert.replace("${id}", &next.to_string()))?;
                 next += 1;
             }
-            let ids: Vec<String> = (first..next).map(|id: usize| id.to_string()).collect();
+            let ids: Vec<String> = (first..next).map(|id| id.to_string()).collect();
             let (_, stay) = ids.split_at(goes.len());
             let left = of_rule.left.replace("${ids}", &ids.join(", "));
             expected.push((of_rule, left, stay.to_vec()));
