@@ -34,8 +34,8 @@ INSERT INTO research_records VALUES
   (4, 'Planted Four', NULL, '1991-01-01', 400, 'moved away', current_timestamp - INTERVAL '1' YEAR + INTERVAL '1' DAY);
 
 INSERT INTO employees VALUES
-  (1, 'Ada Bennett', current_timestamp - INTERVAL '15' YEAR), (2, 'Ibrahim Cole', current_timestamp - INTERVAL '15' YEAR),
-  (3, 'Planted Three', current_timestamp - INTERVAL '15' YEAR), (4, 'Planted Four', current_timestamp - INTERVAL '15' YEAR);
+  (1, 'Ada Bennett', current_timestamp - INTERVAL '15' YEAR, NULL), (2, 'Ibrahim Cole', current_timestamp - INTERVAL '15' YEAR, 1),
+  (4, 'Planted Four', current_timestamp - INTERVAL '15' YEAR, 1), (3, 'Planted Three', current_timestamp - INTERVAL '15' YEAR, 4);
 -- On each side of six years: 1 and 2; 3 has come back; 4 never left.
 INSERT INTO employments VALUES
   (11, 1, 'Mentor', current_timestamp - INTERVAL '6' YEAR - INTERVAL '2' DAY), (21, 2, 'Mentor', current_timestamp - INTERVAL '6' YEAR + INTERVAL '2' DAY),

@@ -37,7 +37,11 @@ CREATE TABLE research_records (
 );
 CREATE INDEX research_records_collected ON research_records (collected_at);
 
-CREATE TABLE employees (id integer PRIMARY KEY, full_name varchar(100) NOT NULL, file_opened_on date NULL);
+CREATE TABLE employees (
+  id integer PRIMARY KEY, full_name varchar(100) NOT NULL, file_opened_on date NULL, line_manager_id integer NULL,
+  FOREIGN KEY (line_manager_id) REFERENCES employees (id)
+);
+CREATE INDEX employees_line_manager ON employees (line_manager_id);
 -- Without ended_on: employed.
 CREATE TABLE employments (
   id integer PRIMARY KEY, employee_id integer NOT NULL, post varchar(60) NOT NULL, ended_on date NULL,
