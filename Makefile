@@ -1,6 +1,6 @@
 # Every target is also a plain command: see its line. `make setup` installs what the others need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-samples soak lint generate deploy image test-image
+.PHONY: help setup demo test test-samples soak lint generate deploy promises image test-image
 
 ONLY ?=
 DATA ?=
@@ -44,6 +44,10 @@ generate: ## Writes the files that the program makes: CRDs, parts of the chart a
 deploy: ## Writes deploy/oubliette.yaml, which a case of the suite compares, from the chart
 	@cargo run --quiet --package bed -- setup --only tools
 	OUBLIETTE_WRITE_DEPLOY=1 cargo test --quiet --test suite -- packaged::the_raw_manifests
+
+# Apart from `generate` too, because it needs the servers: a promise stands there when its cases have passed.
+promises: setup ## Writes docs/promises.md and the READMEs of examples/notices, which a case compares, from the cases that pass
+	OUBLIETTE_WRITE_PROMISES=1 cargo test --test suite -- notices::
 
 image: ## The image, as an OCI layout in target/image/oci; needs buildah and Python
 	deploy/image/compile $(ARCHITECTURES)

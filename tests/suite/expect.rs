@@ -14,6 +14,9 @@ use crate::case::Server;
 pub(crate) struct Expect {
     /// One sentence: what holds.
     pub(crate) about: String,
+    /// The sentences of a privacy notice that it is about; in `examples/notices` only.
+    #[serde(default)]
+    pub(crate) promises: Vec<Promise>,
     /// The servers it runs on; all, when left out.
     #[serde(default)]
     servers: Vec<String>,
@@ -30,6 +33,21 @@ pub(crate) struct Expect {
     pub(crate) rows: Vec<Rows>,
     /// The policy's status at the end: every field named here has that value.
     pub(crate) status: Option<Value>,
+}
+
+/// A sentence of a privacy notice.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Promise {
+    /// Its number: `N1`.
+    pub(crate) row: String,
+    /// Its sense, in our words.
+    pub(crate) sentence: String,
+    /// The rules that keep it; none, if nothing does yet.
+    #[serde(default)]
+    pub(crate) rules: Vec<String>,
+    /// What of it is not kept yet.
+    pub(crate) open: Option<String>,
 }
 
 /// What the operator's database user may do.

@@ -44,6 +44,7 @@ mod memory;
 mod misspelt;
 mod model;
 mod monitoring;
+mod notices;
 mod operator;
 mod owners;
 mod packaged;
@@ -52,6 +53,7 @@ mod planned;
 mod plugin;
 mod printed;
 mod privacy;
+mod promises;
 mod proxy;
 mod races;
 mod readme;
@@ -86,6 +88,7 @@ fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     cases.extend(scenario::cases()?);
     cases.extend(samples::cases()?);
+    cases.extend(notices::cases()?);
     cases.extend(applied::cases()?);
     cases.extend(agreed::cases());
     cases.extend(laptop::cases());
@@ -148,7 +151,9 @@ fn own_operator_cases() -> Vec<Case> {
 
 /// Cases that look at what all the others left behind.
 fn last_cases() -> Vec<Case> {
-    privacy::last_cases()
+    let mut cases = privacy::last_cases();
+    cases.extend(promises::last_cases());
+    cases
 }
 
 fn main() -> ExitCode {

@@ -10,13 +10,19 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use crate::world::repository;
 
 /// Pages beside those of `docs/`.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 14] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "SECURITY.md",
     "charts/oubliette/README.md",
     "crates/bed/README.md",
+    "examples/notices/README.md",
+    "examples/notices/clp/README.md",
+    "examples/notices/cli/README.md",
+    "examples/notices/kent/README.md",
+    "examples/notices/lals/README.md",
+    "examples/notices/learnon/README.md",
     "examples/quickstart/README.md",
     "tests/scenarios/README.md",
 ];

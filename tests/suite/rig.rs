@@ -262,7 +262,9 @@ impl<'w> Rig<'w> {
                 ("action", json!({"type": "Delete"})),
             ]);
             for (field, value) in defaults {
-                if rule.get(field).is_none() {
+                let fixed =
+                    rule.get("expireOn").is_some() && ["expireAfter", "since"].contains(&field);
+                if rule.get(field).is_none() && !fixed {
                     rule[field] = value;
                 }
             }

@@ -66,6 +66,11 @@ fn run(world: &World, server: Server, case: &str, folder: &Path) -> Result<()> {
             world.block_on(database.admin.execute(&schema(&database, folder)?))?;
         }
     }
+    let rows = folder.join("rows.sql");
+    if rows.exists() {
+        let rows = database.fill(&std::fs::read_to_string(&rows)?);
+        world.block_on(database.admin.execute(&rows))?;
+    }
     let mut stage = Stage::set(world, case, database, &manifests(folder)?, expect.grants)
         .with_context(|| expect.about.clone())?;
     let outcome = planned::the_same(&stage, &manifests(folder)?)
