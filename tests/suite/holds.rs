@@ -44,6 +44,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "a_held_child_that_comes_while_its_parent_is_locked_keeps_it",
             late_held_child,
         ),
+        all(
+            "a_hold_keeps_what_leads_to_its_row_over_several_columns_and_ways",
+            several_ways,
+        ),
+        all("a_hold_below_a_circle_lets_the_rule_rest", circle),
         all("a_released_hold_lets_the_next_run_take_the_rows", release),
         all("a_hold_on_a_table_holds_its_partitions", partitions),
         all("holds_that_cannot_be_read_stop_everything", unreadable),
@@ -336,6 +341,77 @@ fn late_held_child(world: &World, server: Server) -> Result<()> {
     ensure!(counts(&run) == [[29, 29, 29]], "{run:?}");
     ensure!(held_by(&run) == [("suite/c", 1)], "{run:?}");
     ensure!(left(&rig)? == [1, 2, 2]);
+    Ok(())
+}
+
+/// Two ways lead to the held table, one over two columns; the held row hangs on each of two parents.
+fn several_ways(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE a (id integer NOT NULL PRIMARY KEY, part integer NOT NULL, ended ${civil} NULL, UNIQUE (id, part)); \
+        CREATE TABLE b (id integer NOT NULL PRIMARY KEY, a_id integer NOT NULL, FOREIGN KEY (a_id) REFERENCES a (id)); \
+        CREATE TABLE c (id integer NOT NULL PRIMARY KEY, a_id integer NULL, a_part integer NULL, b_id integer NULL, mark varchar(10) NOT NULL, \
+            FOREIGN KEY (a_id, a_part) REFERENCES a (id, part), FOREIGN KEY (b_id) REFERENCES b (id)); \
+        CREATE INDEX b_a ON b (a_id); CREATE INDEX c_a ON c (a_id, a_part); CREATE INDEX c_b ON c (b_id)";
+    let rules = "
+- table: ${schema}.a
+  since: {column: ended, timeZone: UTC}
+  related:
+  - {table: '${schema}.b', of: '${schema}.a', match: [{column: a_id, equals: id}], action: {type: Delete}}
+  - {table: '${schema}.c', of: '${schema}.a', match: [{column: a_id, equals: id}, {column: a_part, equals: part}], action: {type: Delete}}
+  - {table: '${schema}.c', of: '${schema}.b', match: [{column: b_id, equals: id}], action: {type: Delete}}
+";
+    let rig = Rig::new(world, server, "held_ways", schema, rules)?;
+    rig.sql(&format!(
+        "INSERT INTO a SELECT n, n, {OLD} FROM {}; INSERT INTO b SELECT n, n FROM {}",
+        series(server, 20),
+        series(server, 20)
+    ))?;
+    // 5 is reached over two columns from 5, over b from 7; 6 from 6 only; 8 from nobody.
+    rig.sql(
+        "INSERT INTO c VALUES (5, 5, 5, 7, 'held'), (6, 6, 6, NULL, 'free'), (8, 8, NULL, NULL, 'held')",
+    )?;
+    let hold = hold(&rig, "ways", "c", "mark", &["held"])?;
+    placed(&rig, &hold)?;
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && own(&run) == 18,
+        "{run:?}"
+    );
+    ensure!(held_by(&run) == [("suite/ways", 2)], "{run:?}");
+    ensure!(rig.number("SELECT count(*) FROM a WHERE id IN (5, 7)")? == 2);
+    ensure!(rig.number("SELECT count(*) FROM a")? == 2);
+    ensure!(rig.number("SELECT count(*) FROM c")? == 2);
+    Ok(())
+}
+
+fn circle(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE n (id integer NOT NULL PRIMARY KEY, up integer NULL, ended ${civil} NULL, \
+        FOREIGN KEY (up) REFERENCES n (id)); CREATE INDEX n_up ON n (up)";
+    let rules = "
+- table: ${schema}.n
+  since: {column: ended, timeZone: UTC}
+  related: [{table: '${schema}.n', of: '${schema}.n', match: [{column: up, equals: id}], action: {type: Delete}}]
+";
+    let rig = Rig::new(world, server, "held_circle", schema, rules)?;
+    rig.sql(&format!(
+        "INSERT INTO n VALUES (1, NULL, {OLD}), (2, 1, NULL), (3, 2, NULL), (4, NULL, {OLD})"
+    ))?;
+    let hold = hold(&rig, "deep", "n", "id", &["3"])?;
+    let store = placed(&rig, &hold)?;
+    let refused = rig.refused()?;
+    ensure!(
+        refused
+            .iter()
+            .any(|refusal| refusal.reason == Reason::HoldsUnreadable),
+        "{refused:?}"
+    );
+    ensure!(rig.number("SELECT count(*) FROM n")? == 4);
+    let released = Released {
+        at: Timestamp::now().to_string(),
+        reason: "CASE-1/closed".to_owned(),
+        by: "dpo".to_owned(),
+    };
+    rig.block_on(store.release_hold("deep", &released))?;
+    ensure!(counts(&rig.run("one")?) == [[2, 2]]);
     Ok(())
 }
 

@@ -407,8 +407,7 @@ fn hold_during_batch(world: &World, server: Server) -> Result<()> {
     let mut application = rig.holding("UPDATE t SET note = 'mine' WHERE id = 60")?;
     let run = rig.begin_run("one")?;
     rig.wait_for_a_waiter()?;
-    // As placing a hold will: first the generation, in the same transaction the hold itself, which
-    // this issue does not have; a renewal of the row that the batch waits for stands for it.
+    // The first half of placing a hold; the cases `holds::` have the other one.
     let checkpoint = rig.ledger("checkpoint");
     rig.sql(&format!(
         "UPDATE {checkpoint} SET hold_gen = hold_gen + 1 WHERE run = 'one'"
