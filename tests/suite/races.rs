@@ -34,6 +34,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "a_parent_whose_child_is_locked_is_reported_as_locked",
             locked_child,
         ),
+        all(
+            "a_locked_child_of_another_parent_stops_nobody",
+            unrelated_child,
+        ),
         all("a_stale_worker_changes_nothing", stale_worker),
         all("a_stale_store_cannot_touch_the_ledger", stale_store),
         all(
@@ -202,6 +206,30 @@ fn locked_child(world: &World, server: Server) -> Result<()> {
     ensure!(run.rules[0].residual == residual, "{run:?}");
     drop(application);
     ensure!(rig.completed("two")? == [[1, 1]]);
+    Ok(())
+}
+
+/// InnoDB read the small table of children whole, and waited for rows that hang on others.
+fn unrelated_child(world: &World, server: Server) -> Result<()> {
+    let mut rig = Rig::new(world, server, "unrelated_child", FAMILY, FAMILY_RULE)?;
+    rig.pacing.lock_timeout = Duration::from_secs(1);
+    rig.sql(&format!(
+        "INSERT INTO a SELECT n, {OLD} FROM {}; INSERT INTO a SELECT n + 100, current_timestamp FROM {}; \
+         INSERT INTO b SELECT n, n + 100 FROM {}",
+        series(server, 60),
+        series(server, 9),
+        series(server, 9)
+    ))?;
+    let application = rig.holding("SELECT id FROM b WHERE id = 5 FOR UPDATE")?;
+    ensure!(rig.completed("one")? == [[60, 0]]);
+    let batches = rig.metrics.encode()?;
+    ensure!(
+        !batches
+            .lines()
+            .any(|line| line.contains("result=\"locked\"") && !line.ends_with(" 0")),
+        "a batch waited: {batches}"
+    );
+    drop(application);
     Ok(())
 }
 

@@ -3,10 +3,10 @@
 
 use super::eligible::Eligible;
 use super::transform::{Transform, assignments};
-use super::window::{Window, WindowSql};
+use super::window::{Window, WindowSql, write_hint};
 use super::{Bound, Writer, dialect};
 use crate::catalog::Column;
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::value::{Key, Value};
 
 /// What a statement does to the rows it reaches.
@@ -141,58 +141,52 @@ impl ChangeSql {
         write_any_of(w, &columns, keys);
     }
 
-    /// On InnoDB with the key's index: over a small table the optimiser would read all of it, and
-    /// wait for every locked row on its way. A DELETE takes a hint in its form for several tables
-    /// only.
     fn begin_hinted(&self) -> Writer<'static> {
-        let table = &self.window.table;
-        let mut w = Writer::new(dialect(self.window.engine));
-        match &self.effect {
-            Effect::Delete if self.window.engine.is_innodb() => {
-                w.sql("DELETE ").table(table).sql(" FROM ").table(table);
-                self.window.write_hint(&mut w);
-                w.sql(" WHERE ");
-            }
-            Effect::Update(transforms, untouched) if self.window.engine.is_innodb() => {
-                w.sql("UPDATE ").table(table);
-                self.window.write_hint(&mut w);
-                w.sql(" SET ");
-                assignments(&mut w, transforms, untouched);
-                w.sql(" WHERE ");
-            }
-            Effect::Delete | Effect::Update(..) => return self.begin(),
-        }
-        w
+        self.begin_by(self.window.index.as_ref())
     }
 
     fn begin(&self) -> Writer<'static> {
+        self.begin_by(None)
+    }
+
+    fn begin_by(&self, index: Option<&Ident>) -> Writer<'static> {
         let mut w = Writer::new(dialect(self.window.engine));
         let WindowSql {
             table, with_leaves, ..
         } = &self.window;
-        write_effect(&mut w, table, *with_leaves, &self.effect);
+        write_effect(&mut w, table, *with_leaves, &self.effect, index);
         w
     }
 }
 
+/// Begins a change, up to its WHERE. On InnoDB with the index that leads to the rows: over a small
+/// table the optimiser would read all of it, and wait for every locked row on its way. A DELETE
+/// takes a hint in its form for several tables only.
 pub(super) fn write_effect(
     w: &mut Writer<'_>,
     table: &TableName,
     with_leaves: bool,
     effect: &Effect,
+    index: Option<&Ident>,
 ) {
+    let index = index.filter(|_| w.dialect().engine().is_innodb());
     match effect {
         Effect::Delete => {
-            w.sql("DELETE FROM ")
-                .rows_of(table, with_leaves)
-                .sql(" WHERE ");
+            w.sql("DELETE ");
+            if index.is_some() {
+                w.table(table).sql(" ");
+            }
+            w.sql("FROM ").rows_of(table, with_leaves);
+            write_hint(w, index);
         }
         Effect::Update(transforms, untouched) => {
-            w.sql("UPDATE ").rows_of(table, with_leaves).sql(" SET ");
+            w.sql("UPDATE ").rows_of(table, with_leaves);
+            write_hint(w, index);
+            w.sql(" SET ");
             assignments(w, transforms, untouched);
-            w.sql(" WHERE ");
         }
     }
+    w.sql(" WHERE ");
 }
 
 /// The columns have the values of one of the keys. A column that is NULL has those of none.

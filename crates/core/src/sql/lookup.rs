@@ -3,6 +3,7 @@
 //! looked at for good.
 
 use super::eligible::{TypedTest, write_test};
+use super::window::write_hint;
 use super::{Scope, Writer};
 use crate::catalog::Column;
 use crate::name::{Ident, TableName};
@@ -128,11 +129,7 @@ impl LookupSql {
 impl HopSql {
     fn write_table(&self, w: &mut Writer<'_>, alias: &'static str) {
         w.table(&self.table).sql(" AS ").sql(alias);
-        if w.dialect().engine().is_innodb()
-            && let Some(index) = &self.index
-        {
-            w.sql(" FORCE INDEX (").ident(index).sql(")");
-        }
+        write_hint(w, self.index.as_ref());
     }
 
     fn write_pairs(&self, w: &mut Writer<'_>, alias: &'static str, from: &Scope) {

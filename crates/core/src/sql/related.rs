@@ -3,10 +3,10 @@
 use super::change::{Effect, write_any_of, write_effect};
 use super::count::begin_count;
 use super::transform::Transform;
-use super::window::KeyColumn;
+use super::window::{KeyColumn, write_hint};
 use super::{Bound, Writer, dialect};
 use crate::catalog::{Column, Engine};
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::value::{Key, Value};
 
 /// How rows of one table refer to those of another: a row whose columns equal the other's hangs on
@@ -18,6 +18,9 @@ pub struct Way {
     /// Whether both are of one table. A row that refers to itself hangs on nobody else; only InnoDB
     /// does not let it go before it has let go of itself.
     pub same_table: bool,
+    /// The index that leads to the rows, which InnoDB is told to use: it read a small table whole, and
+    /// waited for rows of other parents.
+    pub index: Option<Ident>,
 }
 
 impl Way {
@@ -99,6 +102,7 @@ impl Depth {
                 w.dialect().read(w, c);
             });
         self.write_from(&mut w);
+        write_hint(&mut w, way.index.as_ref());
         w.sql(" WHERE ");
         way.write(&mut w, parents);
         w
@@ -119,6 +123,7 @@ impl Depth {
     pub(super) fn begin_count(&self, way: &Way, parents: &[Key]) -> Writer<'static> {
         let mut w = begin_count(self.engine);
         self.write_from(&mut w);
+        write_hint(&mut w, way.index.as_ref());
         w.sql(" WHERE ");
         way.write(&mut w, parents);
         w
@@ -126,18 +131,18 @@ impl Depth {
 
     /// Changes the rows that hang on these parents. `parents` is not empty.
     pub fn change(&self, way: &Way, parents: &[Key]) -> Bound {
-        self.change_where(|w| way.write(w, parents))
+        self.change_where(way.index.as_ref(), |w| way.write(w, parents))
     }
 
     /// Changes rows by their keys. `keys` is not empty.
     pub fn by_keys(&self, keys: &[Key]) -> Bound {
         let key: Vec<&Column> = self.key.iter().map(|column| &column.0).collect();
-        self.change_where(|w| write_any_of(w, &key, keys))
+        self.change_where(None, |w| write_any_of(w, &key, keys))
     }
 
-    fn change_where(&self, write: impl FnOnce(&mut Writer<'_>)) -> Bound {
+    fn change_where(&self, index: Option<&Ident>, write: impl FnOnce(&mut Writer<'_>)) -> Bound {
         let mut w = Writer::new(dialect(self.engine));
-        write_effect(&mut w, &self.table, self.with_leaves, &self.effect);
+        write_effect(&mut w, &self.table, self.with_leaves, &self.effect, index);
         write(&mut w);
         self.write_undone(&mut w);
         w.finish()

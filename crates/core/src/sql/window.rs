@@ -73,12 +73,8 @@ impl WindowSql {
     }
 
     /// The index hint, where there is one.
-    pub(super) fn write_hint(&self, w: &mut Writer<'_>) {
-        if self.engine.is_innodb()
-            && let Some(index) = &self.index
-        {
-            w.sql(" FORCE INDEX (").ident(index).sql(")");
-        }
+    fn write_hint(&self, w: &mut Writer<'_>) {
+        write_hint(w, self.index.as_ref());
     }
 
     /// The key at the end of a window of `width` rows; no row: the window reaches `upto`.
@@ -111,5 +107,14 @@ impl WindowSql {
     /// The key of a row that `read` brought back.
     pub fn key_of(&self, row: &[Value]) -> Key {
         row.iter().take(self.key.len()).cloned().collect()
+    }
+}
+
+/// Tells InnoDB which index to use.
+pub(super) fn write_hint(w: &mut Writer<'_>, index: Option<&Ident>) {
+    if let Some(index) = index
+        && w.dialect().engine().is_innodb()
+    {
+        w.sql(" FORCE INDEX (").ident(index).sql(")");
     }
 }

@@ -181,6 +181,7 @@ impl<'a> Edge<'a> {
         Way {
             pairs: pairs.map(|(a, b)| ((*a).clone(), (*b).clone())).collect(),
             same_table: self.child.name == self.parent.name,
+            index: self.index(),
         }
     }
 
@@ -288,18 +289,26 @@ impl<'a> Edge<'a> {
         are(&self.parent.primary_key) || unique.any(|index| are(&index.columns))
     }
 
+    /// Whether an index of these columns begins with those of the reference.
+    fn leads(&self, names: &[Ident]) -> bool {
+        let first = names.get(..self.pairs.len()).unwrap_or_default();
+        self.pairs.iter().all(|(c, _)| first.contains(&c.name))
+    }
+
+    /// The index that leads to the rows, as InnoDB names it.
+    fn index(&self) -> Option<Ident> {
+        if self.leads(&self.child.primary_key) {
+            return Ident::new("PRIMARY").ok();
+        }
+        let mut indexes = self.child.indexes.iter();
+        let index = indexes.find(|i| !i.partial_or_invalid && self.leads(&i.columns))?;
+        index.name.parse().ok()
+    }
+
     fn is_indexed(&self) -> bool {
-        let leads = |names: &[Ident]| {
-            let first = names.get(..self.pairs.len()).unwrap_or_default();
-            self.pairs.iter().all(|(c, _)| first.contains(&c.name))
-        };
         match self.reference {
             Some(reference) => reference.indexed,
-            None => self
-                .child
-                .indexes
-                .iter()
-                .any(|i| !i.partial_or_invalid && leads(&i.columns)),
+            None => self.index().is_some(),
         }
     }
 }
