@@ -210,11 +210,13 @@ impl Store {
     /// Whether the ledger's tables are there. One without its holds is refused: made anew they would
     /// be none, and what was held would go.
     pub async fn is_present(&self) -> Result<bool, LedgerFault> {
-        let found = self.found().await?;
-        if let Some(lost) = self.ledger.lost_holds(&found)
-            && self.meta().await?.is_some()
-        {
-            return Err(hold::lost_holds(&lost));
+        let mut found = self.found().await?;
+        if self.ledger.lost_holds(&found).is_some() && self.meta().await?.is_some() {
+            // It is claimed once all its tables are there, which may have been after the look.
+            found = self.found().await?;
+            if let Some(lost) = self.ledger.lost_holds(&found) {
+                return Err(hold::lost_holds(&lost));
+            }
         }
         Ok(self.ledger.missing(&found).is_empty())
     }
