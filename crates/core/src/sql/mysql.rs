@@ -327,12 +327,13 @@ impl Dialect for InnoDb {
         ]
     }
 
-    /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not. Neither counts among
-    /// the new ones what it writes into temporary tables of its own.
+    /// MySQL counts the rows of a cascade among the deleted ones, MariaDB does not. Among the new
+    /// ones stand the lines that the server writes of our statements where its logs are tables: then they
+    /// are not asked for.
     fn changes_so_far(&self, _of: Option<&[TableName]>) -> Bound {
         Bound::fixed(
-            "SHOW SESSION STATUS WHERE Variable_name IN \
-             ('Handler_delete', 'Handler_update', 'Handler_write')",
+            "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_delete', 'Handler_update') \
+             OR (Variable_name = 'Handler_write' AND NOT FIND_IN_SET('TABLE', @@global.log_output))",
             Vec::new(),
         )
     }
