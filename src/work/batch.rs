@@ -15,7 +15,7 @@ use oubliette_core::run::{Form, Order, Outcome};
 use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness};
 use oubliette_core::value::{Key, Value};
 
-use super::graph::Walk;
+use super::graph::{Walk, take_hold};
 use super::holds::Kept;
 use super::pages;
 use crate::database::{
@@ -345,6 +345,8 @@ async fn by_keys(
     if unsigned(rows.len()) >= u64::from(CHOSEN) {
         reached = rows.last().map(|r| r.key.clone());
     }
+    let read = || rows.iter().map(|row| &row.referenced);
+    Box::pin(take_hold(&sql.grips, &sql.referenced, read, tx)).await?;
     let keys: Vec<Key> = rows.iter().map(|r| r.key.clone()).collect();
     if sql.eligible.looks_elsewhere() {
         // What the choice saw of other tables may be older than its locks (SQL.md section 2).

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use oubliette_core::catalog::Column;
+use oubliette_core::name::Ident;
 use oubliette_core::plan::{Above, Link, Node, RuleDraft};
-use oubliette_core::sql::{Depth, KeyRow, Window};
+use oubliette_core::sql::{Depth, Grip, KeyRow, Window};
 use oubliette_core::value::{Key, Value};
 
 use super::batch::{KEYS, Stop, count, signed, unsigned};
@@ -335,7 +337,12 @@ impl<'a> Walk<'a> {
             depth.look(&link.way, parents)
         };
         let rows = tx.rows(&statement).await?;
-        Ok(rows.iter().map(|row| depth.key_row(row)).collect())
+        let rows: Vec<Row> = rows.iter().map(|row| depth.key_row(row)).collect();
+        if self.locks {
+            let read = || rows.iter().map(|(_, referenced)| referenced);
+            take_hold(&depth.grips, &depth.referenced, read, tx).await?;
+        }
+        Ok(rows)
     }
 
     /// Counts the rows that hang on these parents, which are locked. None of them may be held.
@@ -374,7 +381,7 @@ impl<'a> Walk<'a> {
                     let columns = &self.rule.change.referenced;
                     let names: Vec<_> = columns.iter().map(|column| &column.name).collect();
                     let read = rows.iter().map(|row| &row.referenced);
-                    parents.extend(picked(&names, link, read));
+                    parents.extend(picked(&names, referred(link), read));
                 }
                 Above::Node(above) if of(*above) => {
                     let read = self.found[*above].read.iter();
@@ -569,6 +576,29 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The columns that a way refers to.
+fn referred(link: &Link) -> impl Iterator<Item = &Ident> {
+    link.way.pairs.iter().map(|(_, to)| &to.name)
+}
+
+/// Locks rows by the other keys that foreign keys refer to. `read`: what was read of each of them.
+pub(super) async fn take_hold<'v, I: Iterator<Item = &'v Vec<Value>>>(
+    grips: &[Grip],
+    referenced: &[Column],
+    read: impl Fn() -> I,
+    tx: &mut Tx,
+) -> Result<(), Fault> {
+    let names: Vec<_> = referenced.iter().map(|column| &column.name).collect();
+    for grip in grips {
+        let columns = grip.columns.iter().map(|column| &column.name);
+        let keys: Vec<Key> = picked(&names, columns, read()).into_iter().collect();
+        for chunk in keys.chunks(KEYS) {
+            tx.rows(&grip.lock(chunk)).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The values that a way's columns refer to, of rows of a node.
 fn tuples<'v>(
     depth: &Depth,
@@ -576,18 +606,17 @@ fn tuples<'v>(
     rows: impl Iterator<Item = &'v Vec<Value>>,
 ) -> BTreeSet<Key> {
     let names: Vec<_> = depth.referenced.iter().map(|column| &column.name).collect();
-    picked(&names, link, rows)
+    picked(&names, referred(link), rows)
 }
 
 /// The values of some of the columns of rows, each combination once. Nobody refers to a NULL.
-fn picked<'v>(
-    names: &[&oubliette_core::name::Ident],
-    link: &Link,
+fn picked<'v, 'n>(
+    names: &[&Ident],
+    wanted: impl Iterator<Item = &'n Ident>,
     rows: impl Iterator<Item = &'v Vec<Value>>,
 ) -> BTreeSet<Key> {
-    let pairs = link.way.pairs.iter();
-    let places: Option<Vec<usize>> = pairs
-        .map(|(_, to)| names.iter().position(|name| **name == to.name))
+    let places: Option<Vec<usize>> = wanted
+        .map(|wanted| names.iter().position(|name| **name == *wanted))
         .collect();
     let places = places.unwrap_or_default();
     rows.filter_map(|row| {

@@ -230,7 +230,15 @@ fn draft_rule(
         key,
         index,
     };
-    let referenced = graph::refer(&mut nodes);
+    let mut referenced = graph::refer(&mut nodes);
+    for node in nodes.iter_mut().filter(|node| node.goes()) {
+        let depth = &mut node.depth;
+        depth.grips = graph::grip(catalog, &depth.table, &mut depth.referenced);
+    }
+    let mut grips = Vec::new();
+    if !nodes.is_empty() || eligible.looks_elsewhere() {
+        grips = graph::grip(catalog, &table.name, &mut referenced);
+    }
     let by_pages = catalog.engine == Engine::Postgres
         && matches!(effect, Effect::Delete)
         && nodes.is_empty()
@@ -248,6 +256,7 @@ fn draft_rule(
             eligible,
             effect,
             referenced,
+            grips,
         },
         counted: counted(catalog.engine, table),
         nodes,

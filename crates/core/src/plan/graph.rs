@@ -9,10 +9,10 @@ use super::draft::View;
 use super::guard::{self, Touch};
 use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Column, Table, TableKind};
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::policy::{Action, RelatedAction, Rule};
 use crate::report;
-use crate::sql::{Bound, Depth, Effect, Transform, Way};
+use crate::sql::{Bound, Depth, Effect, Grip, Transform, Way};
 use crate::strategy::Strategy;
 use crate::value::Value;
 
@@ -294,6 +294,7 @@ impl<'a> Graph<'a> {
                 Touch::Update(t) => Effect::Update(t, super::draft::untouched(table)),
             },
             referenced: Vec::new(),
+            grips: Vec::new(),
         }
     }
 
@@ -442,11 +443,6 @@ fn ordered(nodes: Vec<Node>) -> Vec<Node> {
 
 /// Notes at every table which columns the tables below refer to; the rule's own are returned.
 pub(super) fn refer(nodes: &mut [Node]) -> Vec<Column> {
-    let add = |columns: &mut Vec<Column>, column: &Column| {
-        if !columns.iter().any(|c| c.name == column.name) {
-            columns.push(column.clone());
-        }
-    };
     let mut own = Vec::new();
     for index in 0..nodes.len() {
         for link in nodes[index].links.clone() {
@@ -467,4 +463,58 @@ pub(super) fn refer(nodes: &mut [Node]) -> Vec<Column> {
         own.clone_from(&node.depth.referenced);
     }
     own
+}
+
+/// Takes hold of the rows of a table by every unique key beside the primary one that foreign keys
+/// refer to; the key's columns are read with the rows.
+pub(super) fn grip(
+    catalog: &Catalog,
+    table: &TableName,
+    referenced: &mut Vec<Column>,
+) -> Vec<Grip> {
+    let Some(table) = catalog.tables.get(table) else {
+        return Vec::new();
+    };
+    let sorted = |names: &[Ident]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    let mut wanted: Vec<Vec<Ident>> = catalog
+        .references
+        .iter()
+        .filter(|reference| catalog.engine.is_innodb() && reference.to == table.name)
+        .map(|reference| sorted(&reference.to_columns))
+        .filter(|columns| *columns != sorted(&table.primary_key))
+        .collect();
+    wanted.sort();
+    wanted.dedup();
+    let grips = wanted.iter().filter_map(|wanted| {
+        let index = table
+            .indexes
+            .iter()
+            .find(|index| index.unique && sorted(&index.columns) == *wanted)?;
+        let columns: Option<Vec<Column>> = index
+            .columns
+            .iter()
+            .map(|name| table.column(name).cloned())
+            .collect();
+        Some(Grip {
+            engine: catalog.engine,
+            table: table.name.clone(),
+            columns: columns?,
+            index: index.name.parse().ok()?,
+        })
+    });
+    let grips: Vec<Grip> = grips.collect();
+    for column in grips.iter().flat_map(|grip| &grip.columns) {
+        add(referenced, column);
+    }
+    grips
+}
+
+fn add(columns: &mut Vec<Column>, column: &Column) {
+    if !columns.iter().any(|c| c.name == column.name) {
+        columns.push(column.clone());
+    }
 }

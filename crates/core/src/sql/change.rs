@@ -2,6 +2,7 @@
 //! `… IN (SELECT … LIMIT n)` alone takes rows that were renewed meanwhile (PERFORMANCE.md 12.1).
 
 use super::eligible::Eligible;
+use super::grip::Grip;
 use super::transform::{Transform, assignments};
 use super::window::{Window, WindowSql, write_hint};
 use super::{Bound, Writer, dialect};
@@ -29,6 +30,8 @@ pub struct ChangeSql {
     pub effect: Effect,
     /// Columns that related rows refer to, read with the key.
     pub referenced: Vec<Column>,
+    /// What locks the chosen rows against new children, beside their own lock.
+    pub grips: Vec<Grip>,
 }
 
 /// A chosen and locked row: its key, and what its related rows refer to.

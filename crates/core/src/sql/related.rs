@@ -2,6 +2,7 @@
 
 use super::change::{Effect, write_any_of, write_effect};
 use super::count::begin_count;
+use super::grip::Grip;
 use super::transform::Transform;
 use super::window::{KeyColumn, write_hint};
 use super::{Bound, Writer, dialect};
@@ -57,6 +58,8 @@ pub struct Depth {
     pub effect: Effect,
     /// Columns that rows further down refer to.
     pub referenced: Vec<Column>,
+    /// What locks chosen rows against new children, beside their own lock.
+    pub grips: Vec<Grip>,
 }
 
 impl Depth {
