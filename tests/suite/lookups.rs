@@ -7,7 +7,7 @@ use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
 use crate::races::{OLD, patient};
-use crate::rig::{Rig, own, series};
+use crate::rig::{Rig, counts, own, series};
 use crate::world::World;
 
 /// The cases.
@@ -30,6 +30,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "who_enrols_after_the_lock_meets_the_foreign_key",
             enrolled_after_the_lock,
         ),
+        all(
+            "who_enrols_over_another_unique_key_meets_the_foreign_key_too",
+            enrolled_over_another_key,
+        ),
+        all("a_tree_goes_with_rows_that_others_do_not_keep", tree),
         all("what_is_looked_for_must_be_there", missing),
         all(
             "rows_that_others_keep_stay_beside_a_writing_application",
@@ -167,6 +172,75 @@ fn enrolled_after_the_lock(world: &World, server: Server) -> Result<()> {
     ensure!(late.is_err(), "an enrolment without its learner");
     ensure!(rig.number("SELECT count(*) FROM e")? == 0);
     Ok(())
+}
+
+/// InnoDB checks a child by the index that its foreign key refers to: a lock of the learner's primary
+/// key let it in between the enrolments' end and the learner's, and the cascade took it uncounted.
+fn enrolled_over_another_key(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE l (id integer NOT NULL PRIMARY KEY, num integer NOT NULL UNIQUE, joined ${civil} NOT NULL); \
+        CREATE TABLE e (id integer NOT NULL PRIMARY KEY, l_num integer NOT NULL, note varchar(9), \
+            FOREIGN KEY (l_num) REFERENCES l (num) ON DELETE CASCADE); \
+        CREATE INDEX e_l ON e (l_num)";
+    let rules = "
+- table: ${schema}.l
+  since: {column: joined, timeZone: UTC}
+  related: [{table: '${schema}.e', of: '${schema}.l', match: [{column: l_num, equals: num}], action: {type: Delete}}]
+";
+    let rig = patient(Rig::new(world, server, "another_key", schema, rules)?);
+    let learners = series(server, 60);
+    rig.sql(&format!(
+        "INSERT INTO l SELECT n, n + 1000, {OLD} FROM {learners}; \
+         INSERT INTO e SELECT n, n + 1000, 'old' FROM {learners} WHERE n < 40"
+    ))?;
+    let mut holder = rig.holding("UPDATE e SET note = 'mine' WHERE id = 31")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    let mut session = rig.holding("SELECT 1")?;
+    let late = rig.world.handle().spawn(async move {
+        session
+            .execute("INSERT INTO e VALUES (901, 1050, 'late')")
+            .await
+    });
+    rig.wait_for_waiters(2)?;
+    rig.in_session(&mut holder, "COMMIT")?;
+    let run = rig.block_on(run.ran())?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && counts(&run) == [[60, 39]],
+        "{run:?}"
+    );
+    ensure!(
+        rig.block_on(late)?.is_err(),
+        "an enrolment without its learner"
+    );
+    Ok(())
+}
+
+/// What goes with an expired row is counted as related, where only the other table says which rows the
+/// rule itself reaches.
+fn tree(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE n (id integer NOT NULL PRIMARY KEY, up integer NULL, ended ${civil} NULL, \
+            FOREIGN KEY (up) REFERENCES n (id)); \
+        CREATE TABLE k (id integer NOT NULL PRIMARY KEY, n_id integer NOT NULL); \
+        CREATE INDEX n_up ON n (up); CREATE INDEX k_n ON k (n_id)";
+    let rules = "
+- table: ${schema}.n
+  since: {column: ended, timeZone: UTC}
+  unless: [{table: '${schema}.k', match: [{column: n_id, equals: id}]}]
+  related: [{table: '${schema}.n', of: '${schema}.n', match: [{column: up, equals: id}], action: {type: Delete}}]
+";
+    let rig = Rig::new(world, server, "kept_tree", schema, rules)?;
+    // 1 > 2 > 3, of which 2 has not expired; 10 > 11 are kept, and 12 below them has expired.
+    rig.sql(&format!(
+        "INSERT INTO n VALUES (1, NULL, {OLD}), (2, 1, NULL), (3, 2, {OLD}), (10, NULL, {OLD}), (11, 10, NULL), (12, 11, {OLD}); \
+         INSERT INTO k VALUES (1, 10)"
+    ))?;
+    let plan = rig.plan()?;
+    let planned = &plan.rules[0];
+    let related: i64 = planned.related.iter().map(|table| table.rows).sum();
+    ensure!((planned.eligible, related) == (3, 1), "{planned:?}");
+    ensure!(rig.completed("one")? == [[3, 1]]);
+    ensure!(rig.number("SELECT sum(id) FROM n")? == 21);
+    rig.expect_a_whole_chain()
 }
 
 fn missing(world: &World, server: Server) -> Result<()> {
