@@ -49,6 +49,10 @@ pub(super) struct Step<'a> {
     pub(super) swept: Option<&'a Swept>,
 }
 
+/// So many keys are noted, and a batch's more. Of further rows that the application writes again it is
+/// said that they were overlooked: rather that than the other way round.
+const SWEPT: usize = 100_000;
+
 /// Keys of rows that were changed: held in memory only, and only while the sweep lasts (P4).
 pub(super) type Swept = std::sync::Mutex<BTreeSet<Key>>;
 
@@ -164,7 +168,9 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
     match Box::pin(change(step, place, order, &mut tx)).await {
         Ok((changed, done)) => match tx.commit().await {
             Ok(()) => {
-                if let Some(Ok(mut swept)) = step.swept.map(Swept::lock) {
+                if let Some(Ok(mut swept)) = step.swept.map(Swept::lock)
+                    && swept.len() < SWEPT
+                {
                     swept.extend(done.keys);
                 }
                 Outcome::Committed {

@@ -17,8 +17,9 @@ use crate::database::{Fault, Tx};
 const HANGING: i64 = 10_000;
 /// Rows that hang on each other so deep are followed, no deeper.
 const LEVELS: usize = 64;
-/// Keys that a plan remembers from one window to the next, so that a row is counted once.
-const REMEMBERED: usize = 2_000_000;
+/// Keys that a plan remembers from one window to the next, so that a row is counted once. Beyond them
+/// it begins anew, and says so: what it holds must not grow with the tables.
+const REMEMBERED: usize = 200_000;
 
 /// A row's key, and the values that others refer to.
 type Row = (Key, Vec<Value>);
@@ -81,6 +82,8 @@ pub(super) struct Walk<'a> {
     /// Rows are locked, and each is brought as far down as a way leads; otherwise they are counted.
     locks: bool,
     chosen: usize,
+    /// A plan has begun anew to remember which rows it has counted.
+    pub(super) forgot: bool,
     /// The chosen rows, where their own columns do not tell them from others of their table.
     told: Option<BTreeSet<Key>>,
     hanging: i64,
@@ -104,6 +107,7 @@ impl<'a> Walk<'a> {
             found: rule.nodes.iter().map(|_| Found::default()).collect(),
             locks,
             chosen: 0,
+            forgot: false,
             told: None,
             hanging: 0,
             counted: vec![0; rule.nodes.len()],
@@ -119,6 +123,7 @@ impl<'a> Walk<'a> {
             Err(Broken::Fault(fault)) => return Err(fault),
         }
         let remembered: usize = self.found.iter().map(|found| found.keys.len()).sum();
+        self.forgot |= remembered > REMEMBERED;
         for found in &mut self.found {
             found.read.clear();
             found.parents.clear();

@@ -139,6 +139,7 @@ async fn measure_rule(
         }
         windows.took(end, started.elapsed()).await;
     }
+    facts.at_most = hanging.forgot;
     if !gentle {
         facts.pages = pages::look(database, rule).await?;
     }

@@ -42,13 +42,21 @@ impl Plan {
             .clone()
             .map(|(rule, facts)| report(rule, facts))
             .collect();
-        let twice = counted_twice(&told);
+        let mut warnings = counted_twice(&told);
+        let vague = rules.clone().filter(|(_, facts)| facts.at_most);
+        warnings.extend(vague.map(|(rule, _)| {
+            format!(
+                "rule {}: of its related rows so many at the most: those that hang on rows far apart \
+                 are counted with each of them",
+                rule.name
+            )
+        }));
         let report = PlanReport {
             digest: draft.digest,
             parts: Some(draft.parts),
             as_of: draft.as_of,
             rules: told,
-            warnings: [draft.survivors.as_slice(), &draft.warnings, &twice].concat(),
+            warnings: [draft.survivors.as_slice(), &draft.warnings, &warnings].concat(),
             survivors: draft.survivors.clone(),
         };
         let mut refusals = limits::exceeded(&draft.limits, &report);

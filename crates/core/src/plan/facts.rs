@@ -24,6 +24,8 @@ pub struct RuleFacts {
     pub held_by: Vec<i64>,
     /// Rows of each related table that hang on eligible rows, in the order of the nodes.
     pub related: Vec<i64>,
+    /// Rows that hang on those of several windows may be counted with each of them.
+    pub at_most: bool,
     /// Ends of the counted windows with the rows that would change up to them, for splitting the
     /// walk. Keys: held in memory only (P4).
     pub ends: Vec<(Key, Rows)>,

@@ -82,15 +82,6 @@ impl ClockSql {
         }
     }
 
-    /// Every clock that is read, in the order in which the oldest readings come back.
-    pub fn readings(&self) -> impl Iterator<Item = &Reading> {
-        let other = match self {
-            Self::Own(_) => None,
-            Self::Other(event) => Some(&event.reading),
-        };
-        other.into_iter().chain(self.own())
-    }
-
     /// The period has run out. `max()` would ignore a NULL and take a row with an open matter: so no
     /// row may be there whose clock has not run out.
     pub(super) fn expired(&self, w: &mut Writer<'_>) {
@@ -186,7 +177,7 @@ impl ClockSql {
         }
     }
 
-    /// The oldest reading of each of `readings`, among the rows for which `only` holds.
+    /// The oldest reading of each column that is read as a clock (of the other rows, then of the row itself), among the rows for which `only` holds.
     pub(super) fn oldest(&self, w: &mut Writer<'_>, only: &mut dyn FnMut(&mut Writer<'_>)) {
         let d = w.dialect();
         let mut one = |w: &mut Writer<'_>, reading: &Reading, value: &dyn Fn(&mut Writer<'_>)| {

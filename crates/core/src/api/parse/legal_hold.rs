@@ -5,7 +5,6 @@ use crate::api::legal_hold::{
     HeldRowsSpec, HoldConditionSpec, HoldOperatorName, HoldType, LegalHoldSpec, MAX_REASON,
     MAX_TESTS, MAX_USER, ReleaseSpec, ValuesFromSpec,
 };
-use crate::api::refs::DatabaseRef;
 use crate::hold::{HoldOperator, Release, WantedHold, WantedTest};
 use crate::name::TableName;
 
@@ -68,26 +67,7 @@ fn parse_rows(at: &At<'_>, rows: &HeldRowsSpec) -> Option<Rows> {
         unknown,
     } = rows;
     at.known::<HeldRowsSpec>(unknown);
-    let reference_at = at.field("databaseRef");
-    let database = reference_at
-        .required(database_ref.as_ref(), "`{name: crm}`")
-        .and_then(
-            |DatabaseRef {
-                 name,
-                 namespace,
-                 unknown,
-             }| {
-                reference_at.known::<DatabaseRef>(unknown);
-                let name = reference_at
-                    .field("name")
-                    .object_name(name.as_ref(), "`crm`");
-                let namespace = match namespace {
-                    None => Some(None),
-                    Some(text) => reference_at.field("namespace").namespace(text).map(Some),
-                };
-                Some((name?.to_owned(), namespace?))
-            },
-        );
+    let database = at.field("databaseRef").database(database_ref.as_ref());
     let table_at = at.field("table");
     let table = table_at
         .text(table.as_ref(), "`public.learners`")

@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::reason::Reason;
-use super::refs::{KeyRef, is_data_key, is_label, is_object_name};
+use super::refs::{DatabaseRef, KeyRef, is_data_key, is_label, is_object_name};
 use super::words::{Choice, Word};
 use crate::name::Ident;
 use crate::target::KeyOf;
@@ -258,6 +258,22 @@ impl At<'_> {
                 list.len()
             ));
         }
+    }
+
+    /// The name of a TargetDatabase, and its namespace, where it is another one.
+    fn database(&self, reference: Option<&DatabaseRef>) -> Option<(String, Option<String>)> {
+        let DatabaseRef {
+            name,
+            namespace,
+            unknown,
+        } = self.required(reference, "`{name: crm}`")?;
+        self.known::<DatabaseRef>(unknown);
+        let name = self.field("name").object_name(name.as_ref(), "`crm`");
+        let namespace = match namespace {
+            None => Some(None),
+            Some(namespace) => self.field("namespace").namespace(namespace).map(Some),
+        };
+        Some((name?.to_owned(), namespace?))
     }
 
     /// A name of a Secret or ConfigMap and a key in it.

@@ -6,7 +6,6 @@ use super::approval::parse_policy_guards;
 use super::rule::parse_rule;
 use super::target::parse_limits;
 use super::{At, Faults, FieldError, Names};
-use crate::api::refs::DatabaseRef;
 use crate::api::retention_policy::{PseudonymKeySpec, RetentionPolicySpec};
 use crate::api::rule::MAX_RULES;
 use crate::policy::{
@@ -97,27 +96,7 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
         unknown,
     } = spec;
     at.known::<RetentionPolicySpec>(unknown);
-    let reference_at = at.field("databaseRef");
-    let database = reference_at
-        .required(database_ref.as_ref(), "`{name: crm}`")
-        .and_then(
-            |DatabaseRef {
-                 name,
-                 namespace,
-                 unknown,
-             }| {
-                reference_at.known::<DatabaseRef>(unknown);
-                let name = reference_at
-                    .field("name")
-                    .object_name(name.as_ref(), "`crm`");
-                let namespace_at = reference_at.field("namespace");
-                let namespace = match namespace {
-                    None => Some(None),
-                    Some(namespace) => namespace_at.namespace(namespace).map(Some),
-                };
-                Some((name?.to_owned(), namespace?))
-            },
-        );
+    let database = at.field("databaseRef").database(database_ref.as_ref());
     let zone_at = at.field("timeZone");
     let zone = zone::zone(time_zone.as_deref().unwrap_or(zone::DEFAULT))
         .inspect_err(|error| zone_at.invalid(error.to_string()))
