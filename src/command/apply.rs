@@ -136,6 +136,10 @@ async fn look_at_all<'p>(offline: &mut Offline, round: &[&'p Promise]) -> Vec<En
 /// Plans one policy and finds out what is to be done. `None`: nothing.
 async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Option<Task> {
     let enforced = promise.mandate.mode == Mode::Enforce;
+    if enforced && !told.suspended && let Some(refusal) = closed(promise, Timestamp::now()) {
+        told.refuse(&[refusal]);
+        return None;
+    }
     let (database, key) = plan::gather(offline, promise, enforced, told).await?;
     let engine = database.engine();
     let (owner, open) = match interrupted(&database, promise).await {
@@ -200,6 +204,25 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
             })
         }
     }
+}
+
+/// The database's owner says when it may be worked on, and a count is work, too.
+fn closed(promise: &Promise, now: Timestamp) -> Option<Refusal> {
+    let windows = &promise.target.windows;
+    (!windows.is_open(now)).then(|| {
+        Refusal::whole(
+            Reason::WindowClosed,
+            "none of the database's pacing.windows is open now: nothing was counted or changed",
+        )
+        .remedy(format!("call it again {}", when_open(promise, now)))
+    })
+}
+
+fn when_open(promise: &Promise, now: Timestamp) -> String {
+    promise.target.windows.opens(now).map_or_else(
+        || "with other windows".to_owned(),
+        |at| format!("when the next one opens, at {}", whole_second(at)),
+    )
 }
 
 /// Where approval is asked for, nobody here can tell whose it would be. A dry run is no matter: what is
@@ -342,6 +365,15 @@ impl Entry<'_> {
             JobOutcome::Failed {
                 reason, message, ..
             } => self.told.refuse(&[Refusal::whole(reason, message)]),
+            JobOutcome::Stopped(StopWhy::WindowClosed) => self.told.refuse(&[Refusal::whole(
+                Reason::WindowClosed,
+                "the window closed in which the database may be worked on: what was done is \
+                 committed, and the run stays open",
+            )
+            .remedy(format!(
+                "to go on where it was, call it again {}",
+                when_open(promise, Timestamp::now())
+            ))]),
             JobOutcome::Stopped(_) | JobOutcome::NeverBegun | JobOutcome::Planned(_) => {}
         }
         // Where the database is away, the ledger cannot tell it now.

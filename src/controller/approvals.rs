@@ -2,7 +2,7 @@
 //! written to them; what they come to is core's to say.
 
 use futures::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::core::DynamicObject;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
@@ -12,6 +12,7 @@ use oubliette_core::api::parse::message_of;
 use oubliette_core::approval::Ruling;
 use oubliette_core::decide::approval::{Filed, is_still_approved};
 use oubliette_core::decide::job::{JobKind, StopWhy};
+use oubliette_core::decide::target_database::MOST_SKEW;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +77,18 @@ pub(super) fn tell_job(policy: &Name, context: &Context) {
     });
 }
 
+/// How far the measured difference of two clocks may be wrong.
+const MEASURED: SignedDuration = SignedDuration::from_secs(5);
+
+/// What is to be taken from an instant by the API server's clock, so that it is one by ours, and rather
+/// too early than too late.
+fn early(context: &Context) -> SignedDuration {
+    match context.memory.api_clock() {
+        Some(ahead) => ahead.saturating_add(MEASURED),
+        None => MOST_SKEW,
+    }
+}
+
 /// The Approvals of a policy of that name, in their order.
 pub(super) fn filed(policy: &Name, context: &Context) -> Vec<Filed> {
     let mut filed: Vec<Filed> = context
@@ -83,7 +96,7 @@ pub(super) fn filed(policy: &Name, context: &Context) -> Vec<Filed> {
         .approvals(&policy.namespace)
         .filter(|approval| policy_of(approval).as_ref() == Some(policy))
         .filter(|approval| approval.metadata.deletion_timestamp.is_none())
-        .map(|approval| read(&approval))
+        .map(|approval| read(&approval, early(context)))
         .collect();
     filed.sort_by(|a, b| (a.at, &a.name).cmp(&(b.at, &b.name)));
     filed
@@ -95,14 +108,16 @@ fn policy_of(approval: &DynamicObject) -> Option<Name> {
     Some(Name::new(approval.namespace()?, name))
 }
 
-fn read(approval: &DynamicObject) -> Filed {
+fn read(approval: &DynamicObject, early: SignedDuration) -> Filed {
     let spec = approval.data.get("spec").unwrap_or(&Value::Null);
     let spec: Result<ApprovalSpec, _> =
         serde_path_to_error::deserialize(spec).map_err(|error| vec![type_fault(&error)]);
     let created = approval.metadata.creation_timestamp.as_ref();
     Filed {
         name: approval.name_any(),
-        at: created.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        at: created
+            .and_then(|time| time.0.checked_sub(early).ok())
+            .unwrap_or(Timestamp::UNIX_EPOCH),
         ruling: spec
             .and_then(|spec| Ruling::parse(&spec))
             .map_err(|faults| message_of(&faults)),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use oubliette_core::api::parse::FieldError;
@@ -44,12 +44,26 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct Memory {
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// The API server's clock minus ours, as last measured.
+    api_clock: Mutex<Option<SignedDuration>>,
 }
 
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         // Each change is one assignment: a panicked holder left nothing half done.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the API server's clock was found to be.
+    pub(super) fn saw_api_clock(&self, ahead: Option<SignedDuration>) {
+        if let Some(ahead) = ahead {
+            *self.api_clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
+    }
+
+    /// The API server's clock minus ours, where it is known.
+    pub(super) fn api_clock(&self) -> Option<SignedDuration> {
+        *self.api_clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a generation, with which the count of failures begins anew. Whether it is a new one.

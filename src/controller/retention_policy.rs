@@ -1,5 +1,6 @@
 //! One look at a policy: gather what concerns it, ask core, write the status, start or stop its job.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,7 +21,7 @@ use oubliette_core::decide::retention_policy::{
 };
 use oubliette_core::digest::Digest;
 use oubliette_core::policy::{Mandate, Mode};
-use oubliette_core::report::RunOutcome;
+use oubliette_core::report::{Loosened, RunOutcome};
 
 use super::conflicts::{conflicts, usable};
 use super::jobs::{after_the_end, start};
@@ -57,6 +58,7 @@ pub(super) struct Seen {
     pub(super) database: Found,
     conflicts: Vec<String>,
     approvals: Vec<Filed>,
+    released: Vec<Loosened>,
     pub(super) job: Option<(Ticket, Stage)>,
 }
 
@@ -157,6 +159,7 @@ impl Seen {
             Ok(mandate) => conflicts(object, mandate, database.input.as_ref(), context).await,
             Err(_) => Vec::new(),
         };
+        let released = released(object, &mandate, context);
         Self {
             generation: meta.generation.unwrap_or_default(),
             created_at: meta
@@ -171,6 +174,7 @@ impl Seen {
             database,
             conflicts,
             approvals: approvals::filed(&name, context),
+            released,
             job: context.runs.stage(&uid),
             name,
             uid,
@@ -187,6 +191,7 @@ impl Seen {
         let spec = match self.mandate.as_ref() {
             Ok(mandate) => Ok(Wanted {
                 schedule: &mandate.schedule,
+                windows: &mandate.windows,
                 enforce: mandate.mode == Mode::Enforce,
                 suspended: mandate.suspend,
                 asks: mandate.asks,
@@ -226,6 +231,7 @@ impl Seen {
             database: self.database.state.clone(),
             conflicts: &self.conflicts,
             approvals: &self.approvals,
+            released: &self.released,
             job,
             failures: context.memory.failures(&self.uid),
             told_at: context.runs.told_at(&self.uid),
@@ -245,6 +251,19 @@ pub(super) fn read_spec(object: &DynamicObject) -> Result<RetentionPolicySpec, V
 pub(super) fn read_status(object: &DynamicObject) -> RetentionPolicyStatus {
     let status = object.data.get("status").cloned().unwrap_or_default();
     serde_json::from_value(status).unwrap_or_default()
+}
+
+/// The holds on the policy's tables that were released, as their objects tell.
+fn released(object: &DynamicObject, mandate: &Parsed, context: &Context) -> Vec<Loosened> {
+    let (Some(database), Ok(mandate)) = (database_of(object), mandate.as_ref()) else {
+        return Vec::new();
+    };
+    let tables: BTreeSet<String> = mandate.policy.tables().map(ToString::to_string).collect();
+    let released = context.scopes.released_holds(&database).into_iter();
+    released
+        .filter(|(table, _)| tables.contains(table))
+        .map(|(_, loosened)| loosened)
+        .collect()
 }
 
 fn parse(

@@ -347,6 +347,7 @@ fn for_good(why: StopWhy) -> bool {
         StopWhy::Shutdown
         | StopWhy::LeaseLost
         | StopWhy::Suspended
+        | StopWhy::WindowClosed
         | StopWhy::Unapproved
         | StopWhy::SpecInvalid => false,
     }

@@ -17,6 +17,7 @@ use kube::{Api, Client, ResourceExt};
 use oubliette_core::decide::conflict::stands;
 use oubliette_core::decide::job::StopWhy;
 use oubliette_core::policy::Mandate;
+use oubliette_core::report::Loosened;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -189,6 +190,23 @@ impl Scopes {
                     uid: hold.uid()?,
                     name: Name::of(&hold).to_string(),
                 })
+            })
+            .collect()
+    }
+
+    /// The holds on a database that were released by the word of their objects, each with its table.
+    pub(super) fn released_holds(&self, database: &Name) -> Vec<(String, Loosened)> {
+        let text = |hold: &DynamicObject, path| {
+            let text = hold.data.pointer(path).and_then(Value::as_str);
+            text.map(str::to_owned)
+        };
+        self.holds_on(database)
+            .filter_map(|hold| {
+                let loosened = Loosened {
+                    hold: Name::of(&hold).to_string(),
+                    at: text(&hold, "/status/released/at")?.parse().ok()?,
+                };
+                Some((text(&hold, "/spec/rows/table")?, loosened))
             })
             .collect()
     }
@@ -601,6 +619,15 @@ fn saw_hold(event: &watcher::Event<DynamicObject>, context: &Context) {
         context
             .metrics
             .stands(Kind::LegalHold, &namespace, &name, None);
+    }
+    // What was approved before may be void.
+    if hold.data.pointer("/status/released").is_some() {
+        let database = database_of_hold(hold);
+        for policy in context.scopes.policies() {
+            if database.is_some() && database_of(&policy) == database {
+                context.scopes.nudge_policy(&Name::of(&policy));
+            }
+        }
     }
     // Not at the start: then all databases are looked at.
     if (new || gone)

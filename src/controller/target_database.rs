@@ -346,6 +346,7 @@ async fn look_at(
             .await
             .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
         found.api_clock = context.cluster.api_clock().await;
+        context.memory.saw_api_clock(found.api_clock);
         Ok(found)
     };
     let found = tokio::time::timeout(LOOK, looking)

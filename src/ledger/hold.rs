@@ -1,6 +1,7 @@
 //! Legal holds in the ledger: placed, read and released. Reading fails closed: whoever cannot read
 //! them must not go on as if there were none (P5).
 
+use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hold::Hold;
 use oubliette_core::ledger::{HoldRow, Ledger, Released};
@@ -55,6 +56,11 @@ impl Store {
         tx.change(&self.ledger.insert_hold(hold, row)).await?;
         finish(tx).await?;
         Ok(row.clone())
+    }
+
+    /// The database's clock.
+    pub async fn clock(&self) -> Result<Timestamp, LedgerFault> {
+        Ok(self.database.probe().await?.clock)
     }
 
     /// Ends a hold; its values are cleared. One that has ended already stays as it is. Returns what the

@@ -104,7 +104,8 @@ pub async fn release(
     release: &Release,
 ) -> Result<Option<HoldRow>, LedgerFault> {
     let released = Released {
-        at: Timestamp::now().to_string(),
+        // By the clock that everybody who releases shares: the release may come from any machine.
+        at: store.clock().await?.to_string(),
         by: release.by.clone(),
         reason: release.reason.clone(),
     };

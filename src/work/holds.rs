@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hold::Hold;
 use oubliette_core::name::TableName;
@@ -94,6 +95,7 @@ async fn current(
     step: usize,
 ) -> Result<Arc<RuleDraft>, LedgerFault> {
     let holds = in_force(job, store).await?;
+    still_approved(job, store, plan).await?;
     let rules = if let Ok(rules) = plan.rules_under(&holds, None) {
         rules
     } else {
@@ -115,6 +117,24 @@ async fn current(
     let rule = rules.into_iter().nth(step);
     rule.map(Arc::new)
         .ok_or(LedgerFault::Malformed("checkpoint"))
+}
+
+/// Fails where a hold on the plan's tables was released after the run was approved: its rows would go
+/// with what nobody approved as it is now. Asked after the holds were read.
+async fn still_approved(job: &Job, store: &Store, plan: &ApprovedPlan) -> Result<(), LedgerFault> {
+    let Some(assent) = job.assent.as_ref().filter(|a| a.approved_at.is_some()) else {
+        return Ok(());
+    };
+    let clock = job.database.probe().await?.clock;
+    let ahead = clock.duration_since(Timestamp::now());
+    let loosened = plan.loosened(&store.holds().await?, ahead);
+    match assent.voided_by(&loosened) {
+        None => Ok(()),
+        Some(loosened) => Err(LedgerFault::Refused {
+            reason: Reason::ApprovalVoid,
+            message: format!("the legal hold {} was released", loosened.hold),
+        }),
+    }
 }
 
 /// The tables to look at: the policy's, and those of the holds.

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::hmac_hex;
 use oubliette_core::hold::Hold;
-use oubliette_core::ledger::Ledger;
+use oubliette_core::ledger::{HoldRow, Ledger};
 use oubliette_core::plan::{Draft, Intent, Plan, Setting};
-use oubliette_core::report::{Phase, Progress};
+use oubliette_core::report::{Loosened, Phase, Progress};
 
 use secrecy::ExposeSecret;
 
@@ -17,7 +17,7 @@ use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
 use super::run::refused;
 use crate::database::{Access, Fault, ServerFacts, inspect};
-use crate::ledger::Store;
+use crate::ledger::{LedgerFault, Store};
 
 /// The operator's clock and the database's may differ by this much (DESIGN section 5).
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -29,7 +29,8 @@ pub async fn plan(
     progress: &ProgressSender,
 ) -> Result<Plan, JobOutcome> {
     let server = job.database.probe().await.map_err(|f| failed(&f))?;
-    check_clock(server.clock)?;
+    let ahead = server.clock.duration_since(Timestamp::now());
+    check_clock(ahead)?;
     if let Some(why) = server.read_only.filter(|_| job.intent == Intent::Enforce) {
         return Err(JobOutcome::Failed {
             reason: Reason::UnsafeSetting,
@@ -83,7 +84,10 @@ pub async fn plan(
     })
     .await
     .map_err(|f| failed(&f))?;
-    let plan = Plan::of(draft, facts);
+    // Read after the holds: one that was released meanwhile is at least told.
+    let loosened = loosened(job, |rows| draft.loosened(rows, ahead)).await;
+    let loosened = loosened.map_err(|f| refused(&f))?;
+    let plan = Plan::of(draft, facts).after(loosened);
     if plan.is_partial() {
         // Its figures are not those of the table.
         return Err(JobOutcome::Refused {
@@ -104,13 +108,16 @@ fn digested(job: &Job) -> serde_json::Value {
     serde_json::json!({"spec": job.spec, "key": key.as_deref().and_then(|k| k.get(..16))})
 }
 
-/// The holds under which the policy is planned, and what is to be said of them.
-async fn holds(job: &Job, warnings: &mut Vec<String>) -> Result<Vec<Hold>, JobOutcome> {
-    let ledger = Ledger {
+fn ledger(job: &Job) -> Ledger {
+    Ledger {
         engine: job.database.engine(),
         place: job.ledger.clone(),
-    };
-    let store = Store::unchecked(&job.database, ledger);
+    }
+}
+
+/// The holds under which the policy is planned, and what is to be said of them.
+async fn holds(job: &Job, warnings: &mut Vec<String>) -> Result<Vec<Hold>, JobOutcome> {
+    let store = Store::unchecked(&job.database, ledger(job));
     if job.intent == Intent::DryRun && store.is_hidden().await.map_err(|f| refused(&f))? {
         // A user for dry runs need not see the ledger, and nothing is changed.
         warnings.push(
@@ -119,6 +126,18 @@ async fn holds(job: &Job, warnings: &mut Vec<String>) -> Result<Vec<Hold>, JobOu
         return Ok(Vec::new());
     }
     in_force(job, &store).await.map_err(|f| refused(&f))
+}
+
+/// The releases of holds on the plan's tables, where they matter.
+async fn loosened(
+    job: &Job,
+    of: impl FnOnce(&[HoldRow]) -> Vec<Loosened>,
+) -> Result<Vec<Loosened>, LedgerFault> {
+    let store = Store::unchecked(&job.database, ledger(job));
+    if !job.approval || store.is_hidden().await? || !store.is_present().await? {
+        return Ok(Vec::new());
+    }
+    Ok(of(&store.holds().await?))
 }
 
 /// A key in a log is one that must be given up: nothing keyed runs while the server would write it.
@@ -157,8 +176,7 @@ fn check_key(
     })
 }
 
-fn check_clock(server: Timestamp) -> Result<(), JobOutcome> {
-    let skew = server.duration_since(Timestamp::now());
+fn check_clock(skew: SignedDuration) -> Result<(), JobOutcome> {
     if skew.abs() <= SKEW {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
+use oubliette_core::approval::ApprovalGuard;
 pub use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::ledger::Owner;
 use oubliette_core::name::Ident;
@@ -11,6 +12,7 @@ use oubliette_core::plan::{Assent, Consent, Intent};
 use oubliette_core::policy::{Mandate, Mode, Policy};
 use oubliette_core::report::Progress;
 use oubliette_core::run::BATCHES_PER_PART;
+use oubliette_core::schedule::WorkWindows;
 use oubliette_core::target::{PacingMode, Target};
 use secrecy::SecretSlice;
 use tokio::sync::watch;
@@ -143,6 +145,8 @@ impl Order {
                 part: BATCHES_PER_PART,
             },
             pseudonym_key,
+            windows: mandate.windows,
+            approval: mandate.asks.approval != ApprovalGuard::None,
             intent: match mandate.mode {
                 Mode::DryRun => Intent::DryRun,
                 Mode::Enforce => Intent::Enforce,
@@ -175,6 +179,10 @@ pub struct Job {
     pub ledger: Ident,
     /// How hard to push.
     pub pacing: Pacing,
+    /// Whether Approvals are asked for: then releases of holds matter.
+    pub approval: bool,
+    /// When it may be worked on; otherwise it is stopped.
+    pub windows: WorkWindows,
     /// The key of the pseudonyms, where a strategy is keyed.
     pub pseudonym_key: Option<SecretSlice<u8>>,
     /// Which privileges are asked for: a plan of a policy in mode Enforce is refused where a run

@@ -18,12 +18,23 @@ mod pages;
 mod run;
 mod verify;
 mod walk;
+mod window;
 
 pub use inspect::plan;
 use job::{Job, JobKind, JobOutcome, ProgressSender, StopSignal, StopWhy};
 
-/// Does a job. Told to stop, it returns within one batch.
-pub async fn perform(job: Job, progress: &ProgressSender, mut stop: StopSignal) -> JobOutcome {
+/// Does a job. Told to stop, or when its window closes, it returns within one batch.
+pub async fn perform(job: Job, progress: &ProgressSender, stop: StopSignal) -> JobOutcome {
+    let windows = job.windows.clone();
+    // What ends a run without a change waits for nothing.
+    if !windows.are_any() || matches!(job.kind, JobKind::GiveUp { .. }) {
+        return carry_out(job, progress, stop).await;
+    }
+    let work = |stop| carry_out(job, progress, stop);
+    window::within(&windows, &stop, work).await
+}
+
+async fn carry_out(job: Job, progress: &ProgressSender, mut stop: StopSignal) -> JobOutcome {
     match job.kind.clone() {
         JobKind::Plan => {
             let mut signal = stop.clone();

@@ -192,6 +192,15 @@ async fn resume(
         Err(other) => return Err(other),
     };
     match plan {
+        // It goes on when it is approved again, as it is now.
+        Some(planned)
+            if same
+                && job.assent.as_ref().is_some_and(|assent| {
+                    assent.voided_by(&planned.report().loosened).is_some()
+                }) =>
+        {
+            Err(JobOutcome::Planned(planned.report().clone()))
+        }
         Some(planned) if same => {
             let taken = store.take_over(&row.id).await.map_err(|f| refused(&f))?;
             Ok(Ok((planned.resume(), taken)))
@@ -543,6 +552,9 @@ impl Run<'_> {
             Walked::Done => return Err(LedgerFault::Malformed("checkpoint")),
             Walked::Stopped(why) if !why.abandons() => return Ok(JobOutcome::Stopped(why)),
             Walked::Halted(Halt::TakenOver) => return Err(LedgerFault::TakenOver),
+            Walked::Halted(Halt::Fault(Reason::ApprovalVoid)) => {
+                return Ok(JobOutcome::Stopped(StopWhy::Unapproved));
+            }
             // The run stays open: it goes on where it was once the fault is gone.
             Walked::Halted(Halt::Fault(reason)) if goes_on_after(reason) => {
                 return Ok(JobOutcome::Failed {
@@ -582,6 +594,11 @@ fn goes_on_after(reason: Reason) -> bool {
 pub(super) fn refused(fault: &LedgerFault) -> JobOutcome {
     match fault {
         LedgerFault::Database(fault) => failed(fault),
+        // A hold was released on the way: the run stays open and is planned anew.
+        LedgerFault::Refused {
+            reason: Reason::ApprovalVoid,
+            ..
+        } => JobOutcome::Stopped(StopWhy::Unapproved),
         other => JobOutcome::Failed {
             reason: other.reason(),
             message: other.to_string(),

@@ -13,10 +13,11 @@ use oubliette::work::job::{Job, JobKind, JobOutcome, Pacing, PolicyRef, STATEMEN
 use oubliette::work::perform;
 use oubliette_core::digest::Digest;
 use oubliette_core::ledger::Owner;
-use oubliette_core::plan::{Intent, Refusal};
+use oubliette_core::plan::{Assent, Intent, Refusal};
 use oubliette_core::policy::Mandate;
 use oubliette_core::report::{Phase, PlanReport, Progress, RunOutcome, RunReport};
 use oubliette_core::run::BATCHES_PER_PART;
+use oubliette_core::schedule::WorkWindows;
 use oubliette_core::target::Target;
 use secrecy::{SecretSlice, SecretString};
 use serde_json::{Value, json};
@@ -53,6 +54,10 @@ pub(crate) struct Rig<'w> {
     pub(crate) metrics: Metrics,
     /// Heads of the evidence chain that are remembered elsewhere.
     pub(crate) remembered: Vec<String>,
+    /// What its runs are allowed by.
+    pub(crate) assent: Option<Assent>,
+    /// When it may be worked on.
+    pub(crate) windows: WorkWindows,
 }
 
 /// A job under way.
@@ -140,6 +145,8 @@ impl<'w> Rig<'w> {
             },
             metrics: Metrics::new(),
             remembered: Vec::new(),
+            assent: None,
+            windows: WorkWindows::default(),
             database,
         })
     }
@@ -304,7 +311,9 @@ impl<'w> Rig<'w> {
             holds: Vec::new(),
             metrics: self.metrics.clone(),
             consent: None,
-            assent: None,
+            assent: self.assent.clone(),
+            approval: self.assent.is_some(),
+            windows: self.windows.clone(),
             now: self.now,
         })
     }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use crate::approval::Asks;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, WorkWindows};
 use crate::strategy::Strategy;
 use crate::target::KeyOf;
 
@@ -29,6 +29,8 @@ pub struct Mandate {
     pub suspend: bool,
     /// What is asked for before rows are changed; the database's guards are already folded in.
     pub asks: Asks,
+    /// When the database may be worked on.
+    pub windows: WorkWindows,
     /// Where the key of pseudonyms is; present wherever a rule needs it.
     pub pseudonym_key: Option<KeyOf>,
     /// What is promised.
@@ -44,6 +46,16 @@ pub struct Policy {
     pub limits: Limits,
     /// The rules, in the order in which they run; names are unique.
     pub rules: Vec<Rule>,
+}
+
+impl Policy {
+    /// The tables whose rows it changes.
+    pub fn tables(&self) -> impl Iterator<Item = &TableName> {
+        self.rules.iter().flat_map(|rule| {
+            let related = rule.related.iter().map(|related| &related.table);
+            std::iter::once(&rule.table).chain(related)
+        })
+    }
 }
 
 /// Ceilings of one run, over all of its rules.

@@ -55,6 +55,11 @@ pub struct PlanReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub warnings: Vec<String>,
+    /// Holds on the plan's tables that were released, the newest first, where `guards.approval` asks for
+    /// Approvals: an Approval that is older than such a release is void.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub loosened: Vec<Loosened>,
     /// Those of the warnings that name where rows live on; status has them in a list of its own.
     #[serde(skip)]
     pub survivors: Vec<String>,
@@ -170,6 +175,17 @@ impl HeldCount {
         all.truncate(Self::NAMED);
         all
     }
+}
+
+/// A legal hold that was released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Loosened {
+    /// Namespace and name of the LegalHold.
+    #[schemars(length(max = 320))]
+    pub hold: String,
+    /// When, by the operator's clock.
+    pub at: Timestamp,
 }
 
 /// A finished (or stopped) run.

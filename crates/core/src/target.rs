@@ -8,6 +8,7 @@ use crate::approval::Asks;
 use crate::catalog::Engine;
 use crate::name::Ident;
 use crate::policy::Limits;
+use crate::schedule::WorkWindows;
 
 pub use crate::api::target_database::{EngineName, PacingMode, TlsMode};
 
@@ -30,6 +31,8 @@ pub struct Target {
     pub suspend: bool,
     /// How fast rows are changed.
     pub pacing: Pacing,
+    /// When they are.
+    pub windows: WorkWindows,
 }
 
 impl Target {

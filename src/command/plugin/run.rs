@@ -16,6 +16,7 @@ use oubliette_core::api::words::Choice;
 use oubliette_core::decide::due::{RUN_NOW, id_of_token};
 use oubliette_core::decide::retention_policy::is_gate;
 use oubliette_core::report::{Progress, RunOutcome};
+use oubliette_core::target::Target;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -75,9 +76,12 @@ pub async fn run(request: &Request) -> anyhow::Result<(String, ExitCode)> {
         })
         .await?;
     if !request.wait {
+        let when = window_opens(&cluster, &policy).await.map_or_else(
+            || "as soon as the operator has seen it".to_owned(),
+            |at| format!("when the next of its database's pacing.windows opens, at {at}"),
+        );
         let text = format!(
-            "{full} runs as soon as the operator has seen it (token {token}); \
-             `kubectl oubliette status` shows how far it is\n"
+            "{full} runs {when} (token {token}); `kubectl oubliette status` shows how far it is\n"
         );
         return Ok((text, ExitCode::SUCCESS));
     }
@@ -126,19 +130,33 @@ fn hindrance(policy: &RetentionPolicy) -> Option<String> {
     Some(format!("{gate}, {message}"))
 }
 
-/// The policy's database, where it is suspended. Whoever may not see it learns that from the operator.
-pub(super) async fn suspended_database(
-    cluster: &Cluster,
-    policy: &RetentionPolicy,
-) -> Option<String> {
+/// The policy's database. Whoever may not see it learns from the operator what it says.
+async fn database(cluster: &Cluster, policy: &RetentionPolicy) -> Option<(String, TargetDatabase)> {
     let (namespace, name) = database_of(policy)?;
     let cluster = Cluster {
         client: cluster.client.clone(),
         namespace,
     };
     let database: TargetDatabase = cluster.get(&name).await.ok()?;
+    Some((format!("{}/{name}", cluster.namespace), database))
+}
+
+/// The policy's database, where it is suspended.
+pub(super) async fn suspended_database(
+    cluster: &Cluster,
+    policy: &RetentionPolicy,
+) -> Option<String> {
+    let (name, database) = database(cluster, policy).await?;
     let suspended = database.spec.0.suspend.unwrap_or_default();
-    suspended.then(|| format!("{}/{name}", cluster.namespace))
+    suspended.then_some(name)
+}
+
+/// When the policy's database may be worked on, where that is not now.
+async fn window_opens(cluster: &Cluster, policy: &RetentionPolicy) -> Option<Timestamp> {
+    let (_, database) = database(cluster, policy).await?;
+    let windows = Target::parse(&database.spec.0).ok()?.windows;
+    let now = Timestamp::now();
+    windows.opens(now).filter(|opens| *opens > now)
 }
 
 /// How a run stands that was asked for by a token.
@@ -152,6 +170,8 @@ enum Seen {
     Under(Option<ProgressStatus>),
     /// Nothing goes on until somebody changes something.
     Held(String),
+    /// It goes on by itself, when a window opens.
+    Window(String),
     /// It has ended.
     Ended(PastRun),
     /// It was taken up and the status has lost it.
@@ -172,15 +192,19 @@ impl Seen {
             let message = ready.message.lines().next().unwrap_or_default();
             holds.then(|| Self::Held(format!("{reason}, {message}")))
         });
+        let closed = ready.filter(|_| status.window_opens_at.is_some());
+        let closed = closed.map(|ready| Self::Window(ready.message.clone()));
         let handled = status.handled_run_now.as_deref() == Some(token);
         match (handled, status.open_run, status.progress) {
             (true, Some(open), Some(progress)) if open.run == id => Self::Under(Some(progress)),
             // Nothing is being done for it: either it is tried again, or somebody is needed.
-            (true, Some(open), None) if open.run == id => held.unwrap_or(Self::Under(None)),
+            (true, Some(open), None) if open.run == id => {
+                closed.or(held).unwrap_or(Self::Under(None))
+            }
             // Nothing ran for it: the plan is made anew, or people are waited for.
             (true, None, Some(_)) | (false, _, Some(_)) | (false, Some(_), None) => Self::Behind,
             (true, _, _) => held.unwrap_or(Self::Lost),
-            (false, None, None) => Self::NotTaken,
+            (false, None, None) => closed.unwrap_or(Self::NotTaken),
         }
     }
 }
@@ -229,6 +253,9 @@ async fn followed(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<
             match seen {
                 Seen::Ended(past) => return Ok(past),
                 Seen::Held(why) => bail!("the run of {full} waits for somebody: {why}"),
+                Seen::Window(why) => bail!(
+                    "the run of {full} waits, and goes on without this command: {why}"
+                ),
                 Seen::Lost => bail!(
                     "the run of {full} was taken up and is not in the status any more; \
                      `kubectl oubliette history --database-url` has it from the ledger"

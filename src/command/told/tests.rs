@@ -39,6 +39,7 @@ fn told(name: &str, rules: Vec<RulePlan>) -> Told {
             as_of: "2026-11-24T17:30:00Z".parse().unwrap(),
             rules,
             warnings: Vec::new(),
+            loosened: Vec::new(),
             survivors: Vec::new(),
         }),
         refusals: Vec::new(),

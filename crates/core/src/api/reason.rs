@@ -85,6 +85,8 @@ reasons! {
         "Nothing.";
     Suspended Well "`suspend: true` is set on the policy or its database; nothing is changed."
         "Set `suspend: false` to go on.";
+    WindowClosed Well "Something is to be counted or changed, and the database may be worked on only in `pacing.windows`; it goes on when the next one opens, at `status.windowOpensAt`."
+        "Nothing. Whoever owns the TargetDatabase can widen `pacing.windows`.";
     // What people decide before a run.
     DryRunMissing Waiting "The policy is in mode Enforce, `guards.dryRun` asks for a dry run first, and none of this plan is recorded. Nothing is changed."
         "Set `mode: DryRun`, read the counts in `status.plan`, and set `mode: Enforce` again.";

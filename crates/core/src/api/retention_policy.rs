@@ -192,9 +192,12 @@ pub struct RetentionPolicyStatus {
     /// When the oldest of them fell due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_overdue_at: Option<Timestamp>,
-    /// When it runs next.
+    /// When it runs next: where the database has `pacing.windows`, not before one is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_run_at: Option<Timestamp>,
+    /// When the next of the database's `pacing.windows` opens, while something waits for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_opens_at: Option<Timestamp>,
     /// The scheduled time of the last run that was started by the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scheduled_at: Option<Timestamp>,
@@ -249,6 +252,10 @@ pub struct ApprovalStatus {
     pub parts: Option<PlanParts>,
     /// Most rows of each of its runs.
     pub max_rows: i64,
+    /// When the oldest of its Approvals was made, by the operator's clock and rather too early: a legal
+    /// hold on the plan's tables that is released later voids them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<Timestamp>,
     /// The Approvals that count, by name.
     #[schemars(length(max = 16), inner(length(max = 253)), extend("x-kubernetes-list-type" = "atomic"))]
     pub approvals: Vec<String>,

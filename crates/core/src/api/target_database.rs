@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::guards::DatabaseGuardsSpec;
 use super::refs::{KeyRef, SecretRef};
+use super::retention_policy::DEFAULT_TIME_ZONE;
 use super::status::conditions_schema;
 use super::words::{Choice, words};
 use crate::ledger::HoldRow;
@@ -348,6 +349,40 @@ pub struct PacingSpec {
         }]
     ))]
     pub lock_timeout: Option<String>,
+    /// When rows may be counted and changed. Left out: at any time. A run stops within one batch when
+    /// its window closes, and goes on in the next one from where it was, with the same cutoff; a run
+    /// that falls due between two windows begins with the next, and so does one that
+    /// `oubliette.dev/run-now` asks for, and the counting for a plan or a dry run. Windows that overlap
+    /// are one. A window must be long enough for a count, which begins anew in each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub windows: Option<Vec<WindowSpec>>,
+    /// What this version does not know; never empty without a refusal.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// A window of time that opens again and again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowSpec {
+    /// When it opens: five fields as in CronJob, read in `timeZone`. Example: `0 22 * * *`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, length(min = 6, max = 128))]
+    pub schedule: Option<String>,
+    /// For how long it is open, between 1s and 168h; time that passes, whatever clocks show. Longer than
+    /// from one opening to the next means always open. Example: `8h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, length(max = 32), regex(pattern = MachineDuration::PATTERN))]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "duration(self) >= duration('1s') && duration(self) <= duration('168h')",
+        "message": "duration must be between 1s and 168h"
+    }]))]
+    pub duration: Option<String>,
+    /// The time zone of the schedule, by its IANA name. Default: Etc/UTC. Example: `Europe/London`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), extend("default" = DEFAULT_TIME_ZONE))]
+    pub time_zone: Option<String>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,

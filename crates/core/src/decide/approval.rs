@@ -11,7 +11,8 @@ use crate::api::reason::Reason;
 use crate::api::retention_policy::ApprovalStatus;
 use crate::approval::{ApprovalGuard, Asks, Decision, PlanParts, Ruling, difference};
 use crate::digest::Digest;
-use crate::plan::Assent;
+use crate::plan::{Assent, voided};
+use crate::report::Loosened;
 
 /// Approvals that a status names.
 const NAMED: usize = 16;
@@ -21,7 +22,8 @@ const NAMED: usize = 16;
 pub struct Filed {
     /// The Approval's own name.
     pub name: String,
-    /// When it was created.
+    /// When it was created, by the operator's clock and rather too early than too late: it is compared
+    /// with releases of holds.
     pub at: Timestamp,
     /// What it says, or what is wrong with it.
     pub ruling: Result<Ruling, String>,
@@ -36,6 +38,8 @@ pub struct Planned<'a> {
     pub parts: Option<&'a PlanParts>,
     /// Rows that it changes; `None`: they do not matter, for its run has begun under a ceiling.
     pub rows: Option<i64>,
+    /// Holds on its tables that were released: what was approved before does not count.
+    pub loosened: &'a [Loosened],
 }
 
 /// Weighs the Approvals of the policy `uid`. `before`: what was approved last, to say what has changed
@@ -79,20 +83,31 @@ pub fn weigh(
             return Err(Verdict::new(reason, message));
         }
     }
-    let (mut enough, short): (Vec<_>, Vec<_>) = said
+    let newest = plan.loosened.iter().max_by_key(|loosened| loosened.at);
+    let (older, said): (Vec<_>, Vec<_>) = said
         .into_values()
+        .partition(|(filed, _)| newest.is_some_and(|loosened| filed.at <= loosened.at));
+    let (mut enough, short): (Vec<_>, Vec<_>) = said
+        .into_iter()
         .partition(|(_, r)| plan.rows.is_none_or(|rows| r.max_rows >= rows));
     // Whoever allows most first; the last of those who are needed is the ceiling.
     enough.sort_by_key(|(filed, ruling)| (Reverse(ruling.max_rows), filed.at, &filed.name));
     let needed = asks.people();
     if let Some((_, ruling)) = needed.checked_sub(1).and_then(|last| enough.get(last)) {
+        let counted = enough.iter().take(needed);
         let names = enough.iter().take(needed.min(NAMED));
         return Ok(ApprovalStatus {
+            approved_at: counted.map(|(filed, _)| filed.at).min(),
             plan: *plan.digest,
             parts: plan.parts.copied(),
             max_rows: ruling.max_rows,
             approvals: names.map(|(filed, _)| filed.name.clone()).collect(),
         });
+    }
+    if let (true, Some((older, _)), Some(loosened)) = (short.is_empty(), older.first(), newest) {
+        let remedy = Reason::ApprovalVoid.remedy();
+        let message = format!("the Approval {} is void: {}. {remedy}", older.name, voided(loosened));
+        return Err(Verdict::new(Reason::ApprovalVoid, message));
     }
     Err(waits(needed, plan, &enough, &short, &read, filed, before))
 }
@@ -106,6 +121,7 @@ pub fn is_still_approved(asks: Asks, uid: &str, under: Option<&Assent>, filed: &
         plan,
         parts,
         max_rows: Some(most),
+        approved_at: _,
     }) = under
     else {
         return false;
@@ -114,6 +130,8 @@ pub fn is_still_approved(asks: Asks, uid: &str, under: Option<&Assent>, filed: &
         digest: plan,
         parts: parts.as_ref(),
         rows: None,
+        // Whoever carries it out looks at the releases in the ledger.
+        loosened: &[],
     };
     weigh(asks, uid, &plan, filed, None).is_ok_and(|approved| approved.max_rows >= *most)
 }

@@ -43,6 +43,9 @@ pub enum StopWhy {
     LeaseLost,
     /// The policy or its database is suspended; the run stays open and is resumed.
     Suspended,
+    /// The window closed in which the database may be worked on; the run stays open and goes on in the
+    /// next one.
+    WindowClosed,
     /// The approval of the run's plan was taken back, or somebody rejected it: the run stays open, and
     /// goes on when it is approved again.
     Unapproved,
@@ -61,6 +64,7 @@ impl StopWhy {
         match self {
             Self::Shutdown | Self::LeaseLost => true,
             Self::Suspended
+            | Self::WindowClosed
             | Self::Unapproved
             | Self::SpecInvalid
             | Self::SpecChanged
@@ -75,6 +79,7 @@ impl StopWhy {
             Self::Shutdown
             | Self::LeaseLost
             | Self::Suspended
+            | Self::WindowClosed
             | Self::Unapproved
             | Self::SpecInvalid => false,
         }

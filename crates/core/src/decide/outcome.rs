@@ -1,7 +1,7 @@
 //! What the end of a job changes in a policy's status. Entering the same end twice gives the same
 //! status: a write that was refused is decided again.
 
-use super::job::{JobKind, JobOutcome};
+use super::job::{JobKind, JobOutcome, StopWhy};
 use super::retention_policy::{Finished, Observed};
 use super::retry::Failures;
 use super::{Event, Verdict, elsewhere, say};
@@ -109,7 +109,12 @@ pub(super) fn enter(
             told.verdict = Some(verdict);
         }
         // The run stays open in the status until the ledger says how it ended.
-        JobOutcome::Stopped(_) => told.failures = observed.failures,
+        JobOutcome::Stopped(why) => {
+            told.failures = observed.failures;
+            if *why == StopWhy::WindowClosed && *job.kind == JobKind::Plan {
+                status.plan_generation = None;
+            }
+        }
         JobOutcome::NeverBegun => {
             told.failures = observed.failures;
             if let JobKind::GiveUp { id } = job.kind {

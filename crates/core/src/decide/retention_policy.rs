@@ -7,6 +7,7 @@
 mod allowed;
 mod asked;
 mod observed;
+mod window;
 
 use std::time::Duration;
 
@@ -91,6 +92,7 @@ struct Deciding<'a, 'b> {
 impl Deciding<'_, '_> {
     fn decide(&mut self) -> Verdict {
         let mut told = None;
+        self.status.window_opens_at = None;
         if let Job::Finished(job) = &self.o.job {
             let end = outcome::enter(&mut self.status, job, self.o);
             self.action = Action::Forget;
@@ -132,7 +134,7 @@ impl Deciding<'_, '_> {
             return told;
         }
         if matches!(self.o.job, Job::Finished(_)) {
-            return self.idle(&wanted);
+            return self.rest(&wanted);
         }
         self.start_what_is_due(&wanted)
     }
@@ -232,6 +234,9 @@ impl Deciding<'_, '_> {
         let changes = matches!(kind, JobKind::Run { .. });
         if !current || (changes && !wanted.enforce) {
             self.stop(StopWhy::SpecChanged);
+        } else if self.is_closed(wanted) {
+            // Whoever works on it hears of the end by itself, unless the windows are others now.
+            self.stop(StopWhy::WindowClosed);
         } else if changes
             && !is_still_approved(wanted.asks, self.o.meta.uid, under, self.o.approvals)
         {
@@ -260,7 +265,8 @@ impl Deciding<'_, '_> {
                 if self.status.observed_generation == Some(self.o.meta.generation)
                     && !is_gate(before.reason)
                     && before.reason != Reason::Pending
-                    && before.reason != Reason::Suspended =>
+                    && before.reason != Reason::Suspended
+                    && before.reason != Reason::WindowClosed =>
             {
                 before
             }
@@ -276,6 +282,10 @@ impl Deciding<'_, '_> {
             if !is_given_up(&open, wanted) {
                 return match self.allowed(wanted, true) {
                     Err(waits) => waits,
+                    Ok(_) if self.is_closed(wanted) => {
+                        let what = format!("the run {} goes on then", open.run);
+                        self.until_it_opens(wanted, &what)
+                    }
                     Ok(_) if !may_try => self.idle(wanted),
                     Ok(assent) => self.start_run(assent, open.run, "resumed"),
                 };
@@ -285,6 +295,15 @@ impl Deciding<'_, '_> {
                 self.give_up();
                 return self.planning();
             }
+        }
+        if self.is_closed(wanted) {
+            if interrupted {
+                self.status.plan_generation = None;
+            }
+            return match self.waits_outside(wanted, unplanned || interrupted) {
+                Some(what) => self.until_it_opens(wanted, &what),
+                None => self.idle(wanted),
+            };
         }
         // What is asked of a plan cannot be answered before there is one.
         if self.asks_for_a_plan(wanted) {
@@ -393,8 +412,14 @@ impl Deciding<'_, '_> {
         if let Some(ended) = ended {
             return ended;
         }
-        let next = wanted.schedule.next_after(self.o.now);
+        let next = self.next_run(wanted);
         Verdict::new(Reason::Scheduled, say::scheduled(plan, next))
+    }
+
+    /// When it runs next.
+    fn next_run(&self, wanted: &Wanted<'_>) -> Option<Timestamp> {
+        let next = || wanted.windows.opens(wanted.schedule.next_after(self.o.now)?);
+        self.status.window_opens_at.or_else(next)
     }
 
     /// What `Ready` says in the stored status.
@@ -413,7 +438,7 @@ impl Deciding<'_, '_> {
         }
         let held = verdict.reason == Reason::Suspended;
         self.status.next_run_at = match o.spec {
-            Ok(wanted) if !held => wanted.schedule.next_after(o.now),
+            Ok(wanted) if !held => self.next_run(&wanted),
             Ok(_) | Err(_) => None,
         };
         self.tell(verdict);

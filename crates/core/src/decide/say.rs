@@ -97,6 +97,12 @@ pub(super) fn running(id: &str) -> String {
     format!("the run {id} is under way")
 }
 
+/// What waits for a window.
+pub(super) fn closed(opens: Option<Timestamp>, what: &str) -> String {
+    let when = opens.map_or_else(|| "never opens again".to_owned(), |at| format!("opens at {at}"));
+    format!("outside of the database's pacing.windows, the next of which {when}: {what}")
+}
+
 /// How a run ended.
 pub(super) fn ended(run: &RunReport) -> Verdict {
     let changed = counts(

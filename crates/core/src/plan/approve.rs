@@ -1,7 +1,7 @@
 //! From figures to approval: limits refuse before anything starts, and only an approved plan has
 //! statements that can run.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::assent::Assent;
 use super::clock::Due;
@@ -15,7 +15,8 @@ use crate::api::reason::Reason;
 use crate::catalog::Catalog;
 use crate::digest::Digest;
 use crate::hold::Hold;
-use crate::report::{HeldCount, PlanReport, RulePlan, TableCount};
+use crate::ledger::HoldRow;
+use crate::report::{HeldCount, Loosened, PlanReport, RulePlan, TableCount};
 use crate::rows::Rows;
 use crate::value::Value;
 
@@ -57,6 +58,7 @@ impl Plan {
             as_of: draft.as_of,
             rules: told,
             warnings: [draft.survivors.as_slice(), &draft.warnings, &warnings].concat(),
+            loosened: Vec::new(),
             survivors: draft.survivors.clone(),
         };
         let mut refusals = limits::exceeded(&draft.limits, &report);
@@ -67,6 +69,13 @@ impl Plan {
             report,
             refusals,
         }
+    }
+
+    /// With the releases of holds that its approval must be younger than.
+    #[must_use]
+    pub fn after(mut self, loosened: Vec<Loosened>) -> Self {
+        self.report.loosened = loosened;
+        self
     }
 
     /// The figures.
@@ -182,6 +191,11 @@ impl ApprovedPlan {
     /// The rules and their statements.
     pub fn rules(&self) -> &[RuleDraft] {
         &self.draft.rules
+    }
+
+    /// See [`Draft::loosened`].
+    pub fn loosened(&self, holds: &[HoldRow], ahead: SignedDuration) -> Vec<Loosened> {
+        self.draft.loosened(holds, ahead)
     }
 
     /// The rules and their statements under these holds: those that were read with the checkpoints

@@ -1,11 +1,13 @@
 //! What people allowed before a run, held against the plan that the run makes anew: only that plan
 //! runs, and no more rows than they allowed.
 
+use jiff::Timestamp;
+
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::approval::{PlanParts, difference};
 use crate::digest::Digest;
-use crate::report::PlanReport;
+use crate::report::{Loosened, PlanReport};
 
 /// A plan that may run: it is approved, or a dry run of it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +18,19 @@ pub struct Assent {
     pub parts: Option<PlanParts>,
     /// Most rows of the run, where it is approved; otherwise a dry run stands for it.
     pub max_rows: Option<i64>,
+    /// When the oldest of its Approvals was made, by the operator's clock and rather too early than too
+    /// late; `None`: there are none.
+    pub approved_at: Option<Timestamp>,
 }
 
 impl Assent {
+    /// The newest of these releases that its Approvals are not younger than: they did not reckon with
+    /// the rows that may go since.
+    pub fn voided_by<'l>(&self, loosened: &'l [Loosened]) -> Option<&'l Loosened> {
+        let approved_at = self.approved_at?;
+        loosened.iter().filter(|l| approved_at <= l.at).max_by_key(|l| l.at)
+    }
+
     /// Why a plan is not the one that may run; empty where it is.
     pub(super) fn refusals(&self, plan: &PlanReport) -> Vec<Refusal> {
         let (reason, what) = match self.max_rows {
@@ -30,6 +42,9 @@ impl Assent {
             let now = (&plan.digest, plan.parts.as_ref());
             let message = format!("the plan is not {what}: {}", difference(then, now));
             return vec![Refusal::whole(reason, message)];
+        }
+        if let Some(loosened) = self.voided_by(&plan.loosened) {
+            return vec![Refusal::whole(reason, voided(loosened))];
         }
         match self.max_rows {
             Some(most) if plan.rows() > most => {
@@ -44,10 +59,16 @@ impl Assent {
     }
 }
 
+/// What a release does to an approval, in words.
+pub(crate) fn voided(loosened: &Loosened) -> String {
+    format!(
+        "the legal hold {} was released at {}, after the plan was approved: rows that it kept may go now",
+        loosened.hold, loosened.at
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::report::{Effect, RulePlan};
 
@@ -72,6 +93,7 @@ mod tests {
                 walk: "id".to_owned(),
             }],
             warnings: Vec::new(),
+            loosened: Vec::new(),
             survivors: Vec::new(),
         }
     }
@@ -82,6 +104,7 @@ mod tests {
             plan: Digest::of_bytes("now"),
             parts: None,
             max_rows,
+            approved_at: None,
         };
         for (what, most, found, expected) in [
             ("as approved", Some(20), plan("now", 20), None),
@@ -116,5 +139,45 @@ mod tests {
                 other => panic!("{what}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_hold_that_was_released_after_the_approval_voids_it() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let assent = Assent {
+            plan: Digest::of_bytes("now"),
+            parts: None,
+            max_rows: Some(20),
+            approved_at: Some(at(10)),
+        };
+        for (released, void) in [(vec![9], false), (vec![10], true), (vec![9, 11, 3], true)] {
+            let mut plan = plan("now", 1);
+            plan.loosened = released
+                .iter()
+                .map(|second| Loosened {
+                    hold: format!("crm/h{second}"),
+                    at: at(*second),
+                })
+                .collect();
+            let refusals = assent.refusals(&plan);
+            assert_eq!(!refusals.is_empty(), void, "{released:?}");
+            if let [refusal] = refusals.as_slice() {
+                assert_eq!(refusal.reason, Reason::ApprovalVoid);
+                let newest = released.iter().max().unwrap();
+                assert!(refusal.message.contains(&format!("crm/h{newest}")));
+            }
+        }
+        // A dry run that was recorded says nothing of holds.
+        let tried = Assent {
+            approved_at: None,
+            max_rows: None,
+            ..assent
+        };
+        let mut plan = plan("now", 1);
+        plan.loosened = vec![Loosened {
+            hold: "crm/h".to_owned(),
+            at: at(11),
+        }];
+        assert!(tried.refusals(&plan).is_empty());
     }
 }

@@ -82,6 +82,7 @@ mod tests {
             as_of: jiff::Timestamp::UNIX_EPOCH,
             rules: rules.collect(),
             warnings: Vec::new(),
+            loosened: Vec::new(),
             survivors: Vec::new(),
         }
     }

@@ -128,7 +128,7 @@ fn bound(held: &[Held]) -> usize {
 /// Where a hold keeps rows of a rule; `None`: nowhere.
 fn held(rule: &RuleDraft, hold: &Typed<'_>, catalog: &Catalog) -> Result<Option<Held>, Refusal> {
     let mut places = Vec::new();
-    if concerns(catalog, hold.table, &rule.change.window.table) {
+    if concerns(catalog, &hold.table.name, &rule.change.window.table) {
         places.push(HeldAt {
             path: Vec::new(),
             node: None,
@@ -136,7 +136,7 @@ fn held(rule: &RuleDraft, hold: &Typed<'_>, catalog: &Catalog) -> Result<Option<
         });
     }
     for (i, node) in rule.nodes.iter().enumerate() {
-        if concerns(catalog, hold.table, &node.depth.table) {
+        if concerns(catalog, &hold.table.name, &node.depth.table) {
             let paths = paths(rule, i).ok_or_else(|| unknown_below(rule, hold))?;
             places.extend(paths.into_iter().map(|path| HeldAt {
                 path,
@@ -195,19 +195,17 @@ fn paths(rule: &RuleDraft, node: usize) -> Option<Vec<Vec<Down>>> {
 /// Whether rows of `table` may be held by a hold on `held`: it is the same, a part of it, or what it
 /// is a part of. A hold on one partition is taken for one on all rows of the table that fit it:
 /// rather too many than one too few.
-fn concerns(catalog: &Catalog, held: &Table, table: &TableName) -> bool {
+pub(super) fn concerns(catalog: &Catalog, held: &TableName, table: &TableName) -> bool {
     let related = |one: &Table, other: &TableName| match &one.kind {
         TableKind::Partitioned { leaves } => leaves.contains(other),
         TableKind::Partition { of } => of == other,
         TableKind::InheritanceParent { children } => children.contains(other),
         _ => false,
     };
-    held.name == *table
-        || related(held, table)
-        || catalog
-            .tables
-            .get(table)
-            .is_some_and(|table| related(table, &held.name))
+    let of = |name: &TableName| catalog.tables.get(name);
+    held == table
+        || of(held).is_some_and(|held| related(held, table))
+        || of(table).is_some_and(|table| related(table, held))
 }
 
 fn typed<'a>(hold: &'a Hold, catalog: &'a Catalog) -> Result<Typed<'a>, Refusal> {

@@ -165,6 +165,7 @@ mod tests {
                 walk: "id".to_owned(),
             }],
             warnings: Vec::new(),
+            loosened: Vec::new(),
             survivors: Vec::new(),
         };
         let told = |rows, percent| {

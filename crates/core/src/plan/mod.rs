@@ -16,12 +16,14 @@ mod graph;
 mod guard;
 mod hold;
 mod limits;
+mod loosened;
 mod lookup;
 mod overlap;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};
 pub use assent::Assent;
+pub(crate) use assent::voided;
 pub use clock::{Due, ReadAs};
 pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};

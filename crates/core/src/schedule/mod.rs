@@ -13,6 +13,7 @@
 //!   gap. CronJob would leave that day out; a promise about time must not.
 
 mod fields;
+mod window;
 
 use std::str::FromStr;
 
@@ -23,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 pub use fields::{Field, FieldError};
+pub use window::{WorkWindow, WorkWindows};
 
 use crate::zone::first_reached;
 
@@ -72,7 +74,7 @@ pub enum ScheduleError {
 }
 
 /// A schedule in a time zone. It fires at whole minutes, in the years from 1970 to 2100.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     expression: String,
     zone: TimeZone,

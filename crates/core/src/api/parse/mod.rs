@@ -15,6 +15,7 @@ mod since;
 mod target;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use crate::api::rule::MAX_RULES;
 use crate::policy::{
     Action, Guarded, Limits, Mandate, Mode, Policy, RelatedAction, Rule, Treatment,
 };
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, WorkWindows};
 use crate::strategy::Strategy;
 use crate::target::{EngineName, Target};
 use crate::zone;
@@ -31,6 +31,7 @@ impl Mandate {
         let mandate = parse_mandate(&faults.root(), spec, &names).map(|mut mandate| {
             mandate.policy.limits = tighter(mandate.policy.limits, target.guards);
             mandate.asks = mandate.asks.stricter(target.asks);
+            mandate.windows.clone_from(&target.windows);
             mandate
         });
         faults.conclude(mandate)
@@ -171,6 +172,7 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
         mode: mode?,
         suspend: suspend.unwrap_or(false),
         asks: asks?,
+        windows: WorkWindows::default(),
         pseudonym_key: pseudonym_key?,
         policy: Policy {
             zone: zone?,

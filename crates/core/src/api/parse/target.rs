@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::approval::parse_database_guards;
+use super::window::parse_windows;
 use super::{At, Faults, FieldError, Names};
 use crate::api::refs::SecretRef;
 use crate::api::retention_policy::LimitsSpec;
@@ -48,6 +49,7 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
     let ledger = parse_ledger(&at.field("ledger"), ledger.as_ref());
     let guards = parse_database_guards(&at.field("guards"), guards.as_ref());
     let usable_from = parse_usable_from(&at.field("usableFrom"), usable_from.as_ref());
+    let windows = parse_windows(&at.field("pacing"), pacing.as_ref());
     let pacing = parse_pacing(&at.field("pacing"), pacing.as_ref());
     let (guards, asks) = guards?;
     Some(Target {
@@ -59,6 +61,7 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
         usable_from: usable_from?,
         suspend: suspend.unwrap_or(false),
         pacing: pacing?,
+        windows: windows?,
     })
 }
 
@@ -328,6 +331,7 @@ fn parse_pacing(at: &At<'_>, spec: Option<&PacingSpec>) -> Option<Pacing> {
         workers,
         max_rows_per_second,
         lock_timeout,
+        windows: _,
         unknown,
     } = spec.unwrap_or(&absent);
     at.known::<PacingSpec>(unknown);
@@ -366,7 +370,7 @@ fn parse_pacing(at: &At<'_>, spec: Option<&PacingSpec>) -> Option<Pacing> {
     })
 }
 
-fn parse_duration(
+pub(super) fn parse_duration(
     at: &At<'_>,
     text: &str,
     range: std::ops::RangeInclusive<Duration>,

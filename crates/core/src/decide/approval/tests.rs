@@ -62,6 +62,7 @@ fn weighed(guard: ApprovalGuard, all: &[Filed]) -> Result<ApprovalStatus, Verdic
         digest: &digest("now"),
         parts: Some(&parts),
         rows: Some(ROWS),
+        loosened: &[],
     };
     weigh(asks(guard), UID, &plan, all, Some(&before))
 }
@@ -259,6 +260,7 @@ fn a_run_goes_on_while_what_it_was_begun_under_is_approved() {
         plan: digest("now"),
         parts: None,
         max_rows,
+        approved_at: None,
     };
     let required = asks(ApprovalGuard::Required);
     let all = [approves(1, "dpo")];
@@ -277,4 +279,51 @@ fn a_run_goes_on_while_what_it_was_begun_under_is_approved() {
     assert!(!is_still_approved(four_eyes, UID, Some(&begun), &all));
     let nobody = asks(ApprovalGuard::None);
     assert!(is_still_approved(nobody, UID, None, &rejected));
+}
+
+#[test]
+fn a_hold_released_after_an_approval_voids_it_and_a_younger_one_counts() {
+    let loosened = |second| Loosened {
+        hold: "crm/litigation".to_owned(),
+        at: Timestamp::from_second(second).unwrap(),
+    };
+    let weighed = |guard, filed: &[Filed], loosened: &[Loosened]| {
+        let plan = Planned {
+            digest: &digest("now"),
+            parts: None,
+            rows: Some(ROWS),
+            loosened,
+        };
+        weigh(asks(guard), UID, &plan, filed, None)
+    };
+    let required = ApprovalGuard::Required;
+    let old = approves(10, "dpo");
+    for (released, counts) in [(9, true), (10, false), (11, false)] {
+        let found = weighed(required, &[old.clone()], &[loosened(1), loosened(released)]);
+        assert_eq!(found.is_ok(), counts, "{released}");
+        if let Err(verdict) = found {
+            assert_eq!(verdict.reason, Reason::ApprovalVoid);
+            for word in ["a10", "crm/litigation", "released"] {
+                assert!(verdict.message.contains(word), "{}", verdict.message);
+            }
+        }
+    }
+    let released = [loosened(11)];
+    let both = [old.clone(), approves(12, "dpo")];
+    let approved = weighed(required, &both, &released).unwrap();
+    assert_eq!(approved.approvals, ["a12"]);
+    assert_eq!(approved.approved_at, Some(both[1].at));
+    // Of four eyes all must be younger.
+    let four = ApprovalGuard::FourEyes;
+    let one_old = [old.clone(), approves(12, "lead")];
+    assert!(weighed(four, &one_old, &released).is_err());
+    let two = [approves(12, "lead"), approves(14, "dpo")];
+    assert_eq!(
+        weighed(four, &two, &released).unwrap().approved_at,
+        Some(two[0].at)
+    );
+    // A rejection is no approval: it holds.
+    let rejected = [filed(10, "dpo", Decision::Reject), approves(12, "lead")];
+    let verdict = weighed(required, &rejected, &released).unwrap_err();
+    assert_eq!(verdict.reason, Reason::Rejected);
 }

@@ -26,6 +26,7 @@ impl Deciding<'_, '_> {
                         plan: approved.plan,
                         parts: approved.parts,
                         max_rows: Some(approved.max_rows),
+                        approved_at: approved.approved_at,
                     })
                 })
             }
@@ -67,7 +68,9 @@ impl Deciding<'_, '_> {
             return Err(Verdict::new(Reason::ApprovalMissing, message));
         };
         let rows = self.status.planned_rows.unwrap_or_else(|| plan.rows());
+        let loosened = [plan.loosened.as_slice(), self.o.released].concat();
         let planned = Planned {
+            loosened: &loosened,
             digest: &plan.digest,
             parts: plan.parts.as_ref(),
             rows: (!begun).then_some(rows),
@@ -99,6 +102,7 @@ impl Deciding<'_, '_> {
                 plan: plan.digest,
                 parts: plan.parts,
                 max_rows: None,
+                approved_at: None,
             })),
             Some(recorded) => {
                 let then = (&recorded.plan, recorded.parts.as_ref());

@@ -11,8 +11,8 @@ use crate::decide::approval::Filed;
 use crate::decide::job::{JobKind, JobOutcome};
 use crate::decide::retry::Failures;
 use crate::plan::Assent;
-use crate::report::Progress;
-use crate::schedule::Schedule;
+use crate::report::{Loosened, Progress};
+use crate::schedule::{Schedule, WorkWindows};
 
 /// What the controller found.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Observed<'a> {
     pub conflicts: &'a [String],
     /// The Approvals of a policy of this name.
     pub approvals: &'a [Filed],
+    /// The holds on the policy's tables whose objects tell that they were released.
+    pub released: &'a [Loosened],
     /// This policy's job.
     pub job: Job<'a>,
     /// What is remembered of failures.
@@ -46,6 +48,8 @@ pub struct Observed<'a> {
 pub struct Wanted<'a> {
     /// When.
     pub schedule: &'a Schedule,
+    /// When the database may be worked on.
+    pub windows: &'a WorkWindows,
     /// Whether rows are changed.
     pub enforce: bool,
     /// Whether nothing is to run.

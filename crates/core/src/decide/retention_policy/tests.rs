@@ -8,14 +8,14 @@ use crate::api::parse::FieldError;
 use crate::approval::Asks;
 use crate::catalog::Engine;
 use crate::decide::approval::Filed;
-use crate::decide::job::JobOutcome;
+use crate::decide::job::{JobOutcome, StopWhy};
 use crate::decide::{Meta, ran_before};
 use crate::digest::Digest;
 use crate::plan::Refusal;
 use crate::report::{
-    Effect, PlanReport, Residual, RulePlan, RuleRun, RunOutcome, RunReport, TableCount,
+    Effect, Loosened, PlanReport, Residual, RulePlan, RuleRun, RunOutcome, RunReport, TableCount,
 };
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, WorkWindows};
 
 const UID: &str = "u-1";
 
@@ -27,6 +27,7 @@ fn at(text: &str) -> Timestamp {
 struct World {
     generation: i64,
     schedule: Schedule,
+    windows: WorkWindows,
     enforce: bool,
     suspended: bool,
     deleting: bool,
@@ -41,6 +42,7 @@ struct World {
     digest: &'static str,
     asks: Asks,
     approvals: Vec<Filed>,
+    released: Vec<Loosened>,
     under: Option<Assent>,
     told_at: Option<Timestamp>,
     now: Timestamp,
@@ -52,6 +54,7 @@ impl World {
         Self {
             generation: 1,
             schedule: Schedule::parse("30 2 * * *", TimeZone::UTC).unwrap(),
+            windows: WorkWindows::default(),
             enforce: false,
             suspended: false,
             deleting: false,
@@ -66,6 +69,7 @@ impl World {
             digest: "sha256:one",
             asks: Asks::NOTHING,
             approvals: vec![],
+            released: vec![],
             under: None,
             told_at: None,
             now: at("2026-01-10T12:00:00Z"),
@@ -109,6 +113,7 @@ impl World {
         };
         let wanted = Wanted {
             schedule: &self.schedule,
+            windows: &self.windows,
             enforce: self.enforce,
             suspended: self.suspended,
             asks: self.asks,
@@ -131,6 +136,7 @@ impl World {
             database: self.database.clone(),
             conflicts: &self.conflicts,
             approvals: &self.approvals,
+            released: &self.released,
             job,
             failures: self.failures,
             told_at: self.told_at,
@@ -235,6 +241,7 @@ fn plan_of(rows: i64, as_of: Timestamp) -> PlanReport {
             walk: "enquiries_pkey".into(),
         }],
         warnings: vec![],
+        loosened: vec![],
         survivors: vec![],
     }
 }
@@ -1177,3 +1184,4 @@ fn no_note_is_longer_than_the_api_server_takes() {
 }
 
 mod allowed;
+mod window;
