@@ -38,6 +38,7 @@ pub(super) fn untouched(plan: &ApprovedPlan) -> Vec<RuleRun> {
                 cutoff: rule.cutoff,
                 changed: std::iter::once(own).chain(related).collect(),
                 residual: Residual::default(),
+                oldest_left: None,
                 held_by: Vec::new(),
                 failed: None,
             }

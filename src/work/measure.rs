@@ -7,7 +7,7 @@ use oubliette_core::catalog::Engine;
 use oubliette_core::plan::{
     Above, Draft, Facts, Link, Node, RuleDraft, RuleFacts, is_unindexed, reads_whole_table,
 };
-use oubliette_core::sql::{Bound, CountSql, Depth, KeyRow, Way, Window};
+use oubliette_core::sql::{Bound, CountSql, Counted, Depth, KeyRow, Way, Window};
 use oubliette_core::value::Key;
 
 use super::batch::count;
@@ -213,6 +213,23 @@ pub(super) async fn residual(
         windows.took(end, started.elapsed()).await;
     }
     Ok(left)
+}
+
+/// What these windows hold.
+pub(super) async fn counted(
+    database: &Database,
+    rule: &RuleDraft,
+    windows: &[(Window, i64)],
+) -> Result<Counted, Fault> {
+    let mut facts = RuleFacts::default();
+    for (window, _) in windows {
+        let mut tx = database.begin(Access::ReadOnly).await?;
+        let rows = tx.rows(&rule.count.counts(window)).await?;
+        tx.rollback().await;
+        let counted = rows.first().and_then(|row| CountSql::counted(row));
+        facts.add(&counted.unwrap_or_default(), None);
+    }
+    Ok(facts.counted)
 }
 
 /// What holds keep of a rule's rows: how many in all, and how many each of them does.

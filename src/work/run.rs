@@ -534,11 +534,12 @@ impl Run<'_> {
         };
         match verify(&verification, saved, stop).await? {
             Verified::Ended(ended) => Ok(Stepped::Ended(ended)),
-            Verified::Classed(residual, held_by) => {
+            Verified::Classed(residual, held_by, oldest_left) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
                 Ok(Stepped::Done(RuleRun {
                     residual,
+                    oldest_left,
                     held_by,
                     ..done
                 }))

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
+use jiff::Timestamp;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::report::{HeldCount, Residual};
 use oubliette_core::run::{self, Lane, Pace, Saved};
@@ -34,7 +35,7 @@ const ONE_STATEMENT: i64 = 1_000_000;
 /// How verification ended.
 pub(super) enum Verified {
     /// Every remaining row is classed.
-    Classed(Residual, Vec<HeldCount>),
+    Classed(Residual, Vec<HeldCount>, Option<Timestamp>),
     /// The sweep did not come to its end.
     Ended(Walked),
 }
@@ -80,7 +81,7 @@ pub(super) async fn verify(
     stop: &mut StopSignal,
 ) -> Result<Verified, LedgerFault> {
     match of.classed(saved, stop).await {
-        Ok((residual, held)) => Ok(Verified::Classed(residual, held)),
+        Ok((residual, held, oldest)) => Ok(Verified::Classed(residual, held, oldest)),
         Err(Broken::Ended(walked)) => Ok(Verified::Ended(walked)),
         Err(Broken::Fault(fault)) => Err(fault),
     }
@@ -91,7 +92,7 @@ impl Verification<'_> {
         &self,
         saved: &mut Saved,
         stop: &mut StopSignal,
-    ) -> Result<(Residual, Vec<HeldCount>), Broken> {
+    ) -> Result<(Residual, Vec<HeldCount>, Option<Timestamp>), Broken> {
         let mut stuck: Option<BTreeSet<Key>> = None;
         let mut left = Left::default();
         let (mut passed_by, mut too_large) = (0, 0);
@@ -145,7 +146,8 @@ impl Verification<'_> {
             held,
             ..left.classed()
         };
-        Ok((residual, held_by))
+        let oldest = unless_stopped(stop, Box::pin(self.oldest(&windows))).await?;
+        Ok((residual, held_by, oldest))
     }
 
     async fn residual(&self) -> Result<Vec<(Window, i64)>, LedgerFault> {
@@ -159,6 +161,16 @@ impl Verification<'_> {
         let facts = measure::held(self.step.database, &rule, self.pace.is_limited()).await?;
         let held = &rule.count.eligible.held;
         Ok((facts.held, HeldCount::of(held, &facts.held_by)))
+    }
+
+    /// When the oldest of the rows in these windows fell due.
+    async fn oldest(&self, windows: &[(Window, i64)]) -> Result<Option<Timestamp>, LedgerFault> {
+        if windows.is_empty() {
+            return Ok(None);
+        }
+        let rule = Box::pin(self.step.kept.now()).await?;
+        let counted = measure::counted(self.step.database, &rule, windows).await?;
+        Ok(rule.overdue_since(&counted))
     }
 
     /// Looks through a window once more. Returns the lane at its end.

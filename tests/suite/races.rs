@@ -328,6 +328,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             cutoff: Timestamp::UNIX_EPOCH,
             changed: Vec::new(),
             residual: Residual::default(),
+            oldest_left: None,
             held_by: Vec::new(),
             failed: None,
         };

@@ -216,6 +216,14 @@ pub struct RunReport {
     pub evidence: Option<Digest>,
 }
 
+impl RunReport {
+    /// Rows of the rules' own tables that it changed.
+    pub fn own_changed(&self) -> i64 {
+        let own = self.rules.iter().filter_map(|rule| rule.changed.first());
+        own.map(|own| own.rows).sum()
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "reason")]
@@ -284,6 +292,10 @@ pub struct RuleRun {
     pub changed: Vec<TableCount>,
     /// What is still eligible, classed.
     pub residual: Residual,
+    /// When the oldest row fell due of those that are left and no hold keeps; left out where there is
+    /// none, and where they were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_left: Option<Timestamp>,
     /// Which holds kept rows, those with the most first. A row that two of them kept counts for both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]

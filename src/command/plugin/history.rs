@@ -174,6 +174,7 @@ impl RunTold {
             finished_at,
             outcome,
             rows_changed,
+            own_rows_changed: _,
             rows_left,
         } = past;
         let (outcome, reason) = match outcome {

@@ -165,6 +165,7 @@ fn run(outcome: RunOutcome) -> RunReport {
                 unexplained: 0,
                 too_large: 0,
             },
+            oldest_left: None,
             held_by: Vec::new(),
             failed: None,
         }],

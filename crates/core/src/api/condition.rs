@@ -13,6 +13,9 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// True when the plan is approved, False while it waits for that; left out where nobody is asked.
 pub const APPROVED: &str = "Approved";
+/// True while a policy in mode Enforce does not keep what it promises in time, see
+/// `KeepUpStatus`.
+pub const FALLING_BEHIND: &str = "FallingBehind";
 
 /// Longest message of a condition; longer ones are cut at a character. (Event notes end at 1,024.)
 pub const MAX_MESSAGE: usize = 4096;

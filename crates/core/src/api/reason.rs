@@ -87,6 +87,13 @@ reasons! {
         "Set `suspend: false` to go on.";
     WindowClosed Well "Something is to be counted or changed, and the database may be worked on only in `pacing.windows`; it goes on when the next one opens, at `status.windowOpensAt`."
         "Nothing. Whoever owns the TargetDatabase can widen `pacing.windows`.";
+    // Whether a policy keeps up: reasons of the condition FallingBehind, beside those of what ended its last run.
+    KeepingUp Well "No row is left that was due when the last run was, but for rows that a legal hold keeps, and each run has ended before the next was due."
+        "Nothing.";
+    WindowsTooShort Well "A run has not ended, or not begun, before the next one was due, because the database may be worked on only in `pacing.windows`. Rows are kept longer than promised."
+        "Have whoever owns the TargetDatabase widen `pacing.windows` or raise `pacing.maxRowsPerSecond`; `status.keepUp` says when it will have caught up as it is.";
+    Throttled Well "A run has not ended before the next one was due: at the pace that `pacing` allows, its rows take longer. Rows are kept longer than promised."
+        "Raise `pacing.maxRowsPerSecond`, or set `pacing.mode: Backlog` for a quiet time; `status.keepUp` says when it will have caught up as it is.";
     // What people decide before a run.
     DryRunMissing Waiting "The policy is in mode Enforce, `guards.dryRun` asks for a dry run first, and none of this plan is recorded. Nothing is changed."
         "Set `mode: DryRun`, read the counts in `status.plan`, and set `mode: Enforce` again.";

@@ -192,6 +192,18 @@ pub struct RetentionPolicyStatus {
     /// When the oldest of them fell due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_overdue_at: Option<Timestamp>,
+    /// The same for each rule that has any, as the last plan or run found them. Rows that a legal hold
+    /// keeps are not among them.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub overdue: Vec<OverdueStatus>,
+    /// When it will have caught up, while the condition FallingBehind is True. In mode Enforce it is
+    /// True when rows are overdue and the last run that was due has left some behind that no legal hold
+    /// keeps (the reason says why: a limit, rows that stayed locked), or was refused, or still waits for
+    /// people; or when a run has not ended, or not begun, before the next one was due (WindowsTooShort,
+    /// Throttled, or what keeps it from running).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub keep_up: Option<KeepUpStatus>,
     /// When it runs next: where the database has `pacing.windows`, not before one is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_run_at: Option<Timestamp>,
@@ -224,6 +236,41 @@ pub struct RetentionPolicyStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
     pub left_elsewhere: Vec<String>,
+}
+
+/// What is overdue of one rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OverdueStatus {
+    /// The rule's name.
+    #[schemars(length(max = 140))]
+    pub rule: String,
+    /// Rows that are expired and not yet changed.
+    pub rows: i64,
+    /// When the oldest of them fell due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// How a policy that has fallen behind gets on. An estimate by averages of what was measured last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeepUpStatus {
+    /// Rows that are to go.
+    pub rows_left: i64,
+    /// Rows that go in a second while the run works, as last measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_per_second: Option<i64>,
+    /// Rows that fall due in a day, by the runs in `history`; left out where there are not two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_due_per_day: Option<i64>,
+    /// When it will have caught up at this pace, within `pacing.windows`; left out where it never will,
+    /// and where nothing was measured yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caught_up_at: Option<Timestamp>,
+    /// Whether it never will at this pace: no fewer rows fall due than go, or none go.
+    #[serde(default)]
+    pub never: bool,
 }
 
 /// A dry run that passed.
@@ -366,8 +413,18 @@ pub struct PastRun {
     pub outcome: RunOutcome,
     /// Rows changed, related ones among them.
     pub rows_changed: i64,
+    /// Those of the rules' own tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_rows_changed: Option<i64>,
     /// Rows still eligible after it.
     pub rows_left: i64,
+}
+
+impl PastRun {
+    /// Rows of the rules' own tables that it changed, as far as that is known.
+    pub fn own_changed(&self) -> i64 {
+        self.own_rows_changed.unwrap_or(self.rows_changed)
+    }
 }
 
 impl From<&RunReport> for PastRun {
@@ -384,6 +441,7 @@ impl From<&RunReport> for PastRun {
                 .flat_map(|rule| &rule.changed)
                 .map(|count| count.rows)
                 .sum(),
+            own_rows_changed: Some(report.own_changed()),
             rows_left: residuals.sum(),
         }
     }
@@ -407,6 +465,14 @@ impl RetentionPolicyStatus {
     pub fn enter_plan(&mut self, mut plan: PlanReport) {
         self.overdue_rows = Some(plan.rules.iter().map(|rule| rule.eligible).sum());
         self.planned_rows = Some(plan.rows());
+        let overdue = plan.rules.iter().filter(|rule| rule.eligible > 0);
+        self.overdue = overdue
+            .map(|rule| OverdueStatus {
+                rule: rule.rule.clone(),
+                rows: rule.eligible,
+                oldest_at: rule.overdue_since,
+            })
+            .collect();
         self.oldest_overdue_at = plan
             .rules
             .iter()
@@ -438,6 +504,7 @@ mod tests {
             finished_at: Timestamp::UNIX_EPOCH,
             outcome,
             rows_changed: 3,
+            own_rows_changed: None,
             rows_left: 0,
         }
     }

@@ -8,6 +8,7 @@ pub mod conflict;
 pub mod due;
 pub mod elsewhere;
 pub mod job;
+pub mod keep_up;
 pub mod legal_hold;
 mod outcome;
 pub mod retention_policy;

@@ -7,7 +7,9 @@ use super::retry::Failures;
 use super::{Event, Verdict, elsewhere, say};
 use crate::api::condition::cut;
 use crate::api::reason::Reason;
-use crate::api::retention_policy::{DryRunStatus, HISTORY, PastRun, RetentionPolicyStatus};
+use crate::api::retention_policy::{
+    DryRunStatus, HISTORY, OverdueStatus, PastRun, RetentionPolicyStatus,
+};
 use crate::report::{PlanReport, RunOutcome, RunReport};
 
 /// The status schema's bounds on warnings.
@@ -176,7 +178,21 @@ fn enter_plan(
 
 fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport, counted: bool) {
     status.enter_run(run.clone());
-    // The oldest of what is left is not known: it is at least not older than the plan's.
+    if run.outcome.counts_the_rest() {
+        status.overdue = run
+            .rules
+            .iter()
+            .filter(|rule| rule.residual.rows() > 0)
+            .map(|rule| OverdueStatus {
+                rule: rule.rule.clone(),
+                rows: rule.residual.rows(),
+                oldest_at: rule.oldest_left,
+            })
+            .collect();
+        // Not known from a run of an older version: at least not older than the plan's.
+        let oldest = status.overdue.iter().filter_map(|rule| rule.oldest_at).min();
+        status.oldest_overdue_at = oldest.or(status.oldest_overdue_at);
+    }
     let left = if counted {
         status.overdue_rows.unwrap_or_default()
     } else {
@@ -185,6 +201,7 @@ fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport, counted: bool)
     status.overdue_rows = Some(left);
     if left == 0 {
         status.oldest_overdue_at = None;
+        status.overdue.clear();
     }
     if let Some(past) = status.history.first_mut() {
         past.rows_left = left;
@@ -212,13 +229,7 @@ fn left_after(run: &RunReport, status: &RetentionPolicyStatus) -> i64 {
     if run.outcome.counts_the_rest() {
         return status.history.first().map_or(0, |past| past.rows_left);
     }
-    let changed: i64 = run
-        .rules
-        .iter()
-        .filter_map(|rule| rule.changed.first())
-        .map(|own| own.rows)
-        .sum();
-    (status.overdue_rows.unwrap_or_default() - changed).max(0)
+    (status.overdue_rows.unwrap_or_default() - run.own_changed()).max(0)
 }
 
 /// Ends a run in the status that the ledger has never seen: it changed nothing.
@@ -238,6 +249,7 @@ fn close(
         finished_at: observed.now,
         outcome,
         rows_changed: 0,
+        own_rows_changed: Some(0),
         rows_left: status.overdue_rows.unwrap_or_default(),
     };
     status.history.insert(0, past);

@@ -6,6 +6,7 @@
 
 mod allowed;
 mod asked;
+mod keep_up;
 mod observed;
 mod window;
 
@@ -74,6 +75,7 @@ pub fn decide(observed: &Observed<'_>) -> Decision {
         failed: Vec::new(),
         action: Action::Nothing,
         assent: None,
+        measured: false,
     };
     let verdict = deciding.decide();
     deciding.finish(&verdict)
@@ -87,6 +89,8 @@ struct Deciding<'a, 'b> {
     failed: Vec<Reason>,
     action: Action,
     assent: Option<Assent>,
+    /// Whether there is something new to estimate from.
+    measured: bool,
 }
 
 impl Deciding<'_, '_> {
@@ -96,6 +100,7 @@ impl Deciding<'_, '_> {
         if let Job::Finished(job) = &self.o.job {
             let end = outcome::enter(&mut self.status, job, self.o);
             self.action = Action::Forget;
+            self.measured = true;
             self.failures = end.failures;
             self.events = end.events;
             told = end.verdict;
@@ -245,6 +250,7 @@ impl Deciding<'_, '_> {
         let old = |at: Timestamp| self.o.now.duration_since(at).unsigned_abs() >= PROGRESS_EVERY;
         if self.status.progress.is_none() || self.o.told_at.is_none_or(old) {
             self.status.progress = Some(ProgressStatus::of(progress, self.o.now));
+            self.measured = true;
         }
         match kind {
             JobKind::Plan | JobKind::GiveUp { .. } => self.planning(),
@@ -443,6 +449,7 @@ impl Deciding<'_, '_> {
         };
         self.tell(verdict);
         self.tell_approval();
+        self.tell_keep_up(verdict);
         let news = self.before().is_none_or(|b| b.reason != verdict.reason);
         if news && verdict.reason.is_failure() && !self.failed.contains(&verdict.reason) {
             self.failed.push(verdict.reason);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Verdict;
 use super::retention_policy::whole_second;
 use crate::api::reason::Reason;
-use crate::api::retention_policy::ApprovalStatus;
+use crate::api::retention_policy::{ApprovalStatus, KeepUpStatus, RetentionPolicyStatus};
 use crate::plan::Refusal;
 use crate::report::{Effect, PlanReport, Residual, RunOutcome, RunReport};
 
@@ -101,6 +101,44 @@ pub(super) fn running(id: &str) -> String {
 pub(super) fn closed(opens: Option<Timestamp>, what: &str) -> String {
     let when = opens.map_or_else(|| "never opens again".to_owned(), |at| format!("opens at {at}"));
     format!("outside of the database's pacing.windows, the next of which {when}: {what}")
+}
+
+/// A policy that has fallen behind.
+pub(super) fn behind(status: &RetentionPolicyStatus, reason: Reason) -> String {
+    let rules: Vec<String> = status
+        .overdue
+        .iter()
+        .take(NAMED)
+        .map(|rule| {
+            let oldest = rule.oldest_at.map_or_else(String::new, |at| {
+                format!(", the oldest since {}", whole_second(at))
+            });
+            format!("{} of rule {}{oldest}", rows_of(rule.rows), rule.rule)
+        })
+        .collect();
+    let overdue = if rules.is_empty() {
+        "rows are overdue".to_owned()
+    } else {
+        format!("overdue: {}", rules.join("; "))
+    };
+    let end = match &status.keep_up {
+        Some(keep_up) if keep_up.never => "it never catches up at this pace".to_owned(),
+        Some(KeepUpStatus {
+            caught_up_at: Some(at),
+            ..
+        }) => format!("at this pace it will have caught up at {at}"),
+        _ => "when it will have caught up is not known yet".to_owned(),
+    };
+    format!("{overdue}; {end}. {} {}", reason.meaning(), reason.remedy())
+}
+
+/// One that has not.
+pub(super) fn keeping_up(overdue: i64) -> String {
+    if overdue == 0 {
+        "no row is overdue".to_owned()
+    } else {
+        format!("{} fell due since, which the next run takes", rows_of(overdue))
+    }
 }
 
 /// How a run ended.

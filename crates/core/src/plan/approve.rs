@@ -18,7 +18,7 @@ use crate::hold::Hold;
 use crate::ledger::HoldRow;
 use crate::report::{HeldCount, Loosened, PlanReport, RulePlan, TableCount};
 use crate::rows::Rows;
-use crate::value::Value;
+use crate::sql::Counted;
 
 /// Tables below this size may be read whole: a walk by index would not be faster.
 const SMALL_TABLE: i64 = 50_000;
@@ -257,7 +257,7 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
         total: facts.counted.total,
         clock_null: facts.counted.clock_null,
         implausible: facts.counted.implausible,
-        overdue_since: overdue_since(rule, &facts.counted.oldest),
+        overdue_since: rule.overdue_since(&facts.counted),
         held: facts.held,
         held_by: HeldCount::of(&rule.count.eligible.held, &facts.held_by),
         related,
@@ -268,17 +268,19 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
     }
 }
 
-/// When the row with the oldest clock reading fell due.
-fn overdue_since(rule: &RuleDraft, oldest: &[Value]) -> Option<Timestamp> {
-    let began = rule
-        .read_as
-        .iter()
-        .zip(oldest)
-        .filter_map(|(read_as, reading)| read_as.instant(reading))
-        .min()?;
-    match &rule.due {
-        Due::After(period, zone) => period.due(began, zone).ok(),
-        Due::At(instant) => Some(*instant),
+impl RuleDraft {
+    /// When the row with the oldest clock reading fell due.
+    pub fn overdue_since(&self, counted: &Counted) -> Option<Timestamp> {
+        let began = self
+            .read_as
+            .iter()
+            .zip(&counted.oldest)
+            .filter_map(|(read_as, reading)| read_as.instant(reading))
+            .min()?;
+        match &self.due {
+            Due::After(period, zone) => period.due(began, zone).ok(),
+            Due::At(instant) => Some(*instant),
+        }
     }
 }
 

@@ -55,6 +55,7 @@ fn weighed(guard: ApprovalGuard, all: &[Filed]) -> Result<ApprovalStatus, Verdic
         plan: digest("then"),
         parts: Some(parts("spec", "other schema")),
         max_rows: ROWS,
+        approved_at: None,
         approvals: vec![],
     };
     let parts = parts("spec", "schema");

@@ -17,9 +17,7 @@ impl Deciding<'_, '_> {
     }
 
     pub(super) fn tick(&self, wanted: &Wanted<'_>) -> Option<Timestamp> {
-        let since = self.status.scheduled.as_ref().map(|s| s.since);
-        let base = due::base(self.o.meta.created_at, self.status.last_scheduled_at, since);
-        due::tick(wanted.schedule, base, self.o.now)
+        due::tick(wanted.schedule, self.ticks_since(), self.o.now)
     }
 
     /// Whether the last run left rows that nothing explains, and no plan was made since: then the

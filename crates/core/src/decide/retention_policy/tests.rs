@@ -272,6 +272,7 @@ fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
                     locked: left,
                     ..Residual::default()
                 },
+                oldest_left: None,
                 held_by: vec![],
                 failed: None,
             }],
@@ -1022,8 +1023,7 @@ fn what_a_run_that_met_its_ceiling_left_is_counted_anew_and_the_ceiling_stays_to
     world.end(planned(5_000));
     world.look();
     assert_eq!(world.status.overdue_rows, Some(5_000));
-    let ready = &world.status.conditions[0];
-    assert_eq!(ready.reason, "CeilingReached");
+    assert_eq!(world.ready().1, "CeilingReached");
 }
 
 #[test]
@@ -1184,4 +1184,5 @@ fn no_note_is_longer_than_the_api_server_takes() {
 }
 
 mod allowed;
+mod keep_up;
 mod window;

@@ -235,7 +235,8 @@ fn enforcing_waits_for_a_dry_run_of_the_same_plan() {
     world.look();
     world.look();
     assert_eq!(world.ready(), ("True", "DryRunMissing"));
-    let message = &world.status.conditions[0].message;
+    let ready = world.status.conditions.iter().find(|c| c.type_ == READY);
+    let message = &ready.unwrap().message;
     assert!(
         message.contains("not that of the recorded dry run"),
         "{message}"
