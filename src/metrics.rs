@@ -26,8 +26,9 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub use self::described::{ALL, Described, page};
 use self::described::{
-    BATCH_DURATION, BATCHES, BUILD_INFO, FAILURES, IS_LEADER, LAST_SUCCESS, LOCK_WAITS, NEXT_RUN,
-    NOT_READY, OVERDUE_ROWS, RECONCILES, ROWS_CHANGED, RUN_DURATION, RUNS,
+    BATCH_DURATION, BATCHES, BUILD_INFO, CAUGHT_UP, FAILURES, FALLING_BEHIND, IS_LEADER,
+    LAST_SUCCESS, LOCK_WAITS, NEXT_RUN, NOT_READY, OVERDUE_ROWS, RECONCILES, ROWS_CHANGED,
+    RUN_DURATION, RUNS,
 };
 pub use self::label::{BatchResult, Kind};
 use self::label::{
@@ -55,6 +56,8 @@ pub struct Metrics {
     run_duration: Family<OfOutcome, Histogram>,
     rows_changed: Family<OfPolicyEffect, Counter>,
     overdue_rows: Family<OfPolicy, Gauge>,
+    falling_behind: Family<OfPolicy, Gauge>,
+    caught_up: Family<OfPolicy, Gauge>,
     last_success: Family<OfPolicy, Gauge>,
     next_run: Family<OfPolicy, Gauge>,
     batches: Family<OfBatch, Counter>,
@@ -93,6 +96,8 @@ impl Metrics {
             ),
             rows_changed: add(&mut all, &ROWS_CHANGED, Family::default()),
             overdue_rows: add(&mut all, &OVERDUE_ROWS, Family::default()),
+            falling_behind: add(&mut all, &FALLING_BEHIND, Family::default()),
+            caught_up: add(&mut all, &CAUGHT_UP, Family::default()),
             last_success: add(&mut all, &LAST_SUCCESS, Family::default()),
             next_run: add(&mut all, &NEXT_RUN, Family::default()),
             batches: add(&mut all, &BATCHES, Family::default()),
@@ -202,6 +207,21 @@ impl Metrics {
             .set(rows);
     }
 
+    /// Whether a policy falls behind, and when it will have caught up; `None`: it promises nothing, or
+    /// that is not known.
+    pub fn falling_behind(
+        &self,
+        namespace: &str,
+        policy: &str,
+        behind: Option<bool>,
+        caught_up_at: Option<Timestamp>,
+    ) {
+        let labels = OfPolicy::new(namespace, policy);
+        tell(&self.falling_behind, &labels, behind.map(i64::from));
+        let at = caught_up_at.map(Timestamp::as_second);
+        tell(&self.caught_up, &labels, at);
+    }
+
     /// When the last completed run ended.
     pub fn last_success(&self, namespace: &str, policy: &str, at: Timestamp) {
         self.last_success
@@ -212,14 +232,7 @@ impl Metrics {
     /// When the next run is due; none while the policy is suspended or does not parse.
     pub fn next_run(&self, namespace: &str, policy: &str, at: Option<Timestamp>) {
         let labels = OfPolicy::new(namespace, policy);
-        match at {
-            Some(at) => {
-                self.next_run.get_or_create(&labels).set(at.as_second());
-            }
-            None => {
-                self.next_run.remove(&labels);
-            }
-        }
+        tell(&self.next_run, &labels, at.map(Timestamp::as_second));
     }
 
     /// Drops a policy's series: it was deleted, or another replica looks after it now.
@@ -227,6 +240,8 @@ impl Metrics {
         self.stands(Kind::RetentionPolicy, namespace, policy, None);
         let labels = OfPolicy::new(namespace, policy);
         self.overdue_rows.remove(&labels);
+        self.falling_behind.remove(&labels);
+        self.caught_up.remove(&labels);
         self.last_success.remove(&labels);
         self.next_run.remove(&labels);
         let OfPolicy { namespace, policy } = labels;
@@ -291,6 +306,18 @@ fn register(registry: &mut Registry, described: &Described, metric: impl Metric)
     registry.register(name, described.help, metric);
 }
 
+/// Sets a gauge of a policy, or drops its series.
+fn tell(gauge: &Family<OfPolicy, Gauge>, labels: &OfPolicy, value: Option<i64>) {
+    match value {
+        Some(value) => {
+            gauge.get_or_create(labels).set(value);
+        }
+        None => {
+            gauge.remove(labels);
+        }
+    }
+}
+
 fn run_buckets() -> Histogram {
     Histogram::new([
         1.0,
@@ -325,6 +352,8 @@ mod tests {
         metrics.rows_changed("crm", "old", Effect::Deleted, 41);
         metrics.rows_changed("crm", "old", Effect::Deleted, 1);
         metrics.overdue("crm", "old", 7);
+        let later = Timestamp::from_second(86_400).unwrap();
+        metrics.falling_behind("crm", "old", Some(true), Some(later));
         metrics.last_success("crm", "old", Timestamp::UNIX_EPOCH);
         metrics.next_run("crm", "old", Some(Timestamp::UNIX_EPOCH));
         let took = Duration::from_millis(40);
@@ -343,6 +372,8 @@ mod tests {
             "oubliette_not_ready{kind=\"RetentionPolicy\",namespace=\"crm\",name=\"old\",reason=\"Conflict\"} 1\n",
             "oubliette_rows_changed_total{namespace=\"crm\",policy=\"old\",effect=\"deleted\"} 42\n",
             "oubliette_overdue_rows{namespace=\"crm\",policy=\"old\"} 7\n",
+            "oubliette_falling_behind{namespace=\"crm\",policy=\"old\"} 1\n",
+            "oubliette_caught_up_timestamp_seconds{namespace=\"crm\",policy=\"old\"} 86400\n",
             "oubliette_batches_total{engine=\"MariaDB\",result=\"locked\"} 1\n",
             "oubliette_batch_duration_seconds_count{engine=\"MariaDB\"} 1\n",
             "oubliette_lock_waits_total{engine=\"MariaDB\"} 1\n",
@@ -371,6 +402,18 @@ mod tests {
         metrics.stands(Kind::RetentionPolicy, "crm", "old", None);
         let text = metrics.encode().unwrap();
         assert!(!text.contains("oubliette_not_ready{"), "{text}");
+    }
+
+    #[test]
+    fn a_policy_that_never_catches_up_has_no_instant_and_a_dry_run_is_never_behind() {
+        let metrics = used();
+        metrics.falling_behind("crm", "old", Some(true), None);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("oubliette_falling_behind{"), "{text}");
+        assert!(!text.contains("caught_up_timestamp_seconds{"), "{text}");
+        metrics.falling_behind("crm", "old", None, None);
+        let text = metrics.encode().unwrap();
+        assert!(!text.contains("oubliette_falling_behind{"), "{text}");
     }
 
     #[test]

@@ -136,7 +136,10 @@ async fn look_at_all<'p>(offline: &mut Offline, round: &[&'p Promise]) -> Vec<En
 /// Plans one policy and finds out what is to be done. `None`: nothing.
 async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Option<Task> {
     let enforced = promise.mandate.mode == Mode::Enforce;
-    if enforced && !told.suspended && let Some(refusal) = closed(promise, Timestamp::now()) {
+    if enforced
+        && !told.suspended
+        && let Some(refusal) = closed(promise, Timestamp::now())
+    {
         told.refuse(&[refusal]);
         return None;
     }

@@ -57,13 +57,19 @@ impl Memory {
     /// Notes what the API server's clock was found to be.
     pub(super) fn saw_api_clock(&self, ahead: Option<SignedDuration>) {
         if let Some(ahead) = ahead {
-            *self.api_clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+            *self
+                .api_clock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(ahead);
         }
     }
 
     /// The API server's clock minus ours, where it is known.
     pub(super) fn api_clock(&self) -> Option<SignedDuration> {
-        *self.api_clock.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .api_clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a generation, with which the count of failures begins anew. Whether it is a new one.

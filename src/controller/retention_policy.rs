@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::runtime::controller::Action as Requeue;
 use kube::{Api, ResourceExt};
-use oubliette_core::api::condition::not_ready;
+use oubliette_core::api::condition::{FALLING_BEHIND, not_ready};
 use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
@@ -368,6 +368,12 @@ fn measure(seen: &Seen, status: &RetentionPolicyStatus, context: &Context) {
     if let Some(rows) = status.overdue_rows {
         context.metrics.overdue(namespace, name, rows);
     }
+    let behind = status.conditions.iter().find(|c| c.type_ == FALLING_BEHIND);
+    let behind = behind.map(|condition| condition.status == "True");
+    let caught_up_at = status.keep_up.as_ref().and_then(|keep| keep.caught_up_at);
+    context
+        .metrics
+        .falling_behind(namespace, name, behind, caught_up_at);
     // From the status, so that a restart does not forget it, not even when runs failed since.
     let completed = status
         .history

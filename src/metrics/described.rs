@@ -42,6 +42,10 @@ described! {
         "Rows changed, counted once, when the run that changed them ends";
     OVERDUE_ROWS = "oubliette_overdue_rows" gauge ["namespace", "policy"]
         "Rows that were eligible and still there when the policy was last planned or run";
+    FALLING_BEHIND = "oubliette_falling_behind" gauge ["namespace", "policy"]
+        "1 while the policy's condition FallingBehind is True, 0 while it is False; no series in mode DryRun";
+    CAUGHT_UP = "oubliette_caught_up_timestamp_seconds" gauge ["namespace", "policy"]
+        "When a policy that is falling behind will have caught up at its present pace; no series where it never will, or where that is not known";
     LAST_SUCCESS = "oubliette_last_successful_run_timestamp_seconds" gauge ["namespace", "policy"]
         "When the policy's last completed run ended";
     NEXT_RUN = "oubliette_next_run_timestamp_seconds" gauge ["namespace", "policy"]

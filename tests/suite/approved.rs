@@ -10,6 +10,7 @@ use crate::controller::{
     ROWS, SCHEMA, at_rest, begin, ends_as_one_run, hurry, ledger_state, left, stage,
 };
 use crate::expect::Grants;
+use crate::legal_hold;
 use crate::rights::Account;
 use crate::scenario::{Stage, TARGET};
 use crate::sql::next_number;
@@ -27,6 +28,11 @@ pub(crate) fn cases() -> Vec<Case> {
         "approved::a_dry_run_comes_first_unless_the_guard_is_lifted",
         &Server::ENGINES,
         dry_run,
+    ));
+    cases.extend(Case::on_each_with_operator(
+        "approved::a_hold_that_is_released_voids_older_approvals_and_a_new_one_lets_it_run",
+        &Server::ALL,
+        loosened,
     ));
     for (name, body) in [
         (
@@ -242,6 +248,102 @@ fn approved(world: &World, server: Server) -> Result<()> {
     take_back(&stage, &second)?;
     take_back(&stage, &first)?;
     wait_approved(&stage, "False", "ApprovalMissing")?;
+    stage.namespace.finish()
+}
+
+/// A hold on all rows, or on none that there is.
+fn hold(stage: &Stage<'_>, name: &str, operator: &str) -> Result<Value> {
+    let table = stage.database.fill("${schema}.events");
+    let object = json!({
+        "apiVersion": API_VERSION, "kind": "LegalHold", "metadata": {"name": name},
+        "spec": {
+            "type": "Rows",
+            "rows": {
+                "databaseRef": {"name": TARGET},
+                "table": table,
+                "where": [{"column": "happened_at", "operator": operator}],
+            },
+            "reason": "LIT-2026-014",
+            "placedBy": stage.namespace.whoami()?,
+        },
+    });
+    stage.namespace.apply_value(&object)?;
+    stage.namespace.wait_reason("LegalHold", name, "Held")?;
+    Ok(object)
+}
+
+/// Waits until an approval that is made now is younger than what has just happened, however little
+/// exactly the clocks are compared.
+fn let_clocks_pass(since: jiff::Timestamp) -> Result<()> {
+    wait_for("an approval is younger than the release", PATIENCE, || {
+        let passed = jiff::Timestamp::now().duration_since(since).as_secs();
+        Ok(if passed > 8 {
+            Ok(())
+        } else {
+            Err(passed.to_string())
+        })
+    })
+}
+
+fn loosened(world: &World, server: Server) -> Result<()> {
+    let guards = json!({"approval": "Required"});
+    let stage = guarded(world, server, "loosened", &guards)?;
+    let namespace = &stage.namespace;
+    let mut matter = hold(&stage, "matter", "IsNotNull")?;
+    let other = hold(&stage, "other", "IsNull")?;
+    bind(&stage, &["dpo"])?;
+    wait_approved(&stage, "False", "ApprovalMissing")?;
+    let first = decide(&stage, "dpo", "Approve", Some(25))?;
+    wait_approved(&stage, "True", "Approved")?;
+    stage.run_to_end()?;
+    ensure!(left(world, &stage)? == 20, "held rows are gone");
+
+    matter["spec"]["release"] = json!({"reason": "LIT-2026-014/closed", "by": namespace.whoami()?});
+    namespace.apply_value(&matter)?;
+    namespace.wait_reason("LegalHold", "matter", "HoldReleased")?;
+    let message = wait_approved(&stage, "False", "ApprovalVoid")?;
+    let full = format!("{}/matter", namespace.name);
+    ensure!(
+        message.contains(&first) && message.contains(&full) && !message.contains("LIT-"),
+        "{message}"
+    );
+    nothing_runs(&stage, 20)?;
+    let_clocks_pass(jiff::Timestamp::now())?;
+    decide(&stage, "dpo", "Approve", Some(25))?;
+    wait_approved(&stage, "True", "Approved")?;
+    stage.run_to_end()?;
+    ensure!(left(world, &stage)? == 0);
+
+    // One whose object is gone is released in the ledger, and no object tells it.
+    expire(&stage, 100, 5)?;
+    let id = namespace.get("LegalHold", "other")?;
+    let id = id.pointer("/metadata/uid").and_then(Value::as_str);
+    let id = id.context("no UID")?;
+    namespace.delete(API_VERSION, "LegalHold", "other")?;
+    wait_for(
+        "the hold is gone and can be released by its id",
+        PATIENCE,
+        || {
+            let release = [
+                "release", "--id", id, "--reason", "LIT-9", "--by", "judge", "--yes",
+            ];
+            let released = legal_hold::command(&stage, &release)?;
+            Ok(if released.status.success() {
+                Ok(())
+            } else {
+                Err(String::from_utf8_lossy(&released.stderr).into_owned())
+            })
+        },
+    )?;
+    nothing_runs(&stage, 5)?;
+    let message = wait_approved(&stage, "False", "ApprovalVoid")?;
+    let full = other.pointer("/metadata/name").and_then(Value::as_str);
+    ensure!(message.contains(full.unwrap_or_default()), "{message}");
+    let_clocks_pass(jiff::Timestamp::now())?;
+    decide(&stage, "dpo", "Approve", Some(25))?;
+    wait_approved(&stage, "True", "Approved")?;
+    stage.run_to_end()?;
+    ensure!(left(world, &stage)? == 0);
     stage.namespace.finish()
 }
 

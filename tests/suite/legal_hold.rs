@@ -171,7 +171,7 @@ fn condition<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
 }
 
 /// Runs `oubliette hold …` against the cluster.
-fn command(stage: &Stage<'_>, arguments: &[&str]) -> Result<std::process::Output> {
+pub(crate) fn command(stage: &Stage<'_>, arguments: &[&str]) -> Result<std::process::Output> {
     let kubeconfig = &stage.world.control_plane()?.cluster.kubeconfig;
     std::process::Command::new(env!("CARGO_BIN_EXE_oubliette"))
         .arg("hold")

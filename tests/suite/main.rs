@@ -70,6 +70,7 @@ mod traps;
 mod triggers;
 mod wait;
 mod walks;
+mod windows;
 mod witness;
 mod world;
 
@@ -127,6 +128,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(walks::cases());
     cases.extend(witness::cases());
     cases.extend(limits::cases());
+    cases.extend(windows::cases());
     cases.extend(owners::cases());
     cases.extend(leaves::cases());
     cases.extend(rights::cases());

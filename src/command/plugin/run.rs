@@ -253,9 +253,9 @@ async fn followed(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<
             match seen {
                 Seen::Ended(past) => return Ok(past),
                 Seen::Held(why) => bail!("the run of {full} waits for somebody: {why}"),
-                Seen::Window(why) => bail!(
-                    "the run of {full} waits, and goes on without this command: {why}"
-                ),
+                Seen::Window(why) => {
+                    bail!("the run of {full} waits, and goes on without this command: {why}")
+                }
                 Seen::Lost => bail!(
                     "the run of {full} was taken up and is not in the status any more; \
                      `kubectl oubliette history --database-url` has it from the ledger"

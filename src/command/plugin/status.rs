@@ -11,9 +11,9 @@ use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use oubliette_core::api::condition::{APPROVED, READY};
+use oubliette_core::api::condition::{APPROVED, FALLING_BEHIND, READY};
 use oubliette_core::api::reason::{Reason, Standing};
-use oubliette_core::api::retention_policy::{OpenRun, PastRun, ProgressStatus};
+use oubliette_core::api::retention_policy::{KeepUpStatus, OpenRun, PastRun, ProgressStatus};
 use oubliette_core::api::words::Choice;
 use serde::Serialize;
 
@@ -107,6 +107,15 @@ pub struct PolicyTold {
     /// When the oldest of them fell due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_overdue_at: Option<Timestamp>,
+    /// Why it falls behind: the reason of the condition FallingBehind, where that is True.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub falling_behind: Option<String>,
+    /// When it will have caught up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_up: Option<KeepUpStatus>,
+    /// When the next of the database's windows opens, while something waits for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_opens_at: Option<Timestamp>,
     /// The run that has not come to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_run: Option<OpenRun>,
@@ -205,6 +214,8 @@ fn policy(resource: &RetentionPolicy) -> PolicyTold {
     let (ready, reason) = ready_of(&status.conditions);
     let (namespace, name) = place(resource);
     let approval = status.conditions.iter().find(|c| c.type_ == APPROVED);
+    let is_behind = |c: &&Condition| c.type_ == FALLING_BEHIND && c.status == "True";
+    let behind = status.conditions.iter().find(is_behind);
     PolicyTold {
         database: database_of(resource)
             .map_or_else(String::new, |(ns, name)| format!("{ns}/{name}")),
@@ -220,6 +231,9 @@ fn policy(resource: &RetentionPolicy) -> PolicyTold {
         last_run: last_run(&status),
         overdue_rows: status.overdue_rows,
         oldest_overdue_at: status.oldest_overdue_at,
+        falling_behind: behind.map(|condition| condition.reason.clone()),
+        keep_up: status.keep_up,
+        window_opens_at: status.window_opens_at,
         open_run: status.open_run,
         progress: status.progress,
     }
@@ -281,7 +295,7 @@ fn waiting(
     };
     let known = Reason::named(reason);
     let waits = known.is_none_or(|reason| {
-        let waits = [Reason::Pending, Reason::Suspended];
+        let waits = [Reason::Pending, Reason::Suspended, Reason::WindowClosed];
         reason.is_failure() || reason.is_waiting() || waits.contains(&reason)
     });
     let (namespace, name) = place(resource);

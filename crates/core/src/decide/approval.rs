@@ -106,7 +106,11 @@ pub fn weigh(
     }
     if let (true, Some((older, _)), Some(loosened)) = (short.is_empty(), older.first(), newest) {
         let remedy = Reason::ApprovalVoid.remedy();
-        let message = format!("the Approval {} is void: {}. {remedy}", older.name, voided(loosened));
+        let message = format!(
+            "the Approval {} is void: {}. {remedy}",
+            older.name,
+            voided(loosened)
+        );
         return Err(Verdict::new(Reason::ApprovalVoid, message));
     }
     Err(waits(needed, plan, &enough, &short, &read, filed, before))

@@ -151,10 +151,7 @@ mod tests {
     }
 
     fn any_windows() -> impl Strategy<Value = WorkWindows> {
-        prop_oneof![
-            Just(WorkWindows::default()),
-            (1_u64..24).prop_map(nightly)
-        ]
+        prop_oneof![Just(WorkWindows::default()), (1_u64..24).prop_map(nightly)]
     }
 
     proptest! {

@@ -190,7 +190,11 @@ fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport, counted: bool)
             })
             .collect();
         // Not known from a run of an older version: at least not older than the plan's.
-        let oldest = status.overdue.iter().filter_map(|rule| rule.oldest_at).min();
+        let oldest = status
+            .overdue
+            .iter()
+            .filter_map(|rule| rule.oldest_at)
+            .min();
         status.oldest_overdue_at = oldest.or(status.oldest_overdue_at);
     }
     let left = if counted {

@@ -424,7 +424,11 @@ impl Deciding<'_, '_> {
 
     /// When it runs next.
     fn next_run(&self, wanted: &Wanted<'_>) -> Option<Timestamp> {
-        let next = || wanted.windows.opens(wanted.schedule.next_after(self.o.now)?);
+        let next = || {
+            wanted
+                .windows
+                .opens(wanted.schedule.next_after(self.o.now)?)
+        };
         self.status.window_opens_at.or_else(next)
     }
 

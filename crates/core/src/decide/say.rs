@@ -99,7 +99,10 @@ pub(super) fn running(id: &str) -> String {
 
 /// What waits for a window.
 pub(super) fn closed(opens: Option<Timestamp>, what: &str) -> String {
-    let when = opens.map_or_else(|| "never opens again".to_owned(), |at| format!("opens at {at}"));
+    let when = opens.map_or_else(
+        || "never opens again".to_owned(),
+        |at| format!("opens at {at}"),
+    );
     format!("outside of the database's pacing.windows, the next of which {when}: {what}")
 }
 
@@ -137,7 +140,10 @@ pub(super) fn keeping_up(overdue: i64) -> String {
     if overdue == 0 {
         "no row is overdue".to_owned()
     } else {
-        format!("{} fell due since, which the next run takes", rows_of(overdue))
+        format!(
+            "{} fell due since, which the next run takes",
+            rows_of(overdue)
+        )
     }
 }
 

@@ -28,7 +28,10 @@ impl Assent {
     /// the rows that may go since.
     pub fn voided_by<'l>(&self, loosened: &'l [Loosened]) -> Option<&'l Loosened> {
         let approved_at = self.approved_at?;
-        loosened.iter().filter(|l| approved_at <= l.at).max_by_key(|l| l.at)
+        loosened
+            .iter()
+            .filter(|l| approved_at <= l.at)
+            .max_by_key(|l| l.at)
     }
 
     /// Why a plan is not the one that may run; empty where it is.

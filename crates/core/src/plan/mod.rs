@@ -16,8 +16,8 @@ mod graph;
 mod guard;
 mod hold;
 mod limits;
-mod loosened;
 mod lookup;
+mod loosened;
 mod overlap;
 mod refusal;
 

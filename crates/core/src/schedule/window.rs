@@ -143,10 +143,7 @@ mod tests {
         assert_eq!(none.opens(now), Some(now));
         assert_eq!(none.open_until(now), Timestamp::MAX);
         let later = at("2026-01-10T13:00:00Z");
-        assert_eq!(
-            none.open_between(now, later),
-            SignedDuration::from_hours(1)
-        );
+        assert_eq!(none.open_between(now, later), SignedDuration::from_hours(1));
     }
 
     #[test]

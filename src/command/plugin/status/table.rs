@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use oubliette_core::api::reason::Standing;
+use oubliette_core::api::retention_policy::KeepUpStatus;
 use oubliette_core::report::RunOutcome;
 
 use super::{DatabaseTold, Picture, PolicyTold, Waiting, standing};
@@ -56,6 +57,17 @@ pub(super) fn text(picture: &Picture, place: &str, now: Timestamp, coloured: boo
     if !under_way.is_empty() {
         lines.push("UNDER WAY".to_owned());
         for line in under_way {
+            wrap(&mut lines, "  ", &line);
+        }
+        lines.push(String::new());
+    }
+    let behind: Vec<String> = policies
+        .iter()
+        .filter_map(|told| behind(told, now))
+        .collect();
+    if !behind.is_empty() {
+        lines.push("FALLING BEHIND".to_owned());
+        for line in behind {
             wrap(&mut lines, "  ", &line);
         }
         lines.push(String::new());
@@ -137,6 +149,28 @@ fn under_way(told: &PolicyTold, now: Timestamp) -> Option<String> {
     if let Some(reason) = &progress.waiting_for {
         parts.push(format!("waits: {reason}"));
     }
+    let (namespace, name) = (&told.namespace, &told.name);
+    Some(format!("{namespace}/{name}: {}", parts.join(", ")))
+}
+
+/// Why a policy falls behind, and when it will have caught up.
+fn behind(told: &PolicyTold, now: Timestamp) -> Option<String> {
+    let reason = told.falling_behind.as_ref()?;
+    let mut parts = vec![reason.clone()];
+    if let Some(rows) = told.overdue_rows {
+        parts.push(format!("{} rows overdue", number(rows)));
+    }
+    if let Some(oldest) = told.oldest_overdue_at {
+        parts.push(format!("the oldest for {}", apart(oldest, now)));
+    }
+    parts.push(match &told.keep_up {
+        Some(keep_up) if keep_up.never => "never caught up at this pace".to_owned(),
+        Some(KeepUpStatus {
+            caught_up_at: Some(at),
+            ..
+        }) => format!("caught up in {}", apart(now, *at)),
+        _ => "not known yet when it will have caught up".to_owned(),
+    });
     let (namespace, name) = (&told.namespace, &told.name);
     Some(format!("{namespace}/{name}: {}", parts.join(", ")))
 }

@@ -146,6 +146,44 @@ fn programs_get_the_same_picture() {
 }
 
 #[test]
+fn who_falls_behind_says_why_and_when_it_will_have_caught_up() {
+    let behind =
+        |keep_up: Value| {
+            let status = json!({
+                "overdueRows": 86_400, "oldestOverdueAt": "2026-01-02T12:00:00Z", "keepUp": keep_up,
+            });
+            let mut conditions = condition("True", "Running", "run");
+            conditions.as_array_mut().unwrap().insert(0, json!({
+            "type": "FallingBehind", "status": "True", "reason": "Throttled", "message": "m",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }));
+            let spec = json!({"databaseRef": {"name": "main"}, "mode": "Enforce"});
+            let policy = object("RetentionPolicy", "slow", &spec, status, conditions);
+            let picture = Picture::of(&[], &[serde_json::from_value(policy).unwrap()]);
+            table::text(&picture, "namespace crm", now(), false)
+        };
+    for (keep_up, end) in [
+        (
+            json!({"rowsLeft": 1, "caughtUpAt": "2026-01-10T12:00:00Z"}),
+            "caught up in",
+        ),
+        (
+            json!({"rowsLeft": 1, "never": true}),
+            "never caught up at this pace",
+        ),
+        (json!({"rowsLeft": 1}), "not known yet"),
+    ] {
+        let text = behind(keep_up);
+        assert!(text.contains("FALLING BEHIND"), "{text}");
+        assert!(
+            text.contains("crm/slow: Throttled, 86,400 rows overdue"),
+            "{text}"
+        );
+        assert!(text.replace("\n  ", " ").contains(end), "{text}");
+    }
+}
+
+#[test]
 fn nothing_there_is_said_in_a_line() {
     let text = table::text(&Picture::default(), "namespace crm", now(), false);
     assert_eq!(

@@ -46,10 +46,12 @@ fn parse_window(at: &At<'_>, spec: &WindowSpec) -> Option<WorkWindow> {
                 .ok()
         });
     let duration_at = at.field("duration");
-    let lasts = duration_at.text(duration.as_ref(), "`8h`").and_then(|text| {
-        let range = Duration::from_secs(1)..=Duration::from_hours(168);
-        parse_duration(&duration_at, text, range, "1s to 168h")
-    });
+    let lasts = duration_at
+        .text(duration.as_ref(), "`8h`")
+        .and_then(|text| {
+            let range = Duration::from_secs(1)..=Duration::from_hours(168);
+            parse_duration(&duration_at, text, range, "1s to 168h")
+        });
     Some(WorkWindow::new(opens?, lasts?))
 }
 
@@ -77,7 +79,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_window_is_said_with_what_to_write() {
-        let good = json!([{"schedule": "0 22 * * *", "duration": "8h", "timeZone": "Europe/London"}]);
+        let good =
+            json!([{"schedule": "0 22 * * *", "duration": "8h", "timeZone": "Europe/London"}]);
         assert_eq!(faults(&good), Vec::<String>::new());
         for (window, expected) in [
             (json!([]), "leave it out"),

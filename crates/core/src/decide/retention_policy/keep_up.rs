@@ -158,11 +158,7 @@ impl Deciding<'_, '_> {
     /// Since when ticks count.
     pub(super) fn ticks_since(&self) -> Timestamp {
         let since = self.status.scheduled.as_ref().map(|s| s.since);
-        crate::decide::due::base(
-            self.o.meta.created_at,
-            self.status.last_scheduled_at,
-            since,
-        )
+        crate::decide::due::base(self.o.meta.created_at, self.status.last_scheduled_at, since)
     }
 }
 

@@ -14,7 +14,9 @@ impl Deciding<'_, '_> {
     /// as handled nor as scheduled until then.
     pub(super) fn waits_outside(&self, wanted: &Wanted<'_>, unplanned: bool) -> Option<String> {
         if let Some(token) = self.token() {
-            return Some(format!("the run that the token {token} asks for begins then"));
+            return Some(format!(
+                "the run that the token {token} asks for begins then"
+            ));
         }
         let due = self.tick(wanted);
         if due.is_some() && wanted.enforce && !self.unexplained() {

@@ -74,8 +74,16 @@ fn rows_that_stay_locked_are_behind_until_a_run_has_taken_them() {
     let now = world.now;
     let decision = end(&mut world, ran(&id, now, RunOutcome::Completed, 0));
     assert_eq!(behind(&world), Some(("False", "KeepingUp")));
-    assert!(decision.events.iter().any(|e| e.action == "KeepUp" && !e.warning));
-    assert_eq!((world.status.overdue.len(), world.status.keep_up), (0, None));
+    assert!(
+        decision
+            .events
+            .iter()
+            .any(|e| e.action == "KeepUp" && !e.warning)
+    );
+    assert_eq!(
+        (world.status.overdue.len(), world.status.keep_up),
+        (0, None)
+    );
 }
 
 #[test]
@@ -137,7 +145,10 @@ fn a_run_that_is_not_through_when_the_next_is_due_is_throttled_or_has_too_short_
     assert_eq!(world.ready(), ("True", "WindowClosed"));
     assert_eq!(behind(&world), Some(("True", "WindowsTooShort")));
     let keep_up = world.status.keep_up.as_ref().unwrap();
-    assert_eq!((keep_up.rows_left, keep_up.rows_per_second), (86_400, Some(1)));
+    assert_eq!(
+        (keep_up.rows_left, keep_up.rows_per_second),
+        (86_400, Some(1))
+    );
     assert!(keep_up.caught_up_at.is_some());
 }
 
