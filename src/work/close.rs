@@ -39,6 +39,7 @@ pub(super) fn untouched(plan: &ApprovedPlan) -> Vec<RuleRun> {
                 changed: std::iter::once(own).chain(related).collect(),
                 residual: Residual::default(),
                 held_by: Vec::new(),
+                small_groups: None,
                 failed: None,
             }
         })
