@@ -75,6 +75,7 @@ impl From<Effect> for Word {
             Effect::Deleted => "deleted",
             Effect::Pseudonymised => "pseudonymised",
             Effect::Masked => "masked",
+            Effect::Anonymised => "anonymised",
             Effect::Detached => "detached",
         })
     }
@@ -93,10 +94,11 @@ impl From<Engine> for Word {
 }
 
 /// Every effect, so that a policy's series can be dropped with it.
-pub(super) const EFFECTS: [Effect; 4] = [
+pub(super) const EFFECTS: [Effect; 5] = [
     Effect::Deleted,
     Effect::Pseudonymised,
     Effect::Masked,
+    Effect::Anonymised,
     Effect::Detached,
 ];
 /// Every outcome's word, for the same.

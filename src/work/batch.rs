@@ -16,6 +16,7 @@ use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness};
 use oubliette_core::value::{Key, Value};
 
 use super::graph::{Walk, take_hold};
+use super::groups::Frozen;
 use super::holds::Kept;
 use super::pages;
 use crate::database::{
@@ -45,6 +46,8 @@ pub(super) struct Step<'a> {
     pub(super) pages: Option<&'a Pages>,
     /// Whether every table of the database is asked what has changed in it.
     pub(super) thorough: &'a AtomicBool,
+    /// The groups of rows that look alike, where the rule promises something of them.
+    pub(super) groups: Option<&'a Frozen>,
     /// Where a sweep notes which rows it has changed.
     pub(super) swept: Option<&'a Swept>,
 }
@@ -319,6 +322,7 @@ async fn over_window(step: Step<'_>, order: &Order, tx: &mut Tx) -> Result<Done,
     } else if order.form == Form::Window
         && step.rule.nodes.is_empty()
         && !sql.eligible.looks_elsewhere()
+        && step.groups.is_none()
     {
         let changed = tx.change(&sql.by_window(&window)).await?;
         Ok(Done {
@@ -342,7 +346,7 @@ async fn by_keys(
     tx: &mut Tx,
 ) -> Result<Done, Stop> {
     let sql = &step.rule.change;
-    let rows: Vec<KeyRow> = tx
+    let mut rows: Vec<KeyRow> = tx
         .rows(&sql.choose(window, skip_locked, CHOSEN))
         .await?
         .iter()
@@ -350,6 +354,10 @@ async fn by_keys(
         .collect();
     if unsigned(rows.len()) >= u64::from(CHOSEN) {
         reached = rows.last().map(|r| r.key.clone());
+    }
+    if let Some(groups) = step.groups {
+        // A locked row stays in its group: nobody else can change it.
+        groups.keep(&mut rows);
     }
     let read = || rows.iter().map(|row| &row.referenced);
     Box::pin(take_hold(&sql.grips, &sql.referenced, read, tx)).await?;

@@ -40,6 +40,7 @@ pub(super) fn untouched(plan: &ApprovedPlan) -> Vec<RuleRun> {
                 residual: Residual::default(),
                 oldest_left: None,
                 held_by: Vec::new(),
+                small_groups: None,
                 failed: None,
             }
         })

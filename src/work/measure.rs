@@ -12,6 +12,7 @@ use oubliette_core::value::Key;
 
 use super::batch::count;
 use super::graph::Walk;
+use super::groups;
 use super::pages;
 use crate::database::{Access, Database, Fault};
 
@@ -116,6 +117,10 @@ async fn measure_rule(
         if !held.is_empty() {
             let kept = tx.rows(&rule.count.kept(&window, held)).await?;
             facts.add_held(kept.first().map_or(&[], Vec::as_slice));
+        }
+        if let Some(draft) = &rule.groups {
+            let groups = groups::add(rule, draft, &window, &mut tx, &mut facts.groups);
+            Box::pin(groups).await?;
         }
         if counted.eligible > 0 && together {
             let rows = tx.rows(&rule.change.peek(&window, width)).await?;

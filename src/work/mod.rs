@@ -6,6 +6,7 @@ mod batch;
 mod close;
 pub mod give_up;
 mod graph;
+mod groups;
 pub mod hold;
 mod holds;
 mod inspect;

@@ -19,6 +19,7 @@ use secrecy::ExposeSecret;
 use super::batch::Step;
 use super::close::{Ending, untouched};
 use super::give_up::give_up;
+use super::groups::Frozen;
 use super::holds::Kept;
 use super::inspect::{failed, plan};
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
@@ -381,7 +382,11 @@ impl Run<'_> {
         let left = residuals.fold(Residual::default(), Residual::and);
         let outcome = if left.unexplained > 0 {
             RunOutcome::Failed(Reason::VerificationFailed)
-        } else if let Some(reason) = steps.iter().find_map(|step| step.failed) {
+        } else if let Some(reason) = steps
+            .iter()
+            .filter_map(|step| step.failed)
+            .min_by_key(|reason| *reason == Reason::GroupsShrank)
+        {
             RunOutcome::Failed(reason)
         } else if left.too_large > 0 {
             RunOutcome::Stopped(Reason::RowsTooLarge)
@@ -428,6 +433,13 @@ impl Run<'_> {
         for row in rows.iter_mut() {
             by_key_instead(row, pages);
         }
+        let gentle = !self.job.pacing.backlog;
+        let resumed = rows.iter().any(|row| row.saved.done.own > 0);
+        let groups = Box::pin(Frozen::of(&self.job.database, rule, gentle, resumed)).await?;
+        if groups.as_ref().is_some_and(Frozen::refuses) {
+            let refused = Walked::Halted(Halt::Fault(Reason::SmallGroups));
+            return Ok(Stepped::Ended(refused));
+        }
         let total = self.plan.facts().get(index).map_or(0, |f| f.counted.total);
         let pacing = &self.job.pacing;
         let thorough = AtomicBool::new(false);
@@ -444,6 +456,7 @@ impl Run<'_> {
             metrics: &self.job.metrics,
             pages,
             thorough: &thorough,
+            groups: groups.as_ref(),
             swept: None,
         };
         let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);
@@ -537,12 +550,18 @@ impl Run<'_> {
             Verified::Classed(residual, held_by, oldest_left) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
-                Ok(Stepped::Done(RuleRun {
+                let mut done = RuleRun {
                     residual,
                     oldest_left,
                     held_by,
                     ..done
-                }))
+                };
+                if let Some(groups) = &groups {
+                    let rule = Box::pin(kept.now()).await?;
+                    let found = groups.found(&self.job.database, &rule, gentle, total);
+                    Box::pin(found).await?.enter(&mut done);
+                }
+                Ok(Stepped::Done(done))
             }
         }
     }
@@ -583,6 +602,7 @@ fn is_the_rules_own(reason: Reason) -> bool {
             | Reason::ColumnUnfit
             | Reason::RowsNotFound
             | Reason::ReferenceRing
+            | Reason::SmallGroups
     )
 }
 

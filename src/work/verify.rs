@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::report::{HeldCount, Residual};
 use oubliette_core::run::{self, Lane, Pace, Saved};
-use oubliette_core::sql::Window;
+use oubliette_core::sql::{KeyRow, Window};
 use oubliette_core::value::Key;
 
 use super::batch::{Step, Swept};
@@ -30,7 +30,7 @@ const REMEMBERED: usize = 20_000;
 /// So few rows are waited for, where more would each cost a lock's time limit.
 const WAITED_FOR: i64 = 50;
 /// Tables up to this size are counted once more by one plain statement.
-const ONE_STATEMENT: i64 = 1_000_000;
+pub(super) const ONE_STATEMENT: i64 = 1_000_000;
 
 /// How verification ended.
 pub(super) enum Verified {
@@ -56,6 +56,8 @@ impl From<LedgerFault> for Broken {
 #[derive(Default)]
 struct Left {
     locked: i64,
+    /// Rows whose group would be too small.
+    small: i64,
     /// Keys: held in memory only, and only while this lasts (P4).
     free: BTreeSet<Key>,
     /// Free rows beyond those remembered.
@@ -133,6 +135,7 @@ impl Verification<'_> {
         }
         let overlooked = self.overlooked(known(&windows));
         let overlooked = Box::pin(unless_stopped(stop, overlooked)).await?;
+        let small = left.small;
         let left = run::Left {
             locked: left.locked,
             free: count(left.free.len()) + left.more,
@@ -144,6 +147,7 @@ impl Verification<'_> {
         let (held, held_by) = unless_stopped(stop, Box::pin(self.held())).await?;
         let residual = Residual {
             held,
+            small_groups: small,
             ..left.classed()
         };
         let oldest = unless_stopped(stop, Box::pin(self.oldest(&windows))).await?;
@@ -262,13 +266,19 @@ impl Verification<'_> {
         // Read again: what the application took away or renewed meanwhile is not locked.
         let all = tx.rows(&sql.look(&part, CLASSED)).await?;
         tx.rollback().await;
-        let free: BTreeSet<Key> = free.iter().map(|row| sql.window.key_of(row)).collect();
+        let mut free: Vec<KeyRow> = free.iter().map(|row| sql.key_row(row)).collect();
+        let seen: BTreeSet<&Key> = free.iter().map(|row| &row.key).collect();
         let locked = all
             .iter()
-            .filter(|row| !free.contains(&sql.window.key_of(row)))
+            .filter(|row| !seen.contains(&sql.window.key_of(row)))
             .count();
         left.locked += count(locked);
-        for key in free {
+        if let Some(groups) = step.groups {
+            let before = free.len();
+            free.retain(|row| groups.covers(row));
+            left.small += count(before - free.len());
+        }
+        for KeyRow { key, .. } in free {
             if left.free.len() < REMEMBERED {
                 left.free.insert(key);
             } else {

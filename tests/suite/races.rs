@@ -171,6 +171,7 @@ fn locked_row(world: &World, server: Server) -> Result<()> {
         newly_eligible: 0,
         unexplained: 0,
         too_large: 0,
+        small_groups: 0,
     };
     ensure!(
         run.outcome == RunOutcome::Stopped(Reason::RowsLocked),
@@ -202,6 +203,7 @@ fn locked_child(world: &World, server: Server) -> Result<()> {
         newly_eligible: 0,
         unexplained: 0,
         too_large: 0,
+        small_groups: 0,
     };
     ensure!(run.rules[0].residual == residual, "{run:?}");
     drop(application);
@@ -330,6 +332,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             residual: Residual::default(),
             oldest_left: None,
             held_by: Vec::new(),
+            small_groups: None,
             failed: None,
         };
         let evidence = Evidence {

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod decide;
 pub mod digest;
 pub mod grants;
+pub mod groups;
 pub mod hmac;
 pub mod hold;
 pub mod ledger;

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::approval::Asks;
+use crate::groups::Promise;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
 use crate::schedule::{Schedule, WorkWindows};
@@ -95,6 +96,8 @@ pub struct Rule {
     pub unless: Vec<Lookup>,
     /// What happens to an expired row.
     pub action: Action,
+    /// What is promised of rows that look alike afterwards.
+    pub groups: Option<Promise>,
     /// What happens to the rows that reference an expired row.
     pub related: Vec<Related>,
     /// Whether a large table may be walked without an index.

@@ -145,6 +145,7 @@ impl<'c> Proposing<'c, '_> {
             only_if: Vec::new(),
             unless: Vec::new(),
             action: Action::Delete,
+            groups: None,
             related: related
                 .iter()
                 .map(|(reference, closes)| decided(reference, *closes))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::reason::Reason;
 use crate::approval::PlanParts;
 use crate::digest::Digest;
+use crate::groups::SmallGroups;
 use crate::rows::Rows;
 use crate::sql::Held;
 
@@ -18,8 +19,11 @@ pub enum Effect {
     Deleted,
     /// A keyed value or a retained link remains: still personal data.
     Pseudonymised,
-    /// Values were blanked or coarsened; no assessment says that nobody can be identified.
+    /// Values were blanked or coarsened; no assessment says that nobody can be identified, or small groups
+    /// of rows are left.
     Masked,
+    /// The same, with a recorded assessment and no small group.
+    Anonymised,
     /// The reference was set to NULL.
     Detached,
 }
@@ -31,7 +35,17 @@ impl Effect {
             Self::Deleted => "delete",
             Self::Pseudonymised => "pseudonymise",
             Self::Masked => "mask",
+            Self::Anonymised => "anonymise",
             Self::Detached => "detach",
+        }
+    }
+
+    /// What it may be called in the light of the check for small groups.
+    #[must_use]
+    pub fn assessed(self, groups: Option<&SmallGroups>) -> Self {
+        match self {
+            Self::Masked if groups.is_some_and(SmallGroups::is_anonymous) => Self::Anonymised,
+            other => other,
         }
     }
 }
@@ -96,6 +110,9 @@ pub struct RulePlan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub held_by: Vec<HeldCount>,
+    /// How many rows would look alike, where the rule promises something of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small_groups: Option<SmallGroups>,
     /// When the oldest eligible row fell due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_since: Option<Timestamp>,
@@ -243,7 +260,10 @@ impl RunOutcome {
             Self::Completed => true,
             Self::Stopped(reason) | Self::Failed(reason) => matches!(
                 reason,
-                Reason::RowsLocked | Reason::RowsTooLarge | Reason::VerificationFailed
+                Reason::RowsLocked
+                    | Reason::RowsTooLarge
+                    | Reason::VerificationFailed
+                    | Reason::GroupsShrank
             ),
         }
     }
@@ -300,6 +320,9 @@ pub struct RuleRun {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub held_by: Vec<HeldCount>,
+    /// How many rows look alike, counted after it, where the rule promises something of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small_groups: Option<SmallGroups>,
     /// Why it did not come to its end, where that is a matter of its own: the rules after it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Reason>,
@@ -317,6 +340,9 @@ pub struct Residual {
     /// Left because the rows that hang on one of them do not go in one transaction.
     #[serde(default)]
     pub too_large: i64,
+    /// Left as the rule says, because too few rows would look like one of them.
+    #[serde(default)]
+    pub small_groups: i64,
     /// Became eligible after the run had passed them.
     pub newly_eligible: i64,
     /// Neither: the run is not what it claims to be.
@@ -331,23 +357,25 @@ impl Residual {
             held: self.held + other.held,
             locked: self.locked + other.locked,
             too_large: self.too_large + other.too_large,
+            small_groups: self.small_groups + other.small_groups,
             newly_eligible: self.newly_eligible + other.newly_eligible,
             unexplained: self.unexplained + other.unexplained,
         }
     }
 
-    /// All rows that are left to be changed: not those that a legal hold keeps.
+    /// All rows that are left to be changed: not those that a legal hold keeps, nor those of small groups.
     pub fn rows(self) -> i64 {
         let all: i64 = self.classes().iter().map(|(rows, _)| rows).sum();
-        all - self.held
+        all - self.held - self.small_groups
     }
 
     /// How many rows are in each class, and what is said of them.
-    pub fn classes(self) -> [(i64, &'static str); 5] {
+    pub fn classes(self) -> [(i64, &'static str); 6] {
         let Self {
             held,
             locked,
             too_large,
+            small_groups,
             newly_eligible,
             unexplained,
         } = self;
@@ -355,6 +383,7 @@ impl Residual {
             (held, "under a legal hold"),
             (locked, "stayed locked by the application"),
             (too_large, "with too much hanging on them"),
+            (small_groups, "in small groups"),
             (newly_eligible, "became due while it ran"),
             (unexplained, "nothing explains"),
         ]

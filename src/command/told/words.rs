@@ -160,6 +160,7 @@ fn past(effect: Effect) -> &'static str {
         Effect::Deleted => "deleted",
         Effect::Pseudonymised => "pseudonymised",
         Effect::Masked => "masked",
+        Effect::Anonymised => "anonymised",
         Effect::Detached => "detached",
     }
 }

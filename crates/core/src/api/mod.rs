@@ -15,6 +15,7 @@ pub mod refs;
 pub mod retention_policy;
 pub mod rule;
 pub mod since;
+pub mod small_groups;
 mod status;
 pub mod target_database;
 pub mod words;

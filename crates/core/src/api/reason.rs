@@ -203,6 +203,8 @@ reasons! {
         "Choose another strategy; the message names the constraint.";
     WalkUnindexed Stalled "The walk would scan a large table without an index."
         "Create the index that the message names, or set `walk.allowUnindexed: true`.";
+    SmallGroups Stalled "Rows would be anonymised into groups of fewer rows that look alike than `kAnonymity.k` allows, so nothing was changed by the rule."
+        "Generalise the columns further, `Nullify` one of them, leave a column out of `quasiIdentifiers` that nobody is recognised by, or write `below: Leave`, which leaves these rows until their group has grown.";
     LimitExceeded Stalled "The plan changes more than the limits allow, so nothing was changed."
         "If the numbers in the message are right, raise `limits` (or the database's `guards`).";
     // The run.
@@ -216,6 +218,8 @@ reasons! {
         "See the SQLSTATE in the message; the run resumes by itself.";
     RowsTooLarge Retrying "Rows were left because the rows that hang on a single one of them do not go within the time limit of a statement, one minute."
         "Index the referencing column, or let an earlier rule of the policy take the related rows by a clock of their own.";
+    GroupsShrank Stalled "After the rule, fewer rows look alike than `kAnonymity.k` allows in a group to which it had added: rows of the group were renewed, deleted, held or stayed locked while it ran. What was changed stays changed and is counted."
+        "Look at the numbers in `status.lastRun`. What became due again goes with the next run and fills the group up; for a group that stays small, write a rule that generalises further or deletes its rows.";
     RowsUnaccounted Stalled "The database changed other rows than those that a batch counted: a cascade or a trigger that is younger than the plan. The batch was rolled back and the run ended. MariaDB counts no rows of a cascade: a foreign key that is added there while a run is under way is seen by the next plan only."
         "Look for foreign keys and triggers that were added to the tables of the rule; the next plan refuses or counts them. A trigger that the rule declares must change and delete no rows.";
     ReferenceRing Stalled "Expired rows, or rows that hang on them, refer to each other in a ring over columns that may not be NULL, so that none of them can go first. The batch was rolled back and the run ended."

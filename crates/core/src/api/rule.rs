@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::lookup::{LookupSpec, MAX_LOOKUPS};
 use super::since::{ExpireOnSpec, SinceSpec};
+use super::small_groups::{AssessmentSpec, BelowWord, KAnonymitySpec};
 use super::words::{Choice, words};
 use crate::period::Period;
 
@@ -136,7 +137,7 @@ impl RuleSpec {
             "where": conditions.as_deref().unwrap_or_default(),
             "onlyIf": only_if.as_deref().unwrap_or_default(),
             "unless": unless.as_deref().unwrap_or_default(),
-            "action": action,
+            "action": action.as_ref().map(ActionSpec::defaulted),
             "walk": {
                 "allowUnindexed": allow_unindexed.unwrap_or(false),
                 "unknown": unknown_of_walk,
@@ -274,10 +275,20 @@ pub struct WalkSpec {
 /// What happens to an expired row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "self.type == 'Anonymise' ? has(self.columns) : !has(self.columns)",
-    "message": "Anonymise needs columns, and only Anonymise takes them"
-}]))]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "self.type == 'Anonymise' ? has(self.columns) : !has(self.columns)",
+        "message": "Anonymise needs columns, and only Anonymise takes them"
+    },
+    {
+        "rule": "self.type == 'Anonymise' || !has(self.kAnonymity)",
+        "message": "only Anonymise takes kAnonymity"
+    },
+    {
+        "rule": "has(self.kAnonymity) || !has(self.assessment)",
+        "message": "assessment needs kAnonymity: rows are called Anonymised only where small groups were looked for"
+    }
+]))]
 pub struct ActionSpec {
     /// Delete: the row goes. Anonymise: the listed columns are transformed and the row stays.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -287,9 +298,26 @@ pub struct ActionSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub columns: Option<Vec<ColumnSpec>>,
+    /// For Anonymise: how many rows must look alike afterwards. Left out: nobody looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k_anonymity: Option<KAnonymitySpec>,
+    /// For Anonymise with `kAnonymity`: who found that nobody can be identified any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assessment: Option<AssessmentSpec>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
+}
+
+impl ActionSpec {
+    /// With its defaults filled in, for the digest.
+    fn defaulted(&self) -> Self {
+        let mut action = self.clone();
+        if let Some(groups) = &mut action.k_anonymity {
+            groups.below.get_or_insert(BelowWord::Refuse.into());
+        }
+        action
+    }
 }
 
 words! {

@@ -261,6 +261,7 @@ mod tests {
             only_if: vec![],
             unless: vec![],
             action: Action::Delete,
+            groups: None,
             related: vec![],
             allow_unindexed: false,
             triggers: Vec::new(),

@@ -45,6 +45,7 @@ fn done_as(effect: Effect) -> &'static str {
         Effect::Deleted => "deleted",
         Effect::Pseudonymised => "pseudonymised",
         Effect::Masked => "masked",
+        Effect::Anonymised => "anonymised",
         Effect::Detached => "detached",
     }
 }

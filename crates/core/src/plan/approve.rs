@@ -8,6 +8,7 @@ use super::clock::Due;
 use super::consent::Consent;
 use super::draft::{Draft, RuleDraft};
 use super::facts::{Facts, RuleFacts};
+use super::groups;
 use super::limits;
 use super::overlap::counted_twice;
 use super::refusal::Refusal;
@@ -38,6 +39,10 @@ impl Plan {
         facts
             .rules
             .resize_with(draft.rules.len(), RuleFacts::default);
+        for (rule, facts) in draft.rules.iter().zip(&mut facts.rules) {
+            let left = rule.weigh(&facts.groups).map_or(0, |weighed| weighed.left);
+            facts.left = left.min(facts.counted.eligible);
+        }
         let rules = draft.rules.iter().zip(&facts.rules);
         let told: Vec<RulePlan> = rules
             .clone()
@@ -52,6 +57,7 @@ impl Plan {
                 rule.name
             )
         }));
+        warnings.extend(rules.clone().filter_map(|(rule, facts)| groups::warning(rule, facts)));
         let report = PlanReport {
             digest: draft.digest,
             parts: Some(draft.parts),
@@ -62,6 +68,7 @@ impl Plan {
             survivors: draft.survivors.clone(),
         };
         let mut refusals = limits::exceeded(&draft.limits, &report);
+        refusals.extend(rules.clone().filter_map(|(rule, facts)| groups::refusal(rule, facts)));
         refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
         Self {
             draft,
@@ -248,18 +255,20 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
             rows: facts.related.get(i).copied().unwrap_or(0),
         })
         .collect();
+    let small_groups = rule.small_groups(facts);
     RulePlan {
         rule: rule.name.clone(),
         table: rule.change.window.table.to_string(),
-        effect: rule.effect,
+        effect: rule.effect.assessed(small_groups.as_ref()),
         cutoff: rule.cutoff,
-        eligible: facts.counted.eligible,
+        eligible: facts.counted.eligible - facts.left,
         total: facts.counted.total,
         clock_null: facts.counted.clock_null,
         implausible: facts.counted.implausible,
         overdue_since: rule.overdue_since(&facts.counted),
         held: facts.held,
         held_by: HeldCount::of(&rule.count.eligible.held, &facts.held_by),
+        small_groups,
         related,
         walk: match facts.paying_pages() {
             Some(_) => format!("pages (ctid), then {}", rule.walk),

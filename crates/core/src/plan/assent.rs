@@ -90,6 +90,7 @@ mod tests {
                 clock_null: 0,
                 held: 0,
                 held_by: Vec::new(),
+                small_groups: None,
                 implausible: 0,
                 overdue_since: None,
                 related: Vec::new(),

@@ -68,6 +68,7 @@ mod tests {
                 implausible: 0,
                 held: 0,
                 held_by: vec![],
+                small_groups: None,
                 overdue_since: None,
                 related: vec![TableCount {
                     table: "public.u".to_owned(),

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::clock::Typed;
 use super::graph::{self, Node};
+use super::groups::{self, GroupDraft};
 use super::guard::{self, Touch};
 use super::{Refusal, constant};
 use crate::api::reason::Reason;
@@ -105,6 +106,8 @@ pub struct RuleDraft {
     pub allow_unindexed: bool,
     /// Whether declared triggers may add rows elsewhere.
     pub triggered: bool,
+    /// What it promises of small groups.
+    pub groups: Option<GroupDraft>,
     /// The server's estimate of the table's rows.
     pub estimated_rows: u64,
 }
@@ -139,6 +142,7 @@ impl Draft {
                 rules.push(drafted);
             }
         }
+        groups::tell_of_deletes(&mut rules);
         guard::grants(policy, catalog, intent, &mut refusals, &mut warnings);
         if !refusals.is_empty() {
             return Err(refusals);
@@ -204,6 +208,10 @@ fn draft_rule(
         .map_err(|r| refusals.extend(r))
         .ok();
     let mut nodes = graph::nodes(view, rule, table, refusals);
+    let groups = {
+        let walked = key.as_ref().map_or(&[][..], |(key, _)| key);
+        groups::draft(rule, table, walked, touch.transforms(), refusals)
+    };
     let (typed, (key, index)) = (eligible?, key?);
     let Typed {
         mut eligible,
@@ -257,6 +265,9 @@ fn draft_rule(
             effect,
             referenced,
             grips,
+            grouped: groups
+                .as_ref()
+                .map_or_else(Vec::new, |groups| groups.sql.quasi.clone()),
         },
         counted: counted(catalog.engine, table),
         nodes,
@@ -266,6 +277,7 @@ fn draft_rule(
         leaves: if by_pages { leaves(table) } else { Vec::new() },
         allow_unindexed: rule.allow_unindexed,
         triggered: !rule.triggers.is_empty(),
+        groups,
         estimated_rows: table.estimated_rows,
     })
 }
@@ -296,8 +308,10 @@ impl RuleDraft {
             upto: Some(key.clone()),
         };
         let mut bounds = vec![self.count.counts(&window)];
+        let groups = self.groups.iter();
+        bounds.extend(groups.map(|groups| self.count.groups(&window, &groups.sql)));
         let elsewhere = self.change.eligible.looks_elsewhere();
-        if self.nodes.is_empty() && !elsewhere {
+        if self.nodes.is_empty() && !elsewhere && self.groups.is_none() {
             bounds.push(self.change.by_window(&window));
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
@@ -456,13 +470,24 @@ fn leaf_triggers(catalog: &Catalog, table: &Table) -> Option<Vec<serde_json::Val
 
 /// The texts of a rule's effect statements, in the form without bounds.
 fn statements(rule: &RuleDraft) -> Vec<String> {
+    let groups = rule.groups.iter();
+    let groups = groups.map(|groups| rule.count.groups(&Window::default(), &groups.sql));
     std::iter::once(rule.change.by_window(&Window::default()))
+        .chain(groups)
         .chain(rule.nodes.iter().flat_map(Node::statements))
         .map(|bound| bound.sql.text().to_owned())
         .collect()
 }
 
 impl Touch {
+    /// What becomes of columns.
+    fn transforms(&self) -> &[Transform] {
+        match self {
+            Self::Delete => &[],
+            Self::Update(transforms) => transforms,
+        }
+    }
+
     /// What is reported of the rows.
     pub(super) fn reported(&self) -> report::Effect {
         match self {

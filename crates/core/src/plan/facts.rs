@@ -2,6 +2,7 @@
 //! the database would find its way.
 
 use crate::catalog::Engine;
+use crate::groups::Groups;
 use crate::rows::Rows;
 use crate::sql::{Counted, Pages};
 use crate::value::{Key, Value};
@@ -22,6 +23,10 @@ pub struct RuleFacts {
     pub held: i64,
     /// How many of them each hold keeps, in the order of the rule's.
     pub held_by: Vec<i64>,
+    /// The groups of rows that look alike, where the rule promises something of them.
+    pub groups: Groups,
+    /// Rows that are left because their group would be too small.
+    pub left: i64,
     /// Rows of each related table that hang on eligible rows, in the order of the nodes.
     pub related: Vec<i64>,
     /// Rows that hang on those of several windows may be counted with each of them.
@@ -75,8 +80,8 @@ impl RuleFacts {
     /// Rows that would change.
     pub fn planned(&self) -> Rows {
         Rows {
-            own: self.counted.eligible,
-            all: self.counted.eligible + self.related.iter().sum::<i64>(),
+            own: self.counted.eligible - self.left,
+            all: self.counted.eligible - self.left + self.related.iter().sum::<i64>(),
         }
     }
 

@@ -37,6 +37,7 @@ impl Left {
             held: 0,
             locked: locked + held_up,
             too_large,
+            small_groups: 0,
             newly_eligible: (free - too_large - held_up - unexplained).max(0),
             unexplained,
         }

@@ -3,10 +3,12 @@
 
 use super::eligible::Eligible;
 use super::grip::Grip;
+use super::group::{Quasi, write_group};
 use super::transform::{Transform, assignments};
 use super::window::{Window, WindowSql, write_hint};
 use super::{Bound, Writer, dialect};
 use crate::catalog::Column;
+use crate::groups::Group;
 use crate::name::{Ident, TableName};
 use crate::value::{Key, Value};
 
@@ -32,6 +34,8 @@ pub struct ChangeSql {
     pub referenced: Vec<Column>,
     /// What locks the chosen rows against new children, beside their own lock.
     pub grips: Vec<Grip>,
+    /// What tells in which group a chosen row will be; empty: nobody asks.
+    pub grouped: Vec<Quasi>,
 }
 
 /// A chosen and locked row: its key, and what its related rows refer to.
@@ -41,6 +45,8 @@ pub struct KeyRow {
     pub key: Key,
     /// One value per referenced column.
     pub referenced: Vec<Value>,
+    /// The group that it will be in, where the change asks for it.
+    pub group: Option<Group>,
 }
 
 impl ChangeSql {
@@ -76,6 +82,10 @@ impl ChangeSql {
             w.sql(", ");
             w.dialect().read(&mut w, column);
         }
+        if !self.grouped.is_empty() {
+            w.sql(", ");
+            write_group(&mut w, &self.grouped);
+        }
         self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
@@ -101,9 +111,11 @@ impl ChangeSql {
 
     /// Reads a row that `choose` brought back.
     pub fn key_row(&self, row: &[Value]) -> KeyRow {
+        let mut rest = row.iter().skip(self.window.key.len());
         KeyRow {
             key: self.window.key_of(row),
-            referenced: row.iter().skip(self.window.key.len()).cloned().collect(),
+            referenced: rest.by_ref().take(self.referenced.len()).cloned().collect(),
+            group: rest.next().and_then(Group::read),
         }
     }
 

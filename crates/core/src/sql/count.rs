@@ -176,7 +176,7 @@ pub(super) fn begin_count(engine: Engine) -> Writer<'static> {
     w
 }
 
-fn sum(w: &mut Writer<'_>, test: &mut dyn FnMut(&mut Writer<'_>)) {
+pub(super) fn sum(w: &mut Writer<'_>, test: &mut dyn FnMut(&mut Writer<'_>)) {
     w.sql("SUM(CASE WHEN ");
     test(w);
     w.sql(" THEN 1 ELSE 0 END)");

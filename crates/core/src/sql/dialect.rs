@@ -29,6 +29,16 @@ pub trait Dialect: Sync {
     fn differs_for_all(&self, w: &mut Writer<'_>, column: &Column, value: Value);
     /// `a IS DISTINCT FROM b`, where `b` is written by the closure; text compared byte by byte.
     fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>));
+    /// A column's value as text without a comma that is equal where the values are, byte by byte, and `-`
+    /// for NULL; or that of the value which the closure writes, as the column would keep it.
+    fn exact(
+        &self,
+        w: &mut Writer<'_>,
+        column: &Column,
+        value: Option<&mut dyn FnMut(&mut Writer<'_>)>,
+    );
+    /// 32 hexadecimal digits of the digest of the texts that the closure writes.
+    fn digest(&self, w: &mut Writer<'_>, texts: &mut dyn FnMut(&mut Writer<'_>));
     /// The key of a row lies above `key`.
     fn key_above(&self, w: &mut Writer<'_>, columns: &[KeyColumn], key: &Key);
     /// The key of a row does not lie above `key`.

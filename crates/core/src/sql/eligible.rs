@@ -72,6 +72,11 @@ impl Eligible {
     /// The whole predicate.
     pub fn write(&self, w: &mut Writer<'_>) {
         self.write_but_for_holds(w);
+        self.write_free(w);
+    }
+
+    /// That no hold keeps the row, with a leading ` AND `.
+    pub(super) fn write_free(&self, w: &mut Writer<'_>) {
         for hold in &self.held {
             hold.write_free(w);
         }
@@ -118,10 +123,16 @@ impl Eligible {
 
     fn write_undone(&self, w: &mut Writer<'_>) {
         if !self.undone.is_empty() {
-            w.sql(" AND (")
-                .joined(&self.undone, " OR ", |w, t| t.undone(w))
-                .sql(")");
+            w.sql(" AND ");
+            self.write_any_undone(w);
         }
+    }
+
+    /// That one of the columns has still to be transformed. Never NULL; `undone` is not empty.
+    pub(super) fn write_any_undone(&self, w: &mut Writer<'_>) {
+        w.sql("(")
+            .joined(&self.undone, " OR ", |w, t| t.undone(w))
+            .sql(")");
     }
 
     /// Which rows the promise is about, each with a leading ` AND `.

@@ -193,6 +193,48 @@ impl Dialect for InnoDb {
         w.sql(")");
     }
 
+    fn exact(
+        &self,
+        w: &mut Writer<'_>,
+        column: &Column,
+        value: Option<&mut dyn FnMut(&mut Writer<'_>)>,
+    ) {
+        w.sql("COALESCE(HEX(CONVERT(");
+        if let Some(value) = value {
+            w.sql("CAST(");
+            match column.kind {
+                ColumnKind::Decimal => {
+                    w.sql("CAST(");
+                    value(w);
+                    let size = sizes(&column.type_name);
+                    w.sql(" AS DECIMAL(")
+                        .number(size.first().copied().unwrap_or(10))
+                        .sql(", ")
+                        .number(size.get(1).copied().unwrap_or(0))
+                        .sql("))");
+                }
+                ColumnKind::Instant | ColumnKind::Civil => {
+                    w.sql("CAST(");
+                    value(w);
+                    w.sql(" AS DATETIME(")
+                        .number(sizes(&column.type_name).first().copied().unwrap_or(0))
+                        .sql("))");
+                }
+                _ => value(w),
+            }
+            w.sql(" AS CHAR)");
+        } else {
+            self.read(w, column);
+        }
+        w.sql(" USING utf8mb4)), '-')");
+    }
+
+    fn digest(&self, w: &mut Writer<'_>, texts: &mut dyn FnMut(&mut Writer<'_>)) {
+        w.sql("LEFT(SHA2(CONCAT_WS(',', ");
+        texts(w);
+        w.sql("), 256), 32)");
+    }
+
     fn key_above(&self, w: &mut Writer<'_>, columns: &[KeyColumn], key: &Key) {
         Self::lexicographic(w, columns, key, " > ", " > ");
     }

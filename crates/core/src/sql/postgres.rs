@@ -166,6 +166,32 @@ impl Dialect for Postgres {
         }
     }
 
+    fn exact(
+        &self,
+        w: &mut Writer<'_>,
+        column: &Column,
+        value: Option<&mut dyn FnMut(&mut Writer<'_>)>,
+    ) {
+        w.sql("coalesce(encode(convert_to(");
+        if let Some(value) = value {
+            w.sql("((");
+            value(w);
+            w.sql(")::").type_name(&column.cast).sql(")::text");
+        } else {
+            self.read(w, column);
+            if column.kind == ColumnKind::Int {
+                w.sql("::text");
+            }
+        }
+        w.sql(", 'UTF8'), 'hex'), '-')");
+    }
+
+    fn digest(&self, w: &mut Writer<'_>, texts: &mut dyn FnMut(&mut Writer<'_>)) {
+        w.sql("left(encode(sha256(convert_to(concat_ws(',', ");
+        texts(w);
+        w.sql("), 'UTF8')), 'hex'), 32)");
+    }
+
     fn key_above(&self, w: &mut Writer<'_>, columns: &[KeyColumn], key: &Key) {
         Self::row(w, columns, " > ", key);
     }

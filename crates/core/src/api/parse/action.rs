@@ -15,6 +15,9 @@ pub(super) fn parse_action(at: &At<'_>, spec: &ActionSpec, names: &Names) -> Opt
     let ActionSpec {
         kind,
         columns,
+        // Parsed by `small_groups`, which needs the action.
+        k_anonymity: _,
+        assessment: _,
         unknown,
     } = spec;
     at.known::<ActionSpec>(unknown);

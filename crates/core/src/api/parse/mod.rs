@@ -12,6 +12,7 @@ mod lookup;
 mod policy;
 mod rule;
 mod since;
+mod small_groups;
 mod target;
 #[cfg(test)]
 mod tests;

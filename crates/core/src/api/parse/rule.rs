@@ -6,6 +6,7 @@ use super::action::{parse_action, parse_related_action};
 use super::condition::parse_clause;
 use super::lookup::parse_lookups;
 use super::since::parse_expiry;
+use super::small_groups::parse_promise;
 use super::{At, Names, all};
 use crate::api::refs::is_label;
 use crate::api::rule::{
@@ -53,11 +54,12 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
     });
     let only_if = parse_lookups(&at.field("onlyIf"), only_if.as_deref(), names);
     let unless = parse_lookups(&at.field("unless"), unless.as_deref(), names);
-    let action = {
-        let at = at.field("action");
-        at.required(action.as_ref(), "`{type: Delete}`")
-            .and_then(|action| parse_action(&at, action, names))
-    };
+    let action_at = at.field("action");
+    let action_spec = action_at.required(action.as_ref(), "`{type: Delete}`");
+    let action = action_spec.and_then(|action| parse_action(&action_at, action, names));
+    let groups = action_spec.map_or(Some(None), |spec| {
+        parse_promise(&action_at, spec, action.as_ref(), names)
+    });
     let allow_unindexed = match walk {
         None => false,
         Some(WalkSpec {
@@ -92,6 +94,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         only_if: only_if?,
         unless: unless?,
         action: action?,
+        groups: groups?,
         related: related?,
         allow_unindexed,
         triggers: triggers?,

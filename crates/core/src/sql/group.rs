@@ -1,0 +1,190 @@
+//! Groups of rows that look alike once they are anonymised: which group a row is in, and how many rows
+//! each has. A group leaves the database as a digest of its values only (P4).
+
+use super::eligible::Eligible;
+use super::window::Window;
+use super::{Bound, CountSql, Transform, Writer, dialect};
+use crate::catalog::Column;
+use crate::groups::{Group, Size};
+use crate::strategy::Strategy;
+use crate::value::Value;
+
+/// A quasi-identifier, as it will be.
+#[derive(Clone, Debug)]
+pub enum Quasi {
+    /// The rule does not touch it.
+    Kept(Column),
+    /// The rule transforms it.
+    Made(Transform),
+}
+
+impl Quasi {
+    fn column(&self) -> &Column {
+        match self {
+            Self::Kept(column) | Self::Made(Transform { column, .. }) => column,
+        }
+    }
+
+    /// Its value in a row that is done, as text without a comma; NULL is none of any value's.
+    fn write(&self, w: &mut Writer<'_>) {
+        let d = w.dialect();
+        let transform = match self {
+            Self::Kept(column) => return d.exact(w, column, None),
+            Self::Made(transform) => transform,
+        };
+        let made = |w: &mut Writer<'_>| {
+            d.exact(w, &transform.column, Some(&mut |w| transform.value(w)));
+        };
+        match transform.strategy {
+            // The same in every row that is done.
+            Strategy::Nullify | Strategy::Constant { .. } => {
+                w.sql("'-'");
+            }
+            Strategy::GeneraliseNumber { .. } => made(w),
+            // What has no first day is left as it is; a pseudonym is not made of a pseudonym.
+            Strategy::GeneraliseDate { .. } | Strategy::Pseudonym => {
+                w.sql("CASE WHEN ");
+                transform.undone(w);
+                w.sql(" THEN ");
+                made(w);
+                w.sql(" ELSE ");
+                d.exact(w, &transform.column, None);
+                w.sql(" END");
+            }
+        }
+    }
+}
+
+/// The group that a row will be in.
+pub(super) fn write_group(w: &mut Writer<'_>, quasi: &[Quasi]) {
+    w.dialect().digest(w, &mut |w| {
+        w.joined(quasi, ", ", |w, quasi| quasi.write(w));
+    });
+}
+
+/// Which rows make the groups of a rule.
+#[derive(Clone, Debug)]
+pub struct GroupSql {
+    /// What makes rows look alike. Never empty.
+    pub quasi: Vec<Quasi>,
+    /// Rows of the table that other rules of the policy delete: no cover for the others.
+    pub going: Vec<Eligible>,
+}
+
+impl GroupSql {
+    /// That another rule deletes the row. Never NULL.
+    fn write_going(&self, w: &mut Writer<'_>) {
+        w.sql("(").joined(&self.going, " OR ", |w, eligible| {
+            w.sql("COALESCE((");
+            eligible.write(w);
+            w.sql("), false)");
+        });
+        w.sql(")");
+    }
+
+    fn write_and_stays(&self, w: &mut Writer<'_>) {
+        if !self.going.is_empty() {
+            w.sql(" AND NOT ");
+            self.write_going(w);
+        }
+    }
+}
+
+impl CountSql {
+    /// The groups of a window: each one's digest, rows that are done, that are due, and that are due and
+    /// go by another rule.
+    pub fn groups(&self, window: &Window, groups: &GroupSql) -> Bound {
+        let d = dialect(self.window.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        write_group(&mut w, &groups.quasi);
+        let mut sum = |test: &mut dyn FnMut(&mut Writer<'_>)| {
+            w.sql(", ");
+            d.whole(&mut w, &mut |w| super::count::sum(w, test));
+        };
+        sum(&mut |w| {
+            w.sql("NOT ");
+            self.eligible.write_any_undone(w);
+            groups.write_and_stays(w);
+        });
+        sum(&mut |w| {
+            self.write_due(w);
+            groups.write_and_stays(w);
+        });
+        sum(&mut |w| {
+            self.write_due(w);
+            w.sql(" AND ");
+            if groups.going.is_empty() {
+                w.sql("false");
+            } else {
+                groups.write_going(w);
+            }
+        });
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        self.window.write_bounds(&mut w, window);
+        self.write_meant(&mut w);
+        w.sql(" GROUP BY 1");
+        w.finish()
+    }
+
+    /// Reads a row that `groups` brought back.
+    pub fn group(row: &[Value]) -> Option<(Group, Size)> {
+        let [group, done, due, going] = row else {
+            return None;
+        };
+        let size = Size {
+            done: done.as_int()?,
+            due: due.as_int()?,
+            going: going.as_int()?,
+        };
+        Some((Group::read(group)?, size))
+    }
+
+    /// The groups that stand in the table, by their values as they are and in one plain statement: how
+    /// many, rows of the smallest, and rows in those smaller than `k`. What it finds does not hang on
+    /// the expressions that the rows were changed by (P6).
+    pub fn groups_found(&self, groups: &GroupSql, k: i64) -> Bound {
+        let d = dialect(self.window.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("count(*)");
+        });
+        w.sql(", ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("min(found.n)");
+        });
+        w.sql(", ");
+        d.whole(&mut w, &mut |w| {
+            w.sql("SUM(CASE WHEN found.n < ")
+                .number(u32::try_from(k).unwrap_or(u32::MAX))
+                .sql(" THEN found.n ELSE 0 END)");
+        });
+        w.sql(" FROM (SELECT count(*) AS n FROM ")
+            .rows_of(&self.window.table, self.window.with_leaves)
+            .sql(" WHERE ");
+        self.write_meant(&mut w);
+        w.sql(" AND NOT ");
+        self.eligible.write_any_undone(&mut w);
+        groups.write_and_stays(&mut w);
+        w.sql(" GROUP BY ");
+        w.joined(&groups.quasi, ", ", |w, quasi| {
+            w.dialect().exact(w, quasi.column(), None);
+        });
+        w.sql(") AS found");
+        w.finish()
+    }
+
+    /// The rows that the rule means, done or not, held or not.
+    fn write_meant(&self, w: &mut Writer<'_>) {
+        self.eligible.clock.expired(w);
+        self.eligible.write_scope(w);
+    }
+
+    /// That one of them would be changed.
+    fn write_due(&self, w: &mut Writer<'_>) {
+        self.eligible.write_any_undone(w);
+        self.eligible.write_free(w);
+    }
+}
