@@ -13,6 +13,7 @@ use oubliette_core::value::Key;
 use super::batch::count;
 use super::graph::Walk;
 use super::pages;
+use super::whole;
 use crate::database::{Access, Database, Fault};
 
 /// Rows one counting statement spans at first and at the most.
@@ -140,6 +141,7 @@ async fn measure_rule(
         windows.took(end, started.elapsed()).await;
     }
     facts.at_most = hanging.forgot;
+    facts.parts = whole::look(database, rule).await?;
     if !gentle {
         facts.pages = pages::look(database, rule).await?;
     }

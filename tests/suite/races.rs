@@ -329,6 +329,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             changed: Vec::new(),
             residual: Residual::default(),
             held_by: Vec::new(),
+            partitions: 0,
             failed: None,
         };
         let evidence = Evidence {

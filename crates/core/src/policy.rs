@@ -13,6 +13,7 @@ use crate::strategy::Strategy;
 use crate::target::KeyOf;
 
 pub use crate::api::retention_policy::Mode;
+pub use crate::api::rule::Partitions;
 
 /// A parsed RetentionPolicy: what is promised, and where, when and how it is kept.
 #[derive(Clone, Debug)]
@@ -89,6 +90,8 @@ pub struct Rule {
     pub allow_unindexed: bool,
     /// Triggers that may fire.
     pub triggers: Vec<DeclaredTrigger>,
+    /// How partitions go that lie whole behind the cutoff.
+    pub partitions: Partitions,
 }
 
 /// A trigger that somebody has looked at and found harmless.

@@ -2,6 +2,7 @@
 
 use super::words::{
     changed, day, held, number, open, outlook, ran, rows, seconds, share, tables, unreadable,
+    whole,
 };
 use super::{RefusalTold, Report, Told};
 
@@ -104,7 +105,8 @@ fn policy(text: &mut String, told: &Told) {
     let run = told.run.iter().flat_map(ran);
     let places = told.left_elsewhere.iter().filter(|_| told.run.is_some());
     let places = places.map(|place| format!("left elsewhere: {place}"));
-    let said = unreadable.chain(held).chain(warnings).chain(notes);
+    let whole = rules.clone().filter_map(whole);
+    let said = unreadable.chain(whole).chain(held).chain(warnings).chain(notes);
     let lines: Vec<String> = said.chain(stopped).chain(run).chain(places).collect();
     if !lines.is_empty() {
         add("\n");

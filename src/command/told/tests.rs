@@ -19,6 +19,7 @@ fn rule(name: &str, table: &str, eligible: i64, total: i64) -> RulePlan {
         held_by: Vec::new(),
         overdue_since: (eligible > 0).then(|| "2024-05-01T10:00:00Z".parse().unwrap()),
         related: Vec::new(),
+        partitions: 0,
         walk: "id".to_owned(),
     }
 }
@@ -165,6 +166,7 @@ fn run(outcome: RunOutcome) -> RunReport {
                 too_large: 0,
             },
             held_by: Vec::new(),
+            partitions: 0,
             failed: None,
         }],
         evidence: Some(Digest::of_bytes("evidence")),

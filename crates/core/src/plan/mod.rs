@@ -18,6 +18,7 @@ mod hold;
 mod limits;
 mod lookup;
 mod overlap;
+pub mod partition;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};

@@ -232,6 +232,7 @@ fn plan_of(rows: i64, as_of: Timestamp) -> PlanReport {
             held_by: vec![],
             overdue_since: (rows > 0).then(|| at("2025-12-01T00:00:00Z")),
             related: vec![],
+            partitions: 0,
             walk: "enquiries_pkey".into(),
         }],
         warnings: vec![],
@@ -266,6 +267,7 @@ fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
                     ..Residual::default()
                 },
                 held_by: vec![],
+                partitions: 0,
                 failed: None,
             }],
             evidence: Some(Digest::of_bytes(b"head")),
