@@ -19,6 +19,7 @@ use oubliette_core::value::Value;
 use crate::database::{Access, Database, Fault, FaultClass, Timeouts, Tx};
 
 mod hold;
+mod intent;
 
 /// A ledger transaction waits this long for a batch under way: longer than a dying worker's idle
 /// limit, so that taking over settles what it left.

@@ -41,6 +41,7 @@ pub(super) fn untouched(plan: &ApprovedPlan) -> Vec<RuleRun> {
                 oldest_left: None,
                 held_by: Vec::new(),
                 small_groups: None,
+                partitions: 0,
                 failed: None,
             }
         })
@@ -56,6 +57,10 @@ impl Ending<'_> {
             return Ok(None);
         };
         let number = i32::try_from(step).unwrap_or(i32::MAX);
+        done.partitions = match self.store.partitions(&self.row.id).await?.get(&number) {
+            Some(gone) => *gone,
+            None => 0,
+        };
         let totals = self.store.totals(&self.row.id).await?;
         for (target, table) in (0_i32..).zip(&mut done.changed) {
             table.rows = totals

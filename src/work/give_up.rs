@@ -6,6 +6,7 @@ use oubliette_core::ledger::{Ledger, Owner, RunRow};
 use oubliette_core::name::Ident;
 use oubliette_core::report::{RunOutcome, RunReport};
 
+use super::aside;
 use super::close::Ending;
 use super::job::{Job, JobOutcome, StopSignal};
 use super::run::{not_rewound, recorded, refused};
@@ -20,6 +21,7 @@ pub(super) async fn give_up(
     outcome: RunOutcome,
 ) -> Result<RunReport, LedgerFault> {
     let epoch = store.take_over(&row.id).await?.epoch;
+    aside::settle(store, &row.id).await?;
     let steps = store.finished_steps(&row.id).await?;
     let ending = Ending { store, row, epoch };
     ending.cut_short(steps, state, outcome).await

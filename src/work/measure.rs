@@ -14,6 +14,7 @@ use super::batch::count;
 use super::graph::Walk;
 use super::groups;
 use super::pages;
+use super::whole;
 use crate::database::{Access, Database, Fault};
 
 /// Rows one counting statement spans at first and at the most.
@@ -145,6 +146,7 @@ async fn measure_rule(
         windows.took(end, started.elapsed()).await;
     }
     facts.at_most = hanging.forgot;
+    facts.parts = whole::look(database, rule).await?;
     if !gentle {
         facts.pages = pages::look(database, rule).await?;
     }

@@ -2,6 +2,7 @@
 //! `oubliette_core`'s decisions; knows no Kubernetes, so that the CLI does the same.
 
 pub mod accept;
+mod aside;
 mod batch;
 mod close;
 pub mod give_up;
@@ -19,6 +20,7 @@ mod pages;
 mod run;
 mod verify;
 mod walk;
+mod whole;
 mod window;
 
 pub use inspect::plan;

@@ -16,6 +16,7 @@ use oubliette_core::sql::{Page, Pages, Window};
 use oubliette_core::value::Key;
 use secrecy::ExposeSecret;
 
+use super::aside;
 use super::batch::Step;
 use super::close::{Ending, untouched};
 use super::give_up::give_up;
@@ -26,6 +27,7 @@ use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
 use super::meter::Meter;
 use super::verify::{Verification, Verified, verify};
 use super::walk::{Walked, stopped, walk};
+use super::whole;
 use crate::database::Timeouts;
 use crate::ledger::{LedgerFault, Store, Taken};
 
@@ -59,6 +61,11 @@ async fn attempt(
         .open_run(&job.policy.uid)
         .await
         .map_err(|f| refused(&f))?;
+    if let Some(row) = &open {
+        // Rows that nobody can see come back before anything else, whatever becomes of the run.
+        let settled = Box::pin(aside::settle(&store, &row.id)).await;
+        settled.map_err(|f| refused(&f))?;
+    }
     if open.is_none()
         && let Some(ended) = store.run(id).await.map_err(|f| refused(&f))?
     {
@@ -487,6 +494,10 @@ impl Run<'_> {
         };
         meter.phase(Phase::Running, &rule.name);
         let count = |rows: i64, waits| meter.add(rows, waits);
+        if let Some(facts) = self.plan.facts().get(index) {
+            let of = (self.row.id.as_str(), self.epoch);
+            Box::pin(whole::go(common, of, facts, rows, stop, &count)).await?;
+        }
         let walks = rows.iter().map(|row| {
             let place = (self.row.id.clone(), row.step, row.worker);
             let mut lane = Lane::new(row.range.clone(), row.saved.clone(), style, pace(row));

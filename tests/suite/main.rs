@@ -49,6 +49,7 @@ mod operator;
 mod owners;
 mod packaged;
 mod pages;
+mod partitions;
 mod planned;
 mod plugin;
 mod printed;
@@ -135,6 +136,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(windows::cases());
     cases.extend(owners::cases());
     cases.extend(leaves::cases());
+    cases.extend(partitions::cases());
     cases.extend(rights::cases());
     cases.extend(approved::cases());
     cases.extend(approvers::cases());

@@ -333,6 +333,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             oldest_left: None,
             held_by: Vec::new(),
             small_groups: None,
+            partitions: 0,
             failed: None,
         };
         let evidence = Evidence {

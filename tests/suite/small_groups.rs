@@ -14,7 +14,8 @@ use crate::world::World;
 
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {
-    let all = |name: &str, body| Case::on_each(&format!("small_groups::{name}"), &Server::ALL, body);
+    let all =
+        |name: &str, body| Case::on_each(&format!("small_groups::{name}"), &Server::ALL, body);
     [
         all("a_plan_with_a_small_group_is_refused_with_numbers", refused),
         all(
@@ -110,12 +111,18 @@ fn named(rig: &Rig<'_>) -> Result<i64> {
 }
 
 fn of_plan(plan: &PlanReport) -> Result<&SmallGroups> {
-    let groups = plan.rules.first().and_then(|rule| rule.small_groups.as_ref());
+    let groups = plan
+        .rules
+        .first()
+        .and_then(|rule| rule.small_groups.as_ref());
     groups.context("the plan says nothing of groups")
 }
 
 fn of_run(run: &RunReport) -> Result<&SmallGroups> {
-    let groups = run.rules.first().and_then(|rule| rule.small_groups.as_ref());
+    let groups = run
+        .rules
+        .first()
+        .and_then(|rule| rule.small_groups.as_ref());
     groups.context("the run says nothing of groups")
 }
 
@@ -159,7 +166,10 @@ fn refused(world: &World, server: Server) -> Result<()> {
     // The third of 1981 makes it exactly k.
     add(&rig, &[(6, "1981-02-02", "N1")])?;
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (3, 2, Some(3), 0, 0), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (3, 2, Some(3), 0, 0),
+        "{plan:?}"
+    );
     ensure!(plan.rules[0].effect == Effect::Anonymised, "{plan:?}");
     let run = rig.run("two")?;
     ensure!(
@@ -179,7 +189,10 @@ fn left_and_grown(world: &World, server: Server) -> Result<()> {
     let rig = Rig::new(world, server, "groups_left", TABLE, &rule(3, "Leave"))?;
     add(&rig, &PEOPLE)?;
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (3, 1, Some(3), 0, 2), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (3, 1, Some(3), 0, 2),
+        "{plan:?}"
+    );
     ensure!(plan.rules[0].eligible == 3, "{plan:?}");
     let run = rig.run("one")?;
     ensure!(
@@ -198,12 +211,12 @@ fn left_and_grown(world: &World, server: Server) -> Result<()> {
     ensure!(rig.completed("two")? == [[0]]);
     ensure!(named(&rig)? == 2);
     // The third of 1981 comes, and a fourth of 1980 joins who was done before.
-    add(
-        &rig,
-        &[(6, "1981-03-03", "N1"), (7, "1980-04-04", "N1")],
-    )?;
+    add(&rig, &[(6, "1981-03-03", "N1"), (7, "1980-04-04", "N1")])?;
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (3, 2, Some(3), 0, 0), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (3, 2, Some(3), 0, 0),
+        "{plan:?}"
+    );
     let run = rig.run("three")?;
     ensure!(
         run.outcome == RunOutcome::Completed && own(&run) == 4 && named(&rig)? == 0,
@@ -224,7 +237,10 @@ fn told_apart(world: &World, server: Server) -> Result<()> {
             "varchar(20) COLLATE ${schema}.blind",
         )
     } else {
-        ("", "varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+        (
+            "",
+            "varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
+        )
     };
     let schema = format!("{before}{}", TABLE.replace("varchar(20)", collated));
     let rig = Rig::new(world, server, "groups_apart", &schema, &rule(2, "Leave"))?;
@@ -249,7 +265,10 @@ fn told_apart(world: &World, server: Server) -> Result<()> {
         ],
     )?;
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (2, 3, Some(2), 0, 7), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (2, 3, Some(2), 0, 7),
+        "{plan:?}"
+    );
     let run = rig.run("one")?;
     ensure!(
         run.outcome == RunOutcome::Completed && own(&run) == 6,
@@ -288,25 +307,45 @@ fn coarser(world: &World, server: Server) -> Result<()> {
         rig.sql(&sql).map(drop)
     };
     // As a run leaves it, and as it is before, at both ends of every width.
-    row(1, "NULL, 40, 2000.00, '2020-05-01 00:00:00', '2020-04-01 00:00:00', '1980-01-01', 'x', 'ab'")?;
-    row(2, "'a', 49, 2999.99, '2020-05-31 23:59:59', '2020-06-30 12:00:00', '1989-12-31', 'y', 'ab'")?;
-    row(3, "NULL, 41, 2000.00, '2020-05-01 00:00:00', '2020-04-01 00:00:00', '1980-01-01', 'x', 'ab'")?;
+    row(
+        1,
+        "NULL, 40, 2000.00, '2020-05-01 00:00:00', '2020-04-01 00:00:00', '1980-01-01', 'x', 'ab'",
+    )?;
+    row(
+        2,
+        "'a', 49, 2999.99, '2020-05-31 23:59:59', '2020-06-30 12:00:00', '1989-12-31', 'y', 'ab'",
+    )?;
+    row(
+        3,
+        "NULL, 41, 2000.00, '2020-05-01 00:00:00', '2020-04-01 00:00:00', '1980-01-01', 'x', 'ab'",
+    )?;
     let refusals = rig.refused()?;
     ensure!(
         refusals.len() == 1 && refusals[0].message.starts_with("1 row "),
         "{refusals:?}"
     );
     ensure!(
-        refusals[0].message.ends_with("the smallest would have 3 rows"),
+        refusals[0]
+            .message
+            .ends_with("the smallest would have 3 rows"),
         "{refusals:?}"
     );
-    row(4, "'b', 40, 2000.01, '2020-05-02 00:00:00', '2020-04-01 00:00:01', '1981-01-01', NULL, 'ab'")?;
+    row(
+        4,
+        "'b', 40, 2000.01, '2020-05-02 00:00:00', '2020-04-01 00:00:01', '1981-01-01', NULL, 'ab'",
+    )?;
     // Negative numbers are rounded down, too, and are others.
     for id in 5..9 {
-        row(id, &format!("'c', -{id}, -0.01, NULL, NULL, NULL, 'z', NULL"))?;
+        row(
+            id,
+            &format!("'c', -{id}, -0.01, NULL, NULL, NULL, 'z', NULL"),
+        )?;
     }
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (4, 2, Some(4), 0, 0), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (4, 2, Some(4), 0, 0),
+        "{plan:?}"
+    );
     ensure!(plan.rules[0].effect == Effect::Masked, "{plan:?}");
     let run = rig.run("one")?;
     ensure!(
@@ -380,9 +419,14 @@ fn shrinks(world: &World, server: Server) -> Result<()> {
     rig.expect_a_whole_chain()?;
     // What was small before is shown, and stands in nobody's way.
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (5, 1, Some(4), 4, 0), "{plan:?}");
     ensure!(
-        plan.warnings.iter().any(|w| w.contains("were anonymised before")),
+        figures(of_plan(&plan)?) == (5, 1, Some(4), 4, 0),
+        "{plan:?}"
+    );
+    ensure!(
+        plan.warnings
+            .iter()
+            .any(|w| w.contains("were anonymised before")),
         "{plan:?}"
     );
     ensure!(rig.completed("two")? == [[0]]);
@@ -451,7 +495,11 @@ fn unfit(world: &World, server: Server) -> Result<()> {
         "ended",
         "doubled integer GENERATED ALWAYS AS (id * 2) STORED, file ${bytes}, ended",
     );
-    let bytes = if server.is_postgres() { "bytea" } else { "blob" };
+    let bytes = if server.is_postgres() {
+        "bytea"
+    } else {
+        "blob"
+    };
     let rules = rule(3, "Refuse").replace("[born_on, postcode]", "[id, doubled, file, gone]");
     let schema = schema.replace("${bytes}", bytes);
     let rig = Rig::new(world, server, "groups_unfit", &schema, &rules)?;

@@ -226,6 +226,18 @@ fn grant(
     format!("{} TO {user};", w.finish().sql.text())
 }
 
+/// What lets a user exchange partitions of a table for the table aside, and put their rows back (InnoDB).
+pub fn exchanging(engine: Engine, table: &TableName, aside: &TableName, user: &str) -> Vec<String> {
+    let none = BTreeSet::new();
+    vec![
+        grant(engine, "ALTER, CREATE, DROP, INSERT", &none, table, user),
+        grant(engine, ASIDE, &none, aside, user),
+    ]
+}
+
+/// The privileges on the table aside.
+const ASIDE: &str = "ALTER, CREATE, DELETE, DROP, INSERT, SELECT";
+
 /// What lets the connected user see the triggers of one table (MySQL). Never for a whole database:
 /// there `_` and `%` of its name would stand for any character.
 pub fn seeing_triggers(catalog: &Catalog, table: &TableName) -> String {

@@ -14,6 +14,7 @@ use crate::strategy::Strategy;
 use crate::target::KeyOf;
 
 pub use crate::api::retention_policy::Mode;
+pub use crate::api::rule::Partitions;
 
 /// A parsed RetentionPolicy: what is promised, and where, when and how it is kept.
 #[derive(Clone, Debug)]
@@ -104,6 +105,8 @@ pub struct Rule {
     pub allow_unindexed: bool,
     /// Triggers that may fire.
     pub triggers: Vec<DeclaredTrigger>,
+    /// How partitions go that lie whole behind the cutoff.
+    pub partitions: Partitions,
 }
 
 /// A trigger that somebody has looked at and found harmless.

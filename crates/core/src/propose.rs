@@ -15,7 +15,9 @@ use crate::ledger::looks_like_a_ledgers;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
 use crate::plan::{Draft, Intent, Refusal, Setting};
-use crate::policy::{Action, Clock, Expiry, Limits, Policy, Related, RelatedAction, Rule, Since};
+use crate::policy::{
+    Action, Clock, Expiry, Limits, Partitions, Policy, Related, RelatedAction, Rule, Since,
+};
 use crate::sql::{ClockSql, CountSql};
 
 /// The period of every proposed rule: long, so that what it shows is what nobody has thought of.
@@ -152,6 +154,7 @@ impl<'c> Proposing<'c, '_> {
                 .collect(),
             allow_unindexed: false,
             triggers: Vec::new(),
+            partitions: Partitions::Rows,
         };
         let policy = Policy {
             zone: TimeZone::UTC,

@@ -50,6 +50,11 @@ impl Effect {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &i64) -> bool {
+    *count == 0
+}
+
 /// A plan's figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -120,6 +125,9 @@ pub struct RulePlan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub related: Vec<TableCount>,
+    /// Partitions that would go as a whole; their rows are among the eligible ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub partitions: i64,
     /// How the table is walked: the columns of its key; or its pages in the order of the file, and
     /// then the key once more for rows that were moved meanwhile.
     #[schemars(length(max = 256))]
@@ -323,6 +331,9 @@ pub struct RuleRun {
     /// How many rows look alike, counted after it, where the rule promises something of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small_groups: Option<SmallGroups>,
+    /// Partitions that went as a whole; their rows are among those changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub partitions: i64,
     /// Why it did not come to its end, where that is a matter of its own: the rules after it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Reason>,

@@ -20,6 +20,7 @@ fn rule(name: &str, table: &str, eligible: i64, total: i64) -> RulePlan {
         small_groups: None,
         overdue_since: (eligible > 0).then(|| "2024-05-01T10:00:00Z".parse().unwrap()),
         related: Vec::new(),
+        partitions: 0,
         walk: "id".to_owned(),
     }
 }
@@ -169,7 +170,8 @@ fn run(outcome: RunOutcome) -> RunReport {
             },
             oldest_left: None,
             held_by: Vec::new(),
-        small_groups: None,
+            small_groups: None,
+            partitions: 0,
             failed: None,
         }],
         evidence: Some(Digest::of_bytes("evidence")),

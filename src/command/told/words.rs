@@ -66,6 +66,17 @@ pub(super) fn unreadable(rule: &RulePlan) -> Option<String> {
     (!told.is_empty()).then(|| format!("rule {rule}: {told} never expire by it"))
 }
 
+/// Partitions of a rule that would go as a whole.
+pub(super) fn whole(rule: &RulePlan) -> Option<String> {
+    let (name, count) = (&rule.rule, number(rule.partitions));
+    let unit = if rule.partitions == 1 {
+        "partition"
+    } else {
+        "partitions"
+    };
+    (rule.partitions > 0).then(|| format!("rule {name}: {count} {unit} would go as a whole"))
+}
+
 /// What legal holds keep of a rule, and which do.
 pub(super) fn held(rule: &RulePlan) -> Option<String> {
     let holds = rule.held_by.iter();

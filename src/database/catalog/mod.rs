@@ -15,6 +15,7 @@ use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 
 pub(super) use self::answer::harmless;
+pub use self::mysql::may_exchange;
 use super::fault::{Fault, FaultClass};
 use super::session::Tx;
 

@@ -170,6 +170,22 @@ async fn grants(tx: &mut Tx) -> Result<Grants, Fault> {
     Ok(Grants::read(lines))
 }
 
+/// Whether the user may exchange partitions of a table for a table aside, and put their rows back.
+pub async fn may_exchange(
+    tx: &mut Tx,
+    table: &TableName,
+    aside: &TableName,
+) -> Result<bool, Fault> {
+    let grants = grants(tx).await?;
+    let has = |of: &TableName, privileges: &[&str]| {
+        let (schema, name) = parts(of);
+        let mut all = privileges.iter();
+        all.all(|privilege| grants.on(privilege, schema, name))
+    };
+    let on_both = ["ALTER", "CREATE", "DROP", "INSERT", "SELECT"];
+    Ok(has(table, &on_both) && has(aside, &on_both) && has(aside, &["DELETE"]))
+}
+
 async fn ask(tx: &mut Tx, text: &'static str, of: &TableName) -> Result<Vec<Answer>, Fault> {
     let (schema, table) = parts(of);
     let values = vec![

@@ -97,9 +97,27 @@ pub struct RuleSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_TRIGGERS), extend("x-kubernetes-list-type" = "atomic"))]
     pub triggers: Option<Vec<TriggerSpec>>,
+    /// How a partition goes that lies whole behind the cutoff. `Rows`: row by row, as every other table.
+    /// `Whole`: at once, where each of its rows may go, which is counted while nobody can write to it; the
+    /// empty partition stays. On PostgreSQL it is truncated; on MySQL and MariaDB it is exchanged for an
+    /// empty table, which is dropped. The plan says how many partitions go so, and why others do not.
+    /// Default: `Rows`, because `Whole` needs more privileges, locks the partition (MySQL and MariaDB: for
+    /// an instant the table), and neither triggers nor readers of the change stream see a row that goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<Choice<Partitions>>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
+}
+
+words! {
+    /// How partitions go that lie whole behind the cutoff.
+    pub enum Partitions {
+        /// Row by row.
+        Rows,
+        /// At once, where every row of them may go.
+        Whole,
+    }
 }
 
 impl RuleSpec {
@@ -121,6 +139,7 @@ impl RuleSpec {
             walk,
             related,
             triggers,
+            partitions,
             unknown,
         } = self;
         let default = WalkSpec::default();
@@ -145,6 +164,7 @@ impl RuleSpec {
             "related": related.as_deref().unwrap_or_default(),
             // Left out where there are none, so that digests of older versions stay.
             "triggers": triggers.as_ref().filter(|triggers| !triggers.is_empty()),
+            "partitions": partitions.as_ref().filter(|how| how.known() != Some(Partitions::Rows)),
             "unknown": unknown,
         })
     }

@@ -230,7 +230,7 @@ mod tests {
     use super::*;
     use crate::api::retention_policy::OpenRun;
     use crate::name::Ident;
-    use crate::policy::{Action, Clock, Condition, Expiry, Limits, Since};
+    use crate::policy::{Action, Clock, Condition, Expiry, Limits, Partitions, Since};
 
     fn condition(column: &str, test: Test) -> Condition {
         Condition {
@@ -265,6 +265,7 @@ mod tests {
             related: vec![],
             allow_unindexed: false,
             triggers: Vec::new(),
+            partitions: Partitions::Rows,
         };
         Policy {
             zone: TimeZone::UTC,

@@ -3,6 +3,7 @@
 
 mod evidence;
 mod hold;
+mod intent;
 mod owner;
 mod rewound;
 mod schema;
@@ -10,6 +11,7 @@ mod statements;
 
 pub use evidence::{Evidence, Link};
 pub use hold::{HoldRow, Released};
+pub use intent::{IntentRow, IntentState};
 pub use owner::{Owner, uuid};
 pub use rewound::{ACCEPT, Rewound};
 pub use schema::{Ledger, VERSION, looks_like_a_ledgers, printed};
@@ -24,4 +26,5 @@ pub const TABLES: &[&str] = &[
     "chain_head",
     "evidence",
     "hold",
+    "intent",
 ];

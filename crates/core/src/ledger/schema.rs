@@ -286,6 +286,14 @@ const CREATE: &[(&str, &str, &str)] = &[
          accepted_at varchar(40) NOT NULL, released_at varchar(40), released_by varchar(512), \
          release_reason varchar(100)",
     ),
+    (
+        "intent",
+        "run text NOT NULL, step integer NOT NULL, part text NOT NULL, of_table text NOT NULL, \
+         aside text NOT NULL, n bigint NOT NULL, state text NOT NULL, PRIMARY KEY (run, step, part)",
+        "run varchar(190) NOT NULL, step integer NOT NULL, part varchar(140) NOT NULL, \
+         of_table varchar(140) NOT NULL, aside varchar(140) NOT NULL, n bigint NOT NULL, \
+         state varchar(20) NOT NULL, PRIMARY KEY (run, step, part)",
+    ),
 ];
 
 #[cfg(test)]

@@ -80,6 +80,15 @@ pub struct Tally {
     pub n: i64,
 }
 
+/// The place of a checkpoint in time.
+#[derive(Clone, Copy)]
+struct Fenced {
+    part: i32,
+    epoch: i64,
+    seq: i64,
+    hold_gen: i64,
+}
+
 pub(super) fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
 }
@@ -430,7 +439,6 @@ impl Ledger {
         changed: Rows,
         reached: Option<&Key>,
     ) -> Bound {
-        let (run, step, worker) = place;
         let mut w = self.writer();
         w.sql("UPDATE ");
         self.table(&mut w, "checkpoint");
@@ -447,17 +455,54 @@ impl Ledger {
                 w.sql(", cursor_key = NULL, state = 'walked'");
             }
         }
-        w.sql(" WHERE run = ").bind(text(run));
-        self.and_int(&mut w, " AND step = ", i64::from(*step));
-        self.and_int(&mut w, " AND worker = ", i64::from(*worker));
-        self.and_int(&mut w, " AND part = ", i64::from(order.part));
-        self.and_int(&mut w, " AND epoch = ", order.epoch);
-        self.and_int(&mut w, " AND seq = ", order.seq);
-        self.and_int(&mut w, " AND hold_gen = ", order.hold_gen);
-        self.and_int(&mut w, " AND own_ceiling >= own + ", changed.own);
-        self.and_int(&mut w, " AND ceiling >= n + ", changed.all);
-        w.sql(" AND state IN ('open', 'walked')");
+        let fenced = Fenced {
+            part: order.part,
+            epoch: order.epoch,
+            seq: order.seq,
+            hold_gen: order.hold_gen,
+        };
+        self.write_fence(&mut w, place, fenced, changed);
         w.finish()
+    }
+
+    /// The fence of a change that is no part of the walk: the cursor stays where it is.
+    pub fn fence_beside(&self, place: &(String, i32, i32), saved: &Saved, changed: Rows) -> Bound {
+        let mut w = self.writer();
+        w.sql("UPDATE ");
+        self.table(&mut w, "checkpoint");
+        w.sql(" SET seq = seq + 1, own = own + ");
+        self.cast_int(&mut w, changed.own);
+        w.sql(", n = n + ");
+        self.cast_int(&mut w, changed.all);
+        let fenced = Fenced {
+            part: saved.part,
+            epoch: saved.epoch,
+            seq: saved.seq,
+            hold_gen: saved.hold_gen,
+        };
+        self.write_fence(&mut w, place, fenced, changed);
+        w.finish()
+    }
+
+    /// What a fence compares.
+    fn write_fence(
+        &self,
+        w: &mut Writer<'_>,
+        place: &(String, i32, i32),
+        fenced: Fenced,
+        changed: Rows,
+    ) {
+        let (run, step, worker) = place;
+        w.sql(" WHERE run = ").bind(text(run));
+        self.and_int(w, " AND step = ", i64::from(*step));
+        self.and_int(w, " AND worker = ", i64::from(*worker));
+        self.and_int(w, " AND part = ", i64::from(fenced.part));
+        self.and_int(w, " AND epoch = ", fenced.epoch);
+        self.and_int(w, " AND seq = ", fenced.seq);
+        self.and_int(w, " AND hold_gen = ", fenced.hold_gen);
+        self.and_int(w, " AND own_ceiling >= own + ", changed.own);
+        self.and_int(w, " AND ceiling >= n + ", changed.all);
+        w.sql(" AND state IN ('open', 'walked')");
     }
 
     /// Raises the count of one related table, before the fence.
@@ -643,17 +688,17 @@ impl Ledger {
         w.finish()
     }
 
-    fn bind_int(&self, w: &mut Writer<'_>, n: i64) {
+    pub(super) fn bind_int(&self, w: &mut Writer<'_>, n: i64) {
         w.sql(", ");
         self.cast_int(w, n);
     }
 
-    fn and_int(&self, w: &mut Writer<'_>, condition: &'static str, n: i64) {
+    pub(super) fn and_int(&self, w: &mut Writer<'_>, condition: &'static str, n: i64) {
         w.sql(condition);
         self.cast_int(w, n);
     }
 
-    fn cast_int(&self, w: &mut Writer<'_>, n: i64) {
+    pub(super) fn cast_int(&self, w: &mut Writer<'_>, n: i64) {
         w.bind(Value::Int(n));
         if self.engine == Engine::Postgres {
             w.sql("::bigint");

@@ -23,6 +23,8 @@ use crate::sql::Counted;
 
 /// Tables below this size may be read whole: a walk by index would not be faster.
 const SMALL_TABLE: i64 = 50_000;
+/// So many partitions of a rule are told of that do not go as a whole.
+const TOLD_PARTS: usize = 8;
 /// A draft with its figures.
 #[derive(Debug)]
 pub struct Plan {
@@ -57,7 +59,15 @@ impl Plan {
                 rule.name
             )
         }));
-        warnings.extend(rules.clone().filter_map(|(rule, facts)| groups::warning(rule, facts)));
+        warnings.extend(
+            rules
+                .clone()
+                .filter_map(|(rule, facts)| groups::warning(rule, facts)),
+        );
+        let kept = rules
+            .clone()
+            .flat_map(|(rule, facts)| part_by_part(rule, facts));
+        warnings.extend(kept);
         let report = PlanReport {
             digest: draft.digest,
             parts: Some(draft.parts),
@@ -68,7 +78,11 @@ impl Plan {
             survivors: draft.survivors.clone(),
         };
         let mut refusals = limits::exceeded(&draft.limits, &report);
-        refusals.extend(rules.clone().filter_map(|(rule, facts)| groups::refusal(rule, facts)));
+        refusals.extend(
+            rules
+                .clone()
+                .filter_map(|(rule, facts)| groups::refusal(rule, facts)),
+        );
         refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
         Self {
             draft,
@@ -270,11 +284,24 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
         held_by: HeldCount::of(&rule.count.eligible.held, &facts.held_by),
         small_groups,
         related,
+        partitions: i64::try_from(facts.whole().count()).unwrap_or(i64::MAX),
         walk: match facts.paying_pages() {
             Some(_) => format!("pages (ctid), then {}", rule.walk),
             None => rule.walk.clone(),
         },
     }
+}
+
+/// Says why partitions behind the cutoff do not go as a whole.
+fn part_by_part(rule: &RuleDraft, facts: &RuleFacts) -> Vec<String> {
+    let told = facts.parts.iter().filter_map(|(part, _)| {
+        let why = part.obstacle.as_ref()?;
+        Some(format!(
+            "rule {}: rows of partition {} of {} go one by one: {why}",
+            rule.name, part.name, rule.change.window.table
+        ))
+    });
+    told.take(TOLD_PARTS).collect()
 }
 
 impl RuleDraft {

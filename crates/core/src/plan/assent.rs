@@ -94,6 +94,7 @@ mod tests {
                 implausible: 0,
                 overdue_since: None,
                 related: Vec::new(),
+                partitions: 0,
                 walk: "id".to_owned(),
             }],
             warnings: Vec::new(),

@@ -75,6 +75,7 @@ mod tests {
                     effect: Effect::Deleted,
                     rows: *related,
                 }],
+                partitions: 0,
                 walk: "id".to_owned(),
             });
         PlanReport {

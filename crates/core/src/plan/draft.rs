@@ -8,6 +8,7 @@ use super::clock::Typed;
 use super::graph::{self, Node};
 use super::groups::{self, GroupDraft};
 use super::guard::{self, Touch};
+use super::partition::{Parted, parted};
 use super::{Refusal, constant};
 use crate::api::reason::Reason;
 use crate::approval::PlanParts;
@@ -110,6 +111,8 @@ pub struct RuleDraft {
     pub groups: Option<GroupDraft>,
     /// The server's estimate of the table's rows.
     pub estimated_rows: u64,
+    /// Whether partitions go as a whole, where the rule asks for it; otherwise why none does.
+    pub parted: Option<Result<Parted, String>>,
 }
 
 impl Draft {
@@ -137,6 +140,7 @@ impl Draft {
                 && refusals.len() == before
             {
                 warnings.extend(drafted.at_most());
+                warnings.extend(drafted.row_by_row());
                 warnings.extend(guard::stale_triggers(catalog, rule));
                 guard::survivors(catalog, &drafted, &mut survivors);
                 rules.push(drafted);
@@ -251,6 +255,8 @@ fn draft_rule(
         && matches!(effect, Effect::Delete)
         && nodes.is_empty()
         && !eligible.looks_elsewhere();
+    let has_related = !nodes.is_empty();
+    let parted = parted(rule, table, catalog, view.ledger, &eligible, has_related);
     Some(RuleDraft {
         name: rule.name.clone(),
         effect: touch.reported(),
@@ -279,6 +285,7 @@ fn draft_rule(
         triggered: !rule.triggers.is_empty(),
         groups,
         estimated_rows: table.estimated_rows,
+        parted,
     })
 }
 
@@ -296,6 +303,15 @@ impl RuleDraft {
                 tables.join(", ")
             )
         })
+    }
+
+    /// Says why no partition goes as a whole, though the rule asks for it.
+    fn row_by_row(&self) -> Option<String> {
+        let why = self.parted.as_ref()?.as_ref().err()?;
+        Some(format!(
+            "rule {}: rows of {} go one by one, not with their partitions: {why}",
+            self.name, self.change.window.table
+        ))
     }
 
     /// The statements of one window between two keys, in the order in which they run: the count of

@@ -1,6 +1,7 @@
 //! What was measured of a draft: counts, the oldest rows, where windows of the walk ended, and how
 //! the database would find its way.
 
+use super::partition::Part;
 use crate::catalog::Engine;
 use crate::groups::Groups;
 use crate::rows::Rows;
@@ -38,6 +39,19 @@ pub struct RuleFacts {
     pub unindexed: bool,
     /// The pages of the table's leaves, where they can be walked.
     pub pages: Option<Pages>,
+    /// Partitions behind the cutoff, where the rule asks for them as a whole, each with its rows.
+    pub parts: Vec<(Part, i64)>,
+}
+
+impl RuleFacts {
+    /// The partitions of which every row was eligible when they were counted.
+    pub fn whole(&self) -> impl Iterator<Item = &Part> {
+        let whole = self
+            .parts
+            .iter()
+            .filter(|(part, _)| part.obstacle.is_none());
+        whole.map(|(part, _)| part)
+    }
 }
 
 impl RuleFacts {

@@ -50,7 +50,9 @@ pub(super) fn draft(
             ColumnKind::Bytes | ColumnKind::Json | ColumnKind::Other
         ) {
             let type_name = &column.type_name;
-            Some(format!("is {type_name}, whose values cannot be compared for groups"))
+            Some(format!(
+                "is {type_name}, whose values cannot be compared for groups"
+            ))
         } else {
             None
         };
@@ -82,7 +84,12 @@ pub(super) fn tell_of_deletes(rules: &mut [RuleDraft]) {
     let deletes: Vec<(TableName, _)> = rules
         .iter()
         .filter(|rule| matches!(rule.change.effect, Effect::Delete))
-        .map(|rule| (rule.change.window.table.clone(), rule.change.eligible.clone()))
+        .map(|rule| {
+            (
+                rule.change.window.table.clone(),
+                rule.change.eligible.clone(),
+            )
+        })
         .collect();
     for rule in rules {
         let table = &rule.change.window.table;

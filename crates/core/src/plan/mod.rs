@@ -20,6 +20,7 @@ mod limits;
 mod lookup;
 mod loosened;
 mod overlap;
+pub mod partition;
 mod refusal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};

@@ -42,6 +42,7 @@ mod tests {
             implausible: 0,
             overdue_since: None,
             related: Vec::new(),
+            partitions: 0,
             walk: "id".to_owned(),
         };
         let told = |rules: &[RulePlan]| counted_twice(rules);

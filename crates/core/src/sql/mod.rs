@@ -14,6 +14,7 @@ mod held;
 mod lookup;
 mod mysql;
 mod pages;
+pub mod partition;
 mod postgres;
 mod related;
 mod transform;

@@ -13,7 +13,7 @@ use crate::api::rule::{
     MAX_TRIGGERS, MatchSpec, RelatedSpec, RuleSpec, TriggerEffect, TriggerSpec, WalkSpec,
 };
 use crate::name::TableName;
-use crate::policy::{DeclaredTrigger, Related, Rule};
+use crate::policy::{DeclaredTrigger, Partitions, Related, Rule};
 
 pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<Rule> {
     let RuleSpec {
@@ -30,6 +30,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         walk,
         related,
         triggers,
+        partitions,
         unknown,
     } = spec;
     at.known::<RuleSpec>(unknown);
@@ -85,6 +86,9 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
     let triggers = all(entries, |i, entry| {
         parse_trigger(&triggers_at.index(i), entry, names)
     });
+    let partitions = at
+        .field("partitions")
+        .word_or(partitions.as_ref(), Partitions::Rows);
     basis?;
     Some(Rule {
         name: name?,
@@ -98,6 +102,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         related: related?,
         allow_unindexed,
         triggers: triggers?,
+        partitions: partitions?,
     })
 }
 
