@@ -117,7 +117,7 @@ async fn current(
         .ok_or(LedgerFault::Malformed("checkpoint"))
 }
 
-/// The tables to look at: the policy's, and those of the holds.
+/// The tables to look at: the policy's, those of the holds and those of the DataMaps.
 pub(super) fn names(job: &Job, holds: &[Hold]) -> Vec<TableName> {
     let rules = job.rules.rules.iter();
     let mut names: Vec<TableName> = rules
@@ -128,6 +128,7 @@ pub(super) fn names(job: &Job, holds: &[Hold]) -> Vec<TableName> {
                 .chain(r.looked_at())
         })
         .chain(holds.iter().map(|hold| &hold.table))
+        .chain(job.rules.maps.iter().flat_map(|named| named.map.tables()))
         .cloned()
         .collect();
     names.sort();

@@ -525,12 +525,13 @@ impl Run<'_> {
         };
         match verify(&verification, saved, stop).await? {
             Verified::Ended(ended) => Ok(Stepped::Ended(ended)),
-            Verified::Classed(residual, held_by) => {
+            Verified::Classed(residual, held_by, kept) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
                 Ok(Stepped::Done(RuleRun {
                     residual,
                     held_by,
+                    kept,
                     ..done
                 }))
             }

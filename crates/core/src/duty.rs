@@ -96,6 +96,12 @@ impl DataMap {
 }
 
 impl MappedTable {
+    /// Whether a duty against expiry keeps only some columns of its rows.
+    pub fn keeps_parts(&self) -> bool {
+        let in_part = |duty: &Duty| duty.against_expiry && !duty.columns.is_empty();
+        self.duties.iter().any(in_part)
+    }
+
     /// How its columns are treated where only others are kept.
     pub fn treatments(&self) -> impl Iterator<Item = Treatment> {
         self.columns.iter().filter_map(|mapped| {

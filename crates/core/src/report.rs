@@ -91,6 +91,9 @@ pub struct RulePlan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub held_by: Vec<HeldCount>,
+    /// Rows that would change if no duty of a DataMap kept them, and that no hold keeps.
+    #[serde(default, skip_serializing_if = "KeptRows::is_none")]
+    pub kept: KeptRows,
     /// When the oldest eligible row fell due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_since: Option<Timestamp>,
@@ -169,6 +172,54 @@ impl HeldCount {
         all.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.hold.cmp(&b.hold)));
         all.truncate(Self::NAMED);
         all
+    }
+}
+
+/// Rows that duties keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptRows {
+    /// How many; those of which a duty keeps only some columns are among them.
+    #[serde(default)]
+    pub rows: i64,
+    /// By which duties, those with the most rows first. A row that two of them keep counts for both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub duties: Vec<DutyCount>,
+}
+
+/// Rows that one duty keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DutyCount {
+    /// Namespace and name of the DataMap, the entry of its `tables`, and the place in `mustKeep`.
+    #[schemars(length(max = 400))]
+    pub duty: String,
+    /// How many.
+    pub rows: i64,
+    /// Those of them that it keeps without end, because a date is NULL or nobody can mean it.
+    #[serde(default)]
+    pub open_ended: i64,
+    /// When it ends for the first of the others. Where a duty has several dates: not before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ends_at: Option<Timestamp>,
+}
+
+impl KeptRows {
+    /// Duties that are named of one rule.
+    const NAMED: usize = 16;
+
+    /// Whether there is nothing to tell.
+    pub fn is_none(&self) -> bool {
+        self.rows == 0 && self.duties.is_empty()
+    }
+
+    /// Those duties that keep any, the most first.
+    pub fn of(rows: i64, all: impl Iterator<Item = DutyCount>) -> Self {
+        let mut duties: Vec<DutyCount> = all.filter(|duty| duty.rows > 0).collect();
+        duties.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.duty.cmp(&b.duty)));
+        duties.truncate(Self::NAMED);
+        Self { rows, duties }
     }
 }
 
@@ -272,6 +323,9 @@ pub struct RuleRun {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub held_by: Vec<HeldCount>,
+    /// What duties kept.
+    #[serde(default, skip_serializing_if = "KeptRows::is_none")]
+    pub kept: KeptRows,
     /// Why it did not come to its end, where that is a matter of its own: the rules after it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Reason>,
@@ -284,6 +338,9 @@ pub struct Residual {
     /// Under a legal hold, or with held rows hanging on them.
     #[serde(default)]
     pub held: i64,
+    /// Kept by a duty of a DataMap, or with kept rows hanging on them; no hold keeps them.
+    #[serde(default)]
+    pub kept: i64,
     /// Locked by the application while the run looked.
     pub locked: i64,
     /// Left because the rows that hang on one of them do not go in one transaction.
@@ -301,6 +358,7 @@ impl Residual {
     pub fn and(self, other: Self) -> Self {
         Self {
             held: self.held + other.held,
+            kept: self.kept + other.kept,
             locked: self.locked + other.locked,
             too_large: self.too_large + other.too_large,
             newly_eligible: self.newly_eligible + other.newly_eligible,
@@ -308,16 +366,17 @@ impl Residual {
         }
     }
 
-    /// All rows that are left to be changed: not those that a legal hold keeps.
+    /// All rows that are left to be changed: not those that a legal hold or a duty keeps.
     pub fn rows(self) -> i64 {
         let all: i64 = self.classes().iter().map(|(rows, _)| rows).sum();
-        all - self.held
+        all - self.held - self.kept
     }
 
     /// How many rows are in each class, and what is said of them.
-    pub fn classes(self) -> [(i64, &'static str); 5] {
+    pub fn classes(self) -> [(i64, &'static str); 6] {
         let Self {
             held,
+            kept,
             locked,
             too_large,
             newly_eligible,
@@ -325,6 +384,7 @@ impl Residual {
         } = self;
         [
             (held, "under a legal hold"),
+            (kept, "kept by a duty"),
             (locked, "stayed locked by the application"),
             (too_large, "with too much hanging on them"),
             (newly_eligible, "became due while it ran"),

@@ -1,7 +1,7 @@
 //! What people read, as snapshots; and what the exit code says.
 
 use oubliette_core::digest::Digest;
-use oubliette_core::report::{Effect, Residual, RulePlan, RuleRun, TableCount};
+use oubliette_core::report::{Effect, KeptRows, Residual, RulePlan, RuleRun, TableCount};
 
 use super::*;
 
@@ -17,6 +17,7 @@ fn rule(name: &str, table: &str, eligible: i64, total: i64) -> RulePlan {
         implausible: 0,
         held: 0,
         held_by: Vec::new(),
+        kept: KeptRows::default(),
         overdue_since: (eligible > 0).then(|| "2024-05-01T10:00:00Z".parse().unwrap()),
         related: Vec::new(),
         walk: "id".to_owned(),
@@ -165,6 +166,7 @@ fn run(outcome: RunOutcome) -> RunReport {
                 too_large: 0,
             },
             held_by: Vec::new(),
+            kept: KeptRows::default(),
             failed: None,
         }],
         evidence: Some(Digest::of_bytes("evidence")),

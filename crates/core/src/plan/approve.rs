@@ -42,7 +42,12 @@ impl Plan {
             .clone()
             .map(|(rule, facts)| report(rule, facts))
             .collect();
-        let mut warnings = counted_twice(&told);
+        // What duties split off a rule are other rows than its own.
+        let rules_only = told
+            .iter()
+            .zip(&draft.rules)
+            .filter(|(_, rule)| !rule.remainder);
+        let mut warnings = counted_twice(rules_only.map(|(told, _)| told));
         let vague = rules.clone().filter(|(_, facts)| facts.at_most);
         warnings.extend(vague.map(|(rule, _)| {
             format!(
@@ -246,6 +251,7 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
         overdue_since: overdue_since(rule, &facts.counted.oldest),
         held: facts.held,
         held_by: HeldCount::of(&rule.count.eligible.held, &facts.held_by),
+        kept: rule.kept(facts),
         related,
         walk: match facts.paying_pages() {
             Some(_) => format!("pages (ctid), then {}", rule.walk),

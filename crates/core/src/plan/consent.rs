@@ -68,6 +68,7 @@ mod tests {
                 implausible: 0,
                 held: 0,
                 held_by: vec![],
+                kept: crate::report::KeptRows::default(),
                 overdue_since: None,
                 related: vec![TableCount {
                     table: "public.u".to_owned(),

@@ -159,6 +159,7 @@ mod tests {
                 clock_null: 0,
                 held: 0,
                 held_by: Vec::new(),
+                kept: crate::report::KeptRows::default(),
                 implausible: 0,
                 overdue_since: None,
                 related: Vec::new(),

@@ -230,6 +230,7 @@ fn plan_of(rows: i64, as_of: Timestamp) -> PlanReport {
             implausible: 0,
             held: 0,
             held_by: vec![],
+            kept: crate::report::KeptRows::default(),
             overdue_since: (rows > 0).then(|| at("2025-12-01T00:00:00Z")),
             related: vec![],
             walk: "enquiries_pkey".into(),
@@ -266,6 +267,7 @@ fn ran(id: &str, now: Timestamp, outcome: RunOutcome, left: i64) -> JobOutcome {
                     ..Residual::default()
                 },
                 held_by: vec![],
+                kept: crate::report::KeptRows::default(),
                 failed: None,
             }],
             evidence: Some(Digest::of_bytes(b"head")),
