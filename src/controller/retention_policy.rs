@@ -19,10 +19,12 @@ use oubliette_core::decide::retention_policy::{
     Action, Database, Decision, Finished, Job as JobState, Observed, Wanted, decide,
 };
 use oubliette_core::digest::Digest;
+use oubliette_core::duty;
 use oubliette_core::policy::{Mandate, Mode};
 use oubliette_core::report::RunOutcome;
 
 use super::conflicts::{conflicts, usable};
+use super::data_map::Bound;
 use super::jobs::{after_the_end, start};
 use super::memory::Parsed;
 use super::record::{self, RecordFault};
@@ -56,6 +58,8 @@ pub(super) struct Seen {
     pub(super) status: RetentionPolicyStatus,
     pub(super) database: Found,
     conflicts: Vec<String>,
+    /// The DataMaps of its database.
+    pub(super) bound: Bound,
     approvals: Vec<Filed>,
     pub(super) job: Option<(Ticket, Stage)>,
 }
@@ -157,6 +161,10 @@ impl Seen {
             Ok(mandate) => conflicts(object, mandate, database.input.as_ref(), context).await,
             Err(_) => Vec::new(),
         };
+        let bound = match (&database.input, database_of(object)) {
+            (Some(input), Some(wanted)) => Bound::on(&wanted, input, context).await,
+            _ => Bound::default(),
+        };
         Self {
             generation: meta.generation.unwrap_or_default(),
             created_at: meta
@@ -170,6 +178,7 @@ impl Seen {
             status: read_status(object),
             database,
             conflicts,
+            bound,
             approvals: approvals::filed(&name, context),
             job: context.runs.stage(&uid),
             name,
@@ -177,7 +186,13 @@ impl Seen {
         }
     }
 
+    /// Digest of the DataMaps that bind it.
+    pub(super) fn duties(&self) -> Option<String> {
+        duty::digest(&self.bound.maps).map(|digest| digest.to_string())
+    }
+
     fn decide(&self, context: &Context) -> Decision {
+        let duties = self.duties();
         let digested = self.spec.as_ref().map(RetentionPolicySpec::digest_input);
         let digest = digested
             .as_ref()
@@ -202,6 +217,7 @@ impl Seen {
                     && self.database.input.as_ref().is_none_or(|input| {
                         ticket.spec.get("database") == Some(&input.target.digest_input())
                     })
+                    && duties == ticket.duties
                     && (self.database.uid.is_empty() || self.database.uid == ticket.database),
                 under: ticket.under.as_ref(),
                 progress,
@@ -210,6 +226,7 @@ impl Seen {
                 kind: &ticket.kind,
                 generation: ticket.generation,
                 dry: ticket.dry,
+                duties: ticket.duties.as_deref(),
                 outcome,
             }),
         };
@@ -225,6 +242,8 @@ impl Seen {
             status: &self.status,
             database: self.database.state.clone(),
             conflicts: &self.conflicts,
+            unreadable: &self.bound.unreadable,
+            duties: duties.as_deref(),
             approvals: &self.approvals,
             job,
             failures: context.memory.failures(&self.uid),

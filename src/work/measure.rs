@@ -226,7 +226,10 @@ async fn keepers(
     }
     if rule.tells_duties() {
         let rows = tx.rows(&rule.count.kept_by_duties(window)).await?;
-        facts.add_kept(rule.count.kept_rows(rows.first().map_or(&[], Vec::as_slice)));
+        facts.add_kept(
+            rule.count
+                .kept_rows(rows.first().map_or(&[], Vec::as_slice)),
+        );
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod holds;
 mod inspect;
 pub mod job;
 pub mod look;
+mod maps;
 mod measure;
 mod meter;
 pub mod owned;
@@ -21,6 +22,7 @@ mod walk;
 
 pub use inspect::plan;
 use job::{Job, JobKind, JobOutcome, ProgressSender, StopSignal, StopWhy};
+pub use maps::misfits;
 
 /// Does a job. Told to stop, it returns within one batch.
 pub async fn perform(job: Job, progress: &ProgressSender, mut stop: StopSignal) -> JobOutcome {

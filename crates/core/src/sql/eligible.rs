@@ -117,7 +117,9 @@ impl Eligible {
 
     /// What keeps rows: holds, and duties.
     pub fn keepers(&self) -> impl Iterator<Item = &Held> {
-        self.held.iter().chain(self.kept.iter().map(|duty| &duty.held))
+        self.held
+            .iter()
+            .chain(self.kept.iter().map(|duty| &duty.held))
     }
 
     /// Whether it looks at other tables.
