@@ -11,6 +11,9 @@ use crate::digest::Digest;
 use crate::rows::Rows;
 use crate::sql::Held;
 
+/// Steps of one plan at the most: rules, and what duties split off them.
+pub const MOST_STEPS: usize = 128;
+
 /// What an action did or would do to the rows of one table (DESIGN section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
@@ -48,8 +51,8 @@ pub struct PlanReport {
     pub parts: Option<PlanParts>,
     /// The instant from which cutoffs are counted.
     pub as_of: Timestamp,
-    /// One per rule, in order.
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    /// One per rule, in order; behind it what is left of rows of which a duty keeps a part.
+    #[schemars(length(max = MOST_STEPS), extend("x-kubernetes-list-type" = "atomic"))]
     pub rules: Vec<RulePlan>,
     /// What a person should know, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -242,8 +245,8 @@ pub struct RunReport {
     /// How it ended.
     #[serde(flatten)]
     pub outcome: RunOutcome,
-    /// One per rule, in order.
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    /// One per rule, in order, as in the plan.
+    #[schemars(length(max = MOST_STEPS), extend("x-kubernetes-list-type" = "atomic"))]
     pub rules: Vec<RuleRun>,
     /// Hash of the evidence entry: the ledger chain's head after this run.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -132,8 +132,8 @@ pub struct MappedColumnSpec {
 }]))]
 pub struct DutySpec {
     /// The columns that must be kept. The others go when the row has expired, by the strategies in
-    /// `columns` of the table; key columns, the duty's clocks and the columns by which the policy finds
-    /// the row stay, too. Left out: the whole row. Example: `[uln, course, ended_on]`.
+    /// `columns` of the table; key columns, the dates of duties and the columns by which the policy
+    /// finds the row stay, too. Left out: the whole row. Example: `[uln, course, ended_on]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_COLUMNS), inner(length(min = 1, max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
     pub columns: Option<Vec<String>>,

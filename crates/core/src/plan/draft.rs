@@ -165,6 +165,17 @@ impl Draft {
         }
         let policy = &whole;
         guard::grants(policy, catalog, intent, &mut refusals, &mut warnings);
+        if rules.len() > report::MOST_STEPS {
+            refusals.push(Refusal::whole(
+                Reason::DutiesUnfit,
+                format!(
+                    "with what duties split off its rules the policy has {} steps, {} are possible: \
+                     write a part of the rules into another policy",
+                    rules.len(),
+                    report::MOST_STEPS
+                ),
+            ));
+        }
         if !refusals.is_empty() {
             return Err(refusals);
         }

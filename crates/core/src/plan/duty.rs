@@ -307,7 +307,14 @@ impl Duties<'_> {
         let Some(table) = catalog.tables.get(&drafted.change.window.table) else {
             return (Vec::new(), None);
         };
-        let found_by = found_by(rule, table);
+        let mut found_by = found_by(rule, table);
+        // A duty whose date went would have no end.
+        let beside = self
+            .all
+            .iter()
+            .filter(|duty| concerns(catalog, duty.table, &table.name));
+        let dates = beside.flat_map(|duty| &duty.duty.until);
+        found_by.extend(dates.map(|ends| ends.clock.column.clone()));
         let keeps = |column: &Ident| -> Vec<usize> {
             let duties = partial.iter().enumerate();
             duties
@@ -343,8 +350,8 @@ impl Duties<'_> {
         }
         let told = (!stay.is_empty()).then(|| {
             format!(
-                "rule {}: {} of {} stay in rows of which a duty keeps a part: the rule is judged by \
-                 them, and has to find the rows again",
+                "rule {}: {} of {} stay in rows of which a duty keeps a part: rule or duty is judged \
+                 by them, and has to find the rows again",
                 rule.name,
                 stay.join(", "),
                 table.name
