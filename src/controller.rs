@@ -6,6 +6,7 @@
 
 mod approvals;
 mod conflicts;
+mod data_map;
 mod jobs;
 mod legal_hold;
 mod memory;
@@ -95,6 +96,7 @@ struct Kinds {
     database: ApiResource,
     approval: ApiResource,
     hold: ApiResource,
+    map: ApiResource,
 }
 
 impl Kinds {
@@ -108,6 +110,7 @@ impl Kinds {
             database: of("TargetDatabase", "targetdatabases"),
             approval: of("Approval", "approvals"),
             hold: of("LegalHold", "legalholds"),
+            map: of("DataMap", "datamaps"),
         }
     }
 }
@@ -233,6 +236,7 @@ async fn reconcile(
             Kind::RetentionPolicy => Box::pin(retention_policy::reconcile(object, &context)).await,
             Kind::TargetDatabase => Box::pin(target_database::reconcile(object, &context)).await,
             Kind::LegalHold => Box::pin(legal_hold::reconcile(object, &context)).await,
+            Kind::DataMap => Box::pin(data_map::reconcile(object, &context)).await,
         }
     };
     contained(work).await?

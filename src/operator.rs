@@ -22,7 +22,7 @@ use crate::serve::{Gate, Gates, Outside, Pulses, Server};
 use crate::shutdown;
 
 /// What the CRDs define, by the names under which they are served.
-const SERVED: (&str, [&str; 7]) = (
+const SERVED: (&str, [&str; 9]) = (
     "oubliette.dev/v1alpha1",
     [
         "targetdatabases",
@@ -32,6 +32,8 @@ const SERVED: (&str, [&str; 7]) = (
         "legalholds",
         "legalholds/status",
         "approvals",
+        "datamaps",
+        "datamaps/status",
     ],
 );
 

@@ -8,6 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::{CustomResource, CustomResourceExt};
 use oubliette_core::api;
 use oubliette_core::api::approval::ApprovalSpec;
+use oubliette_core::api::data_map::{DataMapSpec, DataMapStatus};
 use oubliette_core::api::legal_hold::{LegalHoldSpec, LegalHoldStatus};
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
@@ -138,12 +139,37 @@ pub struct LegalHoldBody(pub LegalHoldSpec);
 #[serde(transparent)]
 pub struct ApprovalBody(pub ApprovalSpec);
 
+/// The spec of a DataMap.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oubliette.dev",
+    version = "v1alpha1",
+    kind = "DataMap",
+    plural = "datamaps",
+    shortname = "odm",
+    category = "oubliette",
+    namespaced,
+    status = "DataMapStatus",
+    derive = "PartialEq",
+    doc = "What must be kept of the tables of a TargetDatabase, and until when. It binds every policy there.",
+    printcolumn = r#"{"name":"Database","type":"string","jsonPath":".spec.databaseRef.name"}"#,
+    printcolumn = r#"{"name":"Tables","type":"integer","jsonPath":".status.tables"}"#,
+    printcolumn = r#"{"name":"Duties","type":"integer","jsonPath":".status.duties"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(transparent)]
+pub struct DataMapBody(pub DataMapSpec);
+
 /// The CRDs of all kinds, as they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     [
         TargetDatabase::crd(),
         RetentionPolicy::crd(),
         LegalHold::crd(),
+        DataMap::crd(),
         Approval::crd(),
     ]
     .into_iter()

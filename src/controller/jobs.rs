@@ -31,6 +31,8 @@ pub(super) fn start(seen: &Seen, kind: JobKind, assent: Option<Assent>, context:
         // Nothing is started for what does not parse.
         return;
     };
+    let mut mandate = mandate.clone();
+    mandate.policy.maps.clone_from(&seen.bound.maps);
     let order = Order {
         policy: PolicyRef {
             uid: seen.uid.clone(),
@@ -60,6 +62,7 @@ pub(super) fn start(seen: &Seen, kind: JobKind, assent: Option<Assent>, context:
         uid: seen.uid.clone(),
         generation: seen.generation,
         spec: order.spec.clone(),
+        duties: seen.duties(),
         database: seen.database.uid.clone(),
         kind,
         dry: mandate.mode == Mode::DryRun,

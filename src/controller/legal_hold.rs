@@ -146,7 +146,9 @@ async fn keep(
     context: &Context,
 ) -> Result<Kept, Verdict> {
     let name = Name::of(object);
-    let input = find_database(&name, wanted, context).await?;
+    let namespace = wanted.database_namespace.as_ref();
+    let database = Name::new(namespace.unwrap_or(&name.namespace), &wanted.database);
+    let input = find_database(&name, &database, context).await?;
     let keeping = Box::pin(keep_in(object, wanted, &input, context));
     tokio::time::timeout(LOOK, keeping)
         .await
@@ -224,16 +226,14 @@ async fn gather(
     })
 }
 
-/// The database of a hold. Whether it is Ready makes no difference: a hold must not wait for what
-/// stops runs.
-async fn find_database(
+/// The database of a hold or map of that name. Whether it is Ready makes no difference: a hold must not
+/// wait for what stops runs.
+pub(super) async fn find_database(
     name: &Name,
-    wanted: &WantedHold,
+    database: &Name,
     context: &Context,
 ) -> Result<DatabaseInput, Verdict> {
-    let namespace = wanted.database_namespace.as_ref();
-    let database = Name::new(namespace.unwrap_or(&name.namespace), &wanted.database);
-    let Some(object) = context.scopes.database(&database) else {
+    let Some(object) = context.scopes.database(database) else {
         let message = format!(
             "the TargetDatabase {database} does not exist, or this operator does not watch its \
              namespace. {}",
@@ -246,7 +246,7 @@ async fn find_database(
             format!("the TargetDatabase {database} has faults; its own condition names them");
         return Err(Verdict::new(Reason::DatabaseNotReady, message));
     };
-    if let Err(why) = usable(&target, &database, &name.namespace, context).await {
+    if let Err(why) = usable(&target, database, &name.namespace, context).await {
         let other = || Verdict::new(Reason::DatabaseNotReady, "its labels cannot be read");
         return Err(unusable(&why).unwrap_or_else(other));
     }

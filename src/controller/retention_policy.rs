@@ -20,10 +20,12 @@ use oubliette_core::decide::retention_policy::{
     Action, Database, Decision, Finished, Job as JobState, Observed, Wanted, decide,
 };
 use oubliette_core::digest::Digest;
+use oubliette_core::duty;
 use oubliette_core::policy::{Mandate, Mode};
 use oubliette_core::report::{Loosened, RunOutcome};
 
 use super::conflicts::{conflicts, usable};
+use super::data_map::Bound;
 use super::jobs::{after_the_end, start};
 use super::memory::Parsed;
 use super::record::{self, RecordFault};
@@ -57,6 +59,8 @@ pub(super) struct Seen {
     pub(super) status: RetentionPolicyStatus,
     pub(super) database: Found,
     conflicts: Vec<String>,
+    /// The DataMaps of its database.
+    pub(super) bound: Bound,
     approvals: Vec<Filed>,
     released: Vec<Loosened>,
     pub(super) job: Option<(Ticket, Stage)>,
@@ -160,6 +164,10 @@ impl Seen {
             Err(_) => Vec::new(),
         };
         let released = released(object, &mandate, context);
+        let bound = match (&database.input, database_of(object)) {
+            (Some(input), Some(wanted)) => Bound::on(&wanted, input, context).await,
+            _ => Bound::default(),
+        };
         Self {
             generation: meta.generation.unwrap_or_default(),
             created_at: meta
@@ -173,6 +181,7 @@ impl Seen {
             status: read_status(object),
             database,
             conflicts,
+            bound,
             approvals: approvals::filed(&name, context),
             released,
             job: context.runs.stage(&uid),
@@ -181,7 +190,13 @@ impl Seen {
         }
     }
 
+    /// Digest of the DataMaps that bind it.
+    pub(super) fn duties(&self) -> Option<String> {
+        duty::digest(&self.bound.maps).map(|digest| digest.to_string())
+    }
+
     fn decide(&self, context: &Context) -> Decision {
+        let duties = self.duties();
         let digested = self.spec.as_ref().map(RetentionPolicySpec::digest_input);
         let digest = digested
             .as_ref()
@@ -207,6 +222,7 @@ impl Seen {
                     && self.database.input.as_ref().is_none_or(|input| {
                         ticket.spec.get("database") == Some(&input.target.digest_input())
                     })
+                    && duties == ticket.duties
                     && (self.database.uid.is_empty() || self.database.uid == ticket.database),
                 under: ticket.under.as_ref(),
                 progress,
@@ -215,6 +231,7 @@ impl Seen {
                 kind: &ticket.kind,
                 generation: ticket.generation,
                 dry: ticket.dry,
+                duties: ticket.duties.as_deref(),
                 outcome,
             }),
         };
@@ -230,6 +247,8 @@ impl Seen {
             status: &self.status,
             database: self.database.state.clone(),
             conflicts: &self.conflicts,
+            unreadable: &self.bound.unreadable,
+            duties: duties.as_deref(),
             approvals: &self.approvals,
             released: &self.released,
             job,

@@ -43,6 +43,8 @@ pub(crate) struct Ticket {
     pub generation: i64,
     /// What the job promises to carry out: the spec without mode, schedule and suspend.
     pub spec: Value,
+    /// Digest of the DataMaps that bind it.
+    pub duties: Option<String>,
     /// UID of the TargetDatabase.
     pub database: String,
     /// What it is to do.

@@ -37,13 +37,16 @@ pub(super) struct Scope {
     policies: Store<DynamicObject>,
     databases: Store<DynamicObject>,
     holds: Store<DynamicObject>,
+    maps: Store<DynamicObject>,
     approvals: Store<DynamicObject>,
     to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
     to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
     to_holds: UnboundedSender<ObjectRef<DynamicObject>>,
+    to_maps: UnboundedSender<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
+    maps_known: CancellationToken,
     approvals_known: CancellationToken,
 }
 
@@ -52,15 +55,19 @@ pub(super) struct Watch {
     policies: Api<Watched>,
     databases: Api<Watched>,
     holds: Api<Watched>,
+    maps: Api<Watched>,
     policy_writer: Writer<DynamicObject>,
     database_writer: Writer<DynamicObject>,
     hold_writer: Writer<DynamicObject>,
+    map_writer: Writer<DynamicObject>,
     for_policies: UnboundedReceiver<ObjectRef<DynamicObject>>,
     for_databases: UnboundedReceiver<ObjectRef<DynamicObject>>,
     for_holds: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    for_maps: UnboundedReceiver<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
+    maps_known: CancellationToken,
     approvals: approvals::Watch,
 }
 
@@ -88,14 +95,16 @@ impl Scopes {
             let policy_writer = Writer::new(kinds.policy.clone());
             let database_writer = Writer::new(kinds.database.clone());
             let hold_writer = Writer::new(kinds.hold.clone());
+            let map_writer = Writer::new(kinds.map.clone());
             let (to_policies, for_policies) = unbounded();
             let (to_databases, for_databases) = unbounded();
             let (to_holds, for_holds) = unbounded();
+            let (to_maps, for_maps) = unbounded();
             let (policies, databases) = (api(&kinds.policy), api(&kinds.database));
-            let holds = api(&kinds.hold);
+            let (holds, maps) = (api(&kinds.hold), api(&kinds.map));
             let (policies_known, databases_known) =
                 (CancellationToken::new(), CancellationToken::new());
-            let holds_known = CancellationToken::new();
+            let (holds_known, maps_known) = (CancellationToken::new(), CancellationToken::new());
             let approvals = approvals::Watch {
                 approvals: api(&kinds.approval),
                 writer: Writer::new(kinds.approval.clone()),
@@ -106,28 +115,35 @@ impl Scopes {
                 policies: policy_writer.as_reader(),
                 databases: database_writer.as_reader(),
                 holds: hold_writer.as_reader(),
+                maps: map_writer.as_reader(),
                 approvals: approvals.writer.as_reader(),
                 to_policies,
                 to_databases,
                 to_holds,
+                to_maps,
                 policies_known: policies_known.clone(),
                 databases_known: databases_known.clone(),
                 holds_known: holds_known.clone(),
+                maps_known: maps_known.clone(),
                 approvals_known: approvals.known.clone(),
             });
             watches.push(Watch {
                 policies,
                 databases,
                 holds,
+                maps,
                 policy_writer,
                 database_writer,
                 hold_writer,
+                map_writer,
                 for_policies,
                 for_databases,
                 for_holds,
+                for_maps,
                 policies_known,
                 databases_known,
                 holds_known,
+                maps_known,
                 approvals,
             });
         }
@@ -144,6 +160,8 @@ impl Scopes {
             scope.policies_known.cancelled().await;
             scope.databases_known.cancelled().await;
             scope.holds_known.cancelled().await;
+            // So could a duty.
+            scope.maps_known.cancelled().await;
             // One that was not seen yet could be a rejection.
             scope.approvals_known.cancelled().await;
         }
@@ -226,6 +244,37 @@ impl Scopes {
             .filter(move |hold| database_of_hold(hold).as_ref() == Some(database))
     }
 
+    /// All DataMaps that were seen.
+    pub(super) fn maps(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.scopes.iter().flat_map(|scope| scope.maps.state())
+    }
+
+    /// Has the maps of a database held against it as soon as possible.
+    pub(super) fn look_again_at_maps(&self, database: &Name, memory: &Memory) {
+        for map in self.maps_on(database) {
+            if let Some(uid) = map.uid() {
+                memory.look_again(&uid);
+            }
+        }
+        self.nudge_maps(database);
+    }
+
+    /// Brings the controller to look at the maps of a database.
+    fn nudge_maps(&self, database: &Name) {
+        for map in self.maps_on(database) {
+            let name = Name::of(&map);
+            if let Some(scope) = self.scope(&name.namespace) {
+                let map = object_ref(&name, &self.kinds.map);
+                let _ = scope.to_maps.unbounded_send(map);
+            }
+        }
+    }
+
+    fn maps_on(&self, database: &Name) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.maps()
+            .filter(move |map| database_of(map).as_ref() == Some(database))
+    }
+
     /// Whether there is a hold of that UID.
     pub(super) fn has_hold(&self, uid: &str) -> bool {
         self.holds().any(|hold| hold.uid().as_deref() == Some(uid))
@@ -306,9 +355,9 @@ impl Scopes {
     }
 }
 
-/// Which database a policy is about.
-pub(super) fn database_of(policy: &DynamicObject) -> Option<Name> {
-    referred(policy, "/spec/databaseRef")
+/// Which database a policy or map is about.
+pub(super) fn database_of(object: &DynamicObject) -> Option<Name> {
+    referred(object, "/spec/databaseRef")
 }
 
 /// Which database a hold is about.
@@ -330,15 +379,19 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         policies,
         databases,
         holds,
+        maps,
         policy_writer,
         database_writer,
         hold_writer,
+        map_writer,
         for_policies,
         for_databases,
         for_holds,
+        for_maps,
         policies_known,
         databases_known,
         holds_known,
+        maps_known,
         approvals,
     } = watch;
     let seeing = context.clone();
@@ -375,14 +428,27 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         holds,
         hold_writer,
         for_holds,
-        context,
-        stop,
+        context.clone(),
+        stop.clone(),
         move |event| {
             saw_hold(event, &seeing);
             note_known(event, &holds_known);
         },
     );
-    futures::future::join4(policies, databases, holds, approvals).await;
+    let seeing = context.clone();
+    let maps = part(
+        Kind::DataMap,
+        maps,
+        map_writer,
+        for_maps,
+        context,
+        stop,
+        move |event| {
+            saw_map(event, &seeing);
+            note_known(event, &maps_known);
+        },
+    );
+    futures::future::join5(policies, databases, holds, maps, approvals).await;
 }
 
 pub(super) fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
@@ -404,6 +470,7 @@ async fn part(
         Kind::RetentionPolicy => context.kinds.policy.clone(),
         Kind::TargetDatabase => context.kinds.database.clone(),
         Kind::LegalHold => context.kinds.hold.clone(),
+        Kind::DataMap => context.kinds.map.clone(),
     };
     let reader = writer.as_reader();
     let changes = changes(&resource.kind, api, writer, saw).applied_objects();
@@ -469,6 +536,10 @@ fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
             if saw_stands(policy, context) || another {
                 nudge_neighbours(policy, context);
             }
+            if another && let Some(database) = database_of(policy) {
+                // They tell whom they bind.
+                context.scopes.nudge_maps(&database);
+            }
         }
         watcher::Event::InitApply(policy) => {
             tell_job(policy, context);
@@ -485,6 +556,7 @@ fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
             nudge_neighbours(policy, context);
             // Its database's ledger may have an open run, which nobody goes on with.
             if let Some(database) = database_of(policy) {
+                context.scopes.nudge_maps(&database);
                 let known = context.scopes.database(&database);
                 if let Some(uid) = known.and_then(|database| database.uid()) {
                     context.look_again_at(&uid, &database);
@@ -592,6 +664,7 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
     }
     if changed {
         context.scopes.look_again_at_holds(&name, &context.memory);
+        context.scopes.look_again_at_maps(&name, &context.memory);
     }
     // Last: what is asked above remembers it again.
     if gone {
@@ -636,6 +709,46 @@ fn saw_hold(event: &watcher::Event<DynamicObject>, context: &Context) {
         && let Some(uid) = context.scopes.database(&database).and_then(|d| d.uid())
     {
         context.look_again_at(&uid, &database);
+    }
+}
+
+/// A map appeared, changed or went: what its policies may do is another matter now.
+fn saw_map(event: &watcher::Event<DynamicObject>, context: &Context) {
+    let (map, gone) = match event {
+        watcher::Event::Apply(map) => (map, false),
+        watcher::Event::Delete(map) => (map, true),
+        // What was seen before it is not complete.
+        watcher::Event::Init | watcher::Event::InitApply(_) => return,
+        watcher::Event::InitDone => {
+            // One may have gone while nobody watched.
+            for policy in context.scopes.policies() {
+                context.scopes.nudge_policy(&Name::of(&policy));
+            }
+            return;
+        }
+    };
+    let new = context.memory.saw_generation(map);
+    if gone {
+        if let Some(uid) = map.uid() {
+            context.memory.forget(&uid);
+        }
+        let Name { namespace, name } = Name::of(map);
+        context
+            .metrics
+            .stands(Kind::DataMap, &namespace, &name, None);
+    }
+    if !new && !gone {
+        return;
+    }
+    let database = database_of(map);
+    for policy in context.scopes.policies() {
+        // Which database it is about may not be readable.
+        if database.is_none() || database_of(&policy) == database {
+            if let Some(uid) = policy.uid() {
+                context.memory.try_again(&uid);
+            }
+            context.scopes.nudge_policy(&Name::of(&policy));
+        }
     }
 }
 

@@ -11,12 +11,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use oubliette_core::api::approval::ApprovalSpec;
+use oubliette_core::api::data_map::DataMapSpec;
 use oubliette_core::api::legal_hold::LegalHoldSpec;
 use oubliette_core::api::parse::one_line;
 use oubliette_core::api::refs::{is_label, is_object_name};
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
 use oubliette_core::approval::Ruling;
+use oubliette_core::duty::DataMap;
 use oubliette_core::hold::WantedHold;
 use oubliette_core::policy::Mandate;
 use oubliette_core::target::Target;
@@ -36,6 +38,7 @@ pub(super) const DATABASE: &str = "TargetDatabase";
 pub(super) const POLICY: &str = "RetentionPolicy";
 const HOLD: &str = "LegalHold";
 const APPROVAL: &str = "Approval";
+pub(super) const MAP: &str = "DataMap";
 
 /// Kinds of the core group that others name.
 const SUPPLIES: [&str; 3] = ["Secret", "ConfigMap", "Namespace"];
@@ -88,6 +91,8 @@ pub struct Manifests {
     pub policies: Vec<Written<RetentionPolicySpec>>,
     /// The holds: the operator places them.
     pub holds: Vec<Written<LegalHoldSpec>>,
+    /// What must be kept, and how columns are treated.
+    pub maps: Vec<Written<DataMapSpec>>,
     /// Decisions about plans. They count where the API server knows whose they are, and nowhere else.
     pub approvals: Vec<Written<ApprovalSpec>>,
     /// What they name.
@@ -230,6 +235,10 @@ impl<'n> Reader<'n> {
             (API_VERSION, HOLD) => {
                 let read = self.resource(origin, HOLD, object, faults_of_hold);
                 self.found.holds.extend(read);
+            }
+            (API_VERSION, MAP) => {
+                let read = self.resource(origin, MAP, object, faults_of_map);
+                self.found.maps.extend(read);
             }
             (API_VERSION, APPROVAL) => {
                 let read = self.resource(origin, APPROVAL, object, faults_of_approval);
@@ -384,6 +393,11 @@ fn faults_of_policy(spec: &RetentionPolicySpec) -> Vec<String> {
 
 fn faults_of_hold(spec: &LegalHoldSpec) -> Vec<String> {
     let faults = WantedHold::parse(spec).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect()
+}
+
+fn faults_of_map(spec: &DataMapSpec) -> Vec<String> {
+    let faults = DataMap::alone(spec).err().unwrap_or_default();
     faults.iter().map(ToString::to_string).collect()
 }
 

@@ -21,6 +21,7 @@ use oubliette_core::policy::Mandate;
 use oubliette_core::target::{Ca, Target, UsableFrom};
 use secrecy::SecretSlice;
 
+use super::data_maps;
 use super::fault::{Fault, Faults, Origin};
 use super::files::{DATABASE, Manifests, POLICY, Written};
 use super::secrets::{self, GatherFault, Login};
@@ -270,7 +271,7 @@ fn database_of(policy: &Written<RetentionPolicySpec>) -> Option<Name> {
     })
 }
 
-fn fault<S>(written: &Written<S>, kind: &'static str, message: String) -> Fault {
+pub(super) fn fault<S>(written: &Written<S>, kind: &'static str, message: String) -> Fault {
     Fault::Field {
         origin: written.origin.clone(),
         kind,
@@ -327,6 +328,15 @@ fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
             }
         }
     }
+    match data_maps::gather(manifests, &targets) {
+        Ok(maps) => {
+            for promise in &mut promises {
+                let maps = maps.get(&promise.database).cloned();
+                promise.mandate.policy.maps = maps.unwrap_or_default();
+            }
+        }
+        Err(found) => faults.extend(found),
+    }
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
@@ -334,7 +344,7 @@ fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
     Ok(promises)
 }
 
-fn not_among<'n>(database: &Name, known: impl Iterator<Item = &'n Name>) -> String {
+pub(super) fn not_among<'n>(database: &Name, known: impl Iterator<Item = &'n Name>) -> String {
     let known: Vec<String> = known.map(ToString::to_string).collect();
     let remedy = if known.is_empty() {
         ": give its file with -f, or the database with --database-url".to_owned()
@@ -388,7 +398,17 @@ fn not_usable(promise: &Promise, supplies: &Supplies) -> Option<Refusal> {
         target,
         ..
     } = promise;
-    let (owner, from) = (&database.namespace, &name.namespace);
+    refuses(target, database, &name.namespace, supplies)
+}
+
+/// Why a database may not be used from a namespace.
+pub(super) fn refuses(
+    target: &Target,
+    database: &Name,
+    from: &str,
+    supplies: &Supplies,
+) -> Option<Refusal> {
+    let owner = &database.namespace;
     let labels = supplies.labels(from);
     // Fails closed: labels that are not known allow nothing.
     let asks = owner != from && matches!(target.usable_from, UsableFrom::Selector(_));

@@ -16,6 +16,8 @@ pub enum Kind {
     RetentionPolicy,
     /// `LegalHold`.
     LegalHold,
+    /// `DataMap`.
+    DataMap,
 }
 
 /// How a batch transaction ended.
@@ -45,6 +47,7 @@ impl From<Kind> for Word {
             Kind::TargetDatabase => "TargetDatabase",
             Kind::RetentionPolicy => "RetentionPolicy",
             Kind::LegalHold => "LegalHold",
+            Kind::DataMap => "DataMap",
         })
     }
 }

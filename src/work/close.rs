@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use oubliette_core::digest::Digest;
 use oubliette_core::ledger::{Evidence, RunRow};
 use oubliette_core::plan::ApprovedPlan;
-use oubliette_core::report::{Residual, RuleRun, RunOutcome, RunReport, TableCount};
+use oubliette_core::report::{KeptRows, Residual, RuleRun, RunOutcome, RunReport, TableCount};
 
 use crate::ledger::{LedgerFault, Store};
 
@@ -42,6 +42,7 @@ pub(super) fn untouched(plan: &ApprovedPlan) -> Vec<RuleRun> {
                 held_by: Vec::new(),
                 small_groups: None,
                 partitions: 0,
+                kept: KeptRows::default(),
                 failed: None,
             }
         })

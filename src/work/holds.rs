@@ -137,7 +137,7 @@ async fn still_approved(job: &Job, store: &Store, plan: &ApprovedPlan) -> Result
     }
 }
 
-/// The tables to look at: the policy's, and those of the holds.
+/// The tables to look at: the policy's, those of the holds and those of the DataMaps.
 pub(super) fn names(job: &Job, holds: &[Hold]) -> Vec<TableName> {
     let rules = job.rules.rules.iter();
     let mut names: Vec<TableName> = rules
@@ -148,6 +148,7 @@ pub(super) fn names(job: &Job, holds: &[Hold]) -> Vec<TableName> {
                 .chain(r.looked_at())
         })
         .chain(holds.iter().map(|hold| &hold.table))
+        .chain(job.rules.maps.iter().flat_map(|named| named.map.tables()))
         .cloned()
         .collect();
     names.sort();

@@ -7,7 +7,7 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::hmac::hmac_hex;
 use oubliette_core::hold::Hold;
 use oubliette_core::ledger::{HoldRow, Ledger};
-use oubliette_core::plan::{Draft, Intent, Plan, Setting};
+use oubliette_core::plan::{Draft, Intent, Plan, Refusal, Setting};
 use oubliette_core::report::{Loosened, Phase, Progress};
 
 use secrecy::ExposeSecret;
@@ -68,6 +68,7 @@ pub async fn plan(
             refusals,
         })?;
     if draft.keyed {
+        has_key(job)?;
         check_key(job.intent, &server, &catalog.user, &mut draft.warnings)?;
     }
     draft
@@ -138,6 +139,22 @@ async fn loosened(
         return Ok(Vec::new());
     }
     Ok(of(&store.holds().await?))
+}
+
+/// A policy whose own rules are keyed has named its key; what a DataMap says of columns may need one,
+/// too.
+fn has_key(job: &Job) -> Result<(), JobOutcome> {
+    if job.pseudonym_key.is_some() {
+        return Ok(());
+    }
+    let message = "a DataMap treats columns of rows that are kept in part by the strategy Pseudonym, \
+                   and the policy has no key";
+    let refusal = Refusal::whole(Reason::InvalidSpec, message.to_owned())
+        .remedy("pseudonymKey: {secretRef: {name: …, key: …}}   # in the policy");
+    Err(JobOutcome::Refused {
+        plan: None,
+        refusals: vec![refusal],
+    })
 }
 
 /// A key in a log is one that must be given up: nothing keyed runs while the server would write it.

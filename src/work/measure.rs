@@ -15,7 +15,7 @@ use super::graph::Walk;
 use super::groups;
 use super::pages;
 use super::whole;
-use crate::database::{Access, Database, Fault};
+use crate::database::{Access, Database, Fault, Tx};
 
 /// Rows one counting statement spans at first and at the most.
 const FIRST: u32 = 20_000;
@@ -114,11 +114,7 @@ async fn measure_rule(
             .first()
             .and_then(|row| CountSql::counted(row))
             .unwrap_or_default();
-        let held = &rule.count.eligible.held;
-        if !held.is_empty() {
-            let kept = tx.rows(&rule.count.kept(&window, held)).await?;
-            facts.add_held(kept.first().map_or(&[], Vec::as_slice));
-        }
+        keepers(rule, &window, &mut tx, &mut facts).await?;
         if let Some(draft) = &rule.groups {
             let groups = groups::add(rule, draft, &window, &mut tx, &mut facts.groups);
             Box::pin(groups).await?;
@@ -239,17 +235,40 @@ pub(super) async fn counted(
     Ok(facts.counted)
 }
 
-/// What holds keep of a rule's rows: how many in all, and how many each of them does.
+/// What holds and duties keep of a rule's rows in a window. Of rows of which only a part is left, the
+/// rule itself has told what the duties keep.
+async fn keepers(
+    rule: &RuleDraft,
+    window: &Window,
+    tx: &mut Tx,
+    facts: &mut RuleFacts,
+) -> Result<(), Fault> {
+    let held = &rule.count.eligible.held;
+    if !held.is_empty() {
+        let rows = tx.rows(&rule.count.kept(window, held)).await?;
+        facts.add_held(rows.first().map_or(&[], Vec::as_slice));
+    }
+    if rule.tells_duties() {
+        let rows = tx.rows(&rule.count.kept_by_duties(window)).await?;
+        facts.add_kept(
+            rule.count
+                .kept_rows(rows.first().map_or(&[], Vec::as_slice)),
+        );
+    }
+    Ok(())
+}
+
+/// What holds and duties keep of a rule's rows: how many in all, and how many each of them does.
 pub(super) async fn held(
     database: &Database,
     rule: &RuleDraft,
     gentle: bool,
 ) -> Result<RuleFacts, Fault> {
     let mut facts = RuleFacts::default();
-    let held = &rule.count.eligible.held;
+    let any = !rule.count.eligible.held.is_empty() || rule.tells_duties();
     let mut windows = Windows::new(gentle);
     while let Some((mut window, width)) = windows.next() {
-        if held.is_empty() {
+        if !any {
             break;
         }
         let started = Instant::now();
@@ -257,9 +276,8 @@ pub(super) async fn held(
         let end = tx.rows(&rule.count.window.probe(&window, width)).await?;
         let end = end.first().map(|row| rule.count.window.key_of(row));
         window.upto.clone_from(&end);
-        let kept = tx.rows(&rule.count.kept(&window, held)).await?;
+        keepers(rule, &window, &mut tx, &mut facts).await?;
         tx.rollback().await;
-        facts.add_held(kept.first().map_or(&[], Vec::as_slice));
         windows.took(end, started.elapsed()).await;
     }
     Ok(facts)

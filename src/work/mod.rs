@@ -13,6 +13,7 @@ mod holds;
 mod inspect;
 pub mod job;
 pub mod look;
+mod maps;
 mod measure;
 mod meter;
 pub mod owned;
@@ -25,6 +26,7 @@ mod window;
 
 pub use inspect::plan;
 use job::{Job, JobKind, JobOutcome, ProgressSender, StopSignal, StopWhy};
+pub use maps::misfits;
 
 /// Does a job. Told to stop, or when its window closes, it returns within one batch.
 pub async fn perform(job: Job, progress: &ProgressSender, stop: StopSignal) -> JobOutcome {

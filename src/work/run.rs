@@ -558,13 +558,14 @@ impl Run<'_> {
         };
         match verify(&verification, saved, stop).await? {
             Verified::Ended(ended) => Ok(Stepped::Ended(ended)),
-            Verified::Classed(residual, held_by, oldest_left) => {
+            Verified::Classed(residual, held_by, kept_rows, oldest_left) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
                 let mut done = RuleRun {
                     residual,
                     oldest_left,
                     held_by,
+                    kept: kept_rows,
                     ..done
                 };
                 if let Some(groups) = &groups {

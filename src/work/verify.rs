@@ -6,7 +6,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 use oubliette_core::plan::RuleDraft;
-use oubliette_core::report::{HeldCount, Residual};
+use oubliette_core::report::{HeldCount, KeptRows, Residual};
 use oubliette_core::run::{self, Lane, Pace, Saved};
 use oubliette_core::sql::{KeyRow, Window};
 use oubliette_core::value::Key;
@@ -35,7 +35,7 @@ pub(super) const ONE_STATEMENT: i64 = 1_000_000;
 /// How verification ended.
 pub(super) enum Verified {
     /// Every remaining row is classed.
-    Classed(Residual, Vec<HeldCount>, Option<Timestamp>),
+    Classed(Residual, Vec<HeldCount>, KeptRows, Option<Timestamp>),
     /// The sweep did not come to its end.
     Ended(Walked),
 }
@@ -83,7 +83,7 @@ pub(super) async fn verify(
     stop: &mut StopSignal,
 ) -> Result<Verified, LedgerFault> {
     match of.classed(saved, stop).await {
-        Ok((residual, held, oldest)) => Ok(Verified::Classed(residual, held, oldest)),
+        Ok((residual, held, kept, oldest)) => Ok(Verified::Classed(residual, held, kept, oldest)),
         Err(Broken::Ended(walked)) => Ok(Verified::Ended(walked)),
         Err(Broken::Fault(fault)) => Err(fault),
     }
@@ -94,7 +94,7 @@ impl Verification<'_> {
         &self,
         saved: &mut Saved,
         stop: &mut StopSignal,
-    ) -> Result<(Residual, Vec<HeldCount>, Option<Timestamp>), Broken> {
+    ) -> Result<(Residual, Vec<HeldCount>, KeptRows, Option<Timestamp>), Broken> {
         let mut stuck: Option<BTreeSet<Key>> = None;
         let mut left = Left::default();
         let (mut passed_by, mut too_large) = (0, 0);
@@ -144,14 +144,15 @@ impl Verification<'_> {
             too_large,
             overlooked,
         };
-        let (held, held_by) = unless_stopped(stop, Box::pin(self.held())).await?;
+        let (held, held_by, kept) = unless_stopped(stop, Box::pin(self.held())).await?;
         let residual = Residual {
             held,
+            kept: kept.rows,
             small_groups: small,
             ..left.classed()
         };
         let oldest = unless_stopped(stop, Box::pin(self.oldest(&windows))).await?;
-        Ok((residual, held_by, oldest))
+        Ok((residual, held_by, kept, oldest))
     }
 
     async fn residual(&self) -> Result<Vec<(Window, i64)>, LedgerFault> {
@@ -159,12 +160,13 @@ impl Verification<'_> {
         Ok(measure::residual(self.step.database, &rule, self.pace.is_limited()).await?)
     }
 
-    /// What holds keep, and which.
-    async fn held(&self) -> Result<(i64, Vec<HeldCount>), LedgerFault> {
+    /// What holds and duties keep, and which.
+    async fn held(&self) -> Result<(i64, Vec<HeldCount>, KeptRows), LedgerFault> {
         let rule = Box::pin(self.step.kept.now()).await?;
         let facts = measure::held(self.step.database, &rule, self.pace.is_limited()).await?;
         let held = &rule.count.eligible.held;
-        Ok((facts.held, HeldCount::of(held, &facts.held_by)))
+        let held_by = HeldCount::of(held, &facts.held_by);
+        Ok((facts.held, held_by, rule.kept(&facts)))
     }
 
     /// When the oldest of the rows in these windows fell due.

@@ -68,7 +68,12 @@ pub(crate) fn cases() -> Vec<Case> {
 const POLICY: &str = "RetentionPolicy";
 
 /// A policy of 20 expired rows whose database has these guards.
-fn guarded<'w>(world: &'w World, server: Server, case: &str, guards: &Value) -> Result<Stage<'w>> {
+pub(crate) fn guarded<'w>(
+    world: &'w World,
+    server: Server,
+    case: &str,
+    guards: &Value,
+) -> Result<Stage<'w>> {
     guarded_with(world, server, case, guards, "Enforce")
 }
 
@@ -103,7 +108,7 @@ fn expire(stage: &Stage<'_>, first: u32, count: u32) -> Result<()> {
 }
 
 /// Lets people approve in the stage's namespace.
-fn bind(stage: &Stage<'_>, people: &[&str]) -> Result<()> {
+pub(crate) fn bind(stage: &Stage<'_>, people: &[&str]) -> Result<()> {
     for person in people {
         stage.namespace.apply_value(&json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -116,7 +121,12 @@ fn bind(stage: &Stage<'_>, people: &[&str]) -> Result<()> {
 }
 
 /// What somebody decides about the plan in the policy's status; the answer is the Approval's name.
-fn decide(stage: &Stage<'_>, by: &str, decision: &str, max_rows: Option<i64>) -> Result<String> {
+pub(crate) fn decide(
+    stage: &Stage<'_>,
+    by: &str,
+    decision: &str,
+    max_rows: Option<i64>,
+) -> Result<String> {
     let policy = stage.namespace.get(POLICY, &stage.policy)?;
     let digest = policy.pointer("/status/plan/digest").context("no plan")?;
     let name = format!("approval-{}", next_number());
@@ -150,7 +160,7 @@ fn condition<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
 }
 
 /// Waits until the policy is at rest and Approved says this; the answer is its message.
-fn wait_approved(stage: &Stage<'_>, status: &str, reason: &str) -> Result<String> {
+pub(crate) fn wait_approved(stage: &Stage<'_>, status: &str, reason: &str) -> Result<String> {
     let what = format!("says Approved={status}, {reason}");
     let object = stage
         .namespace
@@ -180,7 +190,7 @@ fn wait_approved(stage: &Stage<'_>, status: &str, reason: &str) -> Result<String
 }
 
 /// Asks for a run that does not come: the token is handled, nothing runs and no row changes.
-fn nothing_runs(stage: &Stage<'_>, rows: i64) -> Result<()> {
+pub(crate) fn nothing_runs(stage: &Stage<'_>, rows: i64) -> Result<()> {
     let token = stage.run_now()?;
     let what = "has handled the token and is at rest";
     let object = stage

@@ -19,6 +19,7 @@ mod controller;
 mod database;
 mod desk;
 mod docs;
+mod duties;
 mod endings;
 mod engine;
 mod expect;
@@ -97,6 +98,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(agreed::cases());
     cases.extend(laptop::cases());
     cases.extend(lease::cases());
+    cases.extend(duties::cases());
     cases.extend(legal_hold::cases());
     cases.extend(api::cases());
     cases.extend(small_groups::cases());

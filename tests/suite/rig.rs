@@ -12,6 +12,7 @@ use oubliette::metrics::Metrics;
 use oubliette::work::job::{Job, JobKind, JobOutcome, Pacing, PolicyRef, STATEMENT_LIMIT, StopWhy};
 use oubliette::work::perform;
 use oubliette_core::digest::Digest;
+use oubliette_core::duty::{DataMap, NamedMap};
 use oubliette_core::ledger::Owner;
 use oubliette_core::plan::{Assent, Intent, Refusal};
 use oubliette_core::policy::Mandate;
@@ -58,6 +59,8 @@ pub(crate) struct Rig<'w> {
     pub(crate) assent: Option<Assent>,
     /// When it may be worked on.
     pub(crate) windows: WorkWindows,
+    /// The tables of a DataMap, as YAML; empty: there is none.
+    tables: String,
 }
 
 /// A job under way.
@@ -147,6 +150,7 @@ impl<'w> Rig<'w> {
             remembered: Vec::new(),
             assent: None,
             windows: WorkWindows::default(),
+            tables: String::new(),
             database,
         })
     }
@@ -155,6 +159,25 @@ impl<'w> Rig<'w> {
     pub(crate) fn rules(mut self, rules: &str) -> Self {
         rules.clone_into(&mut self.rules);
         self
+    }
+
+    /// With a DataMap of these tables.
+    pub(crate) fn mapped(mut self, tables: &str) -> Self {
+        tables.clone_into(&mut self.tables);
+        self
+    }
+
+    /// The DataMap, where there is one.
+    fn maps(&self, target: &Target) -> Result<Vec<NamedMap>> {
+        let tables = documents(&self.database.fill(&self.tables))?.pop();
+        let map = tables.map(|tables| {
+            let spec = json!({"databaseRef": {"name": "target"}, "tables": tables});
+            let map = DataMap::parse(&serde_json::from_value(spec)?, target)
+                .map_err(|faults| anyhow!("the map's spec: {faults:?}"))?;
+            let name = "suite/map".to_owned();
+            Ok(NamedMap { name, map })
+        });
+        map.into_iter().collect()
     }
 
     /// With several workers.
@@ -286,8 +309,9 @@ impl<'w> Rig<'w> {
         for (field, value) in self.spec.as_object().into_iter().flatten() {
             spec[field] = value.clone();
         }
-        let mandate = Mandate::parse(&serde_json::from_value(spec.clone())?, &target)
+        let mut mandate = Mandate::parse(&serde_json::from_value(spec.clone())?, &target)
             .map_err(|faults| anyhow!("the policy's spec: {faults:?}"))?;
+        mandate.policy.maps = self.maps(&target)?;
         Ok(Job {
             policy: PolicyRef {
                 uid: self.uid.clone(),

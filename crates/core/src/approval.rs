@@ -75,6 +75,10 @@ pub struct PlanParts {
     /// The statements.
     #[schemars(with = "String", length(max = 128))]
     pub statements: Digest,
+    /// The duties on the tables that it changes; left out where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(max = 128))]
+    pub duties: Option<Digest>,
 }
 
 impl PlanParts {
@@ -84,11 +88,13 @@ impl PlanParts {
             spec,
             schema,
             statements,
+            duties,
         } = self;
         let parts = [
             ("the spec", *spec != then.spec),
             ("the schema of its tables", *schema != then.schema),
             ("its statements", *statements != then.statements),
+            ("the duties on its tables", *duties != then.duties),
         ];
         let changed: Vec<&str> = parts
             .iter()
@@ -135,6 +141,7 @@ mod tests {
             spec: digest("spec"),
             schema: digest(schema),
             statements: digest("statements"),
+            duties: None,
         };
         let (then, now) = (digest("then"), digest("now"));
         let (old, new) = (parts("one"), parts("two"));

@@ -26,8 +26,17 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
             .update
             .extend(treatments.iter().map(|t| t.column.clone()));
     };
+    let entries = || policy.maps.iter().flat_map(|named| &named.map.tables);
+    for entry in entries() {
+        // Looked at in every plan: a duty must not vanish with its table.
+        tables.entry(entry.table.clone()).or_default();
+    }
     for rule in &policy.rules {
         let own = tables.entry(rule.table.clone()).or_default();
+        let in_part = entries().filter(|entry| entry.table == rule.table && entry.keeps_parts());
+        for entry in in_part.filter(|_| matches!(rule.action, Action::Delete)) {
+            update(own, &entry.treatments().collect::<Vec<_>>());
+        }
         match &rule.action {
             Action::Delete => own.delete = true,
             Action::Anonymise(treatments) => update(own, treatments),

@@ -8,6 +8,7 @@ pub mod approval;
 pub mod catalog;
 pub mod decide;
 pub mod digest;
+pub mod duty;
 pub mod grants;
 pub mod groups;
 pub mod hmac;

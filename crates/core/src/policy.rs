@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::approval::Asks;
+use crate::duty::NamedMap;
 use crate::groups::Promise;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
@@ -48,6 +49,8 @@ pub struct Policy {
     pub limits: Limits,
     /// The rules, in the order in which they run; names are unique.
     pub rules: Vec<Rule>,
+    /// The DataMaps of the database, whose duties bind the rules. They are written elsewhere.
+    pub maps: Vec<NamedMap>,
 }
 
 impl Policy {

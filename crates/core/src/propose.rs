@@ -160,6 +160,7 @@ impl<'c> Proposing<'c, '_> {
             zone: TimeZone::UTC,
             limits: Limits::default(),
             rules: vec![rule],
+            maps: Vec::new(),
         };
         let setting = Setting {
             spec: &serde_json::Value::Null,

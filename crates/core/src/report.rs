@@ -12,6 +12,9 @@ use crate::groups::SmallGroups;
 use crate::rows::Rows;
 use crate::sql::Held;
 
+/// Steps of one plan at the most: rules, and what duties split off them.
+pub const MOST_STEPS: usize = 128;
+
 /// What an action did or would do to the rows of one table (DESIGN section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
@@ -67,8 +70,8 @@ pub struct PlanReport {
     pub parts: Option<PlanParts>,
     /// The instant from which cutoffs are counted.
     pub as_of: Timestamp,
-    /// One per rule, in order.
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    /// One per rule, in order; behind it what is left of rows of which a duty keeps a part.
+    #[schemars(length(max = MOST_STEPS), extend("x-kubernetes-list-type" = "atomic"))]
     pub rules: Vec<RulePlan>,
     /// What a person should know, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -118,6 +121,9 @@ pub struct RulePlan {
     /// How many rows would look alike, where the rule promises something of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small_groups: Option<SmallGroups>,
+    /// Rows that would change if no duty of a DataMap kept them, and that no hold keeps.
+    #[serde(default, skip_serializing_if = "KeptRows::is_none")]
+    pub kept: KeptRows,
     /// When the oldest eligible row fell due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_since: Option<Timestamp>,
@@ -213,6 +219,54 @@ pub struct Loosened {
     pub at: Timestamp,
 }
 
+/// Rows that duties keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptRows {
+    /// How many; those of which a duty keeps only some columns are among them.
+    #[serde(default)]
+    pub rows: i64,
+    /// By which duties, those with the most rows first. A row that two of them keep counts for both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub duties: Vec<DutyCount>,
+}
+
+/// Rows that one duty keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DutyCount {
+    /// Namespace and name of the DataMap, the entry of its `tables`, and the place in `mustKeep`.
+    #[schemars(length(max = 400))]
+    pub duty: String,
+    /// How many.
+    pub rows: i64,
+    /// Those of them that it keeps without end, because a date is NULL or nobody can mean it.
+    #[serde(default)]
+    pub open_ended: i64,
+    /// When it ends for the first of the others. Where a duty has several dates: not before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ends_at: Option<Timestamp>,
+}
+
+impl KeptRows {
+    /// Duties that are named of one rule.
+    const NAMED: usize = 16;
+
+    /// Whether there is nothing to tell.
+    pub fn is_none(&self) -> bool {
+        self.rows == 0 && self.duties.is_empty()
+    }
+
+    /// Those duties that keep any, the most first.
+    pub fn of(rows: i64, all: impl Iterator<Item = DutyCount>) -> Self {
+        let mut duties: Vec<DutyCount> = all.filter(|duty| duty.rows > 0).collect();
+        duties.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.duty.cmp(&b.duty)));
+        duties.truncate(Self::NAMED);
+        Self { rows, duties }
+    }
+}
+
 /// A finished (or stopped) run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -232,8 +286,8 @@ pub struct RunReport {
     /// How it ended.
     #[serde(flatten)]
     pub outcome: RunOutcome,
-    /// One per rule, in order.
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    /// One per rule, in order, as in the plan.
+    #[schemars(length(max = MOST_STEPS), extend("x-kubernetes-list-type" = "atomic"))]
     pub rules: Vec<RuleRun>,
     /// Hash of the evidence entry: the ledger chain's head after this run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -334,6 +388,9 @@ pub struct RuleRun {
     /// Partitions that went as a whole; their rows are among those changed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub partitions: i64,
+    /// What duties kept.
+    #[serde(default, skip_serializing_if = "KeptRows::is_none")]
+    pub kept: KeptRows,
     /// Why it did not come to its end, where that is a matter of its own: the rules after it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Reason>,
@@ -346,6 +403,9 @@ pub struct Residual {
     /// Under a legal hold, or with held rows hanging on them.
     #[serde(default)]
     pub held: i64,
+    /// Kept by a duty of a DataMap, or with kept rows hanging on them; no hold keeps them.
+    #[serde(default)]
+    pub kept: i64,
     /// Locked by the application while the run looked.
     pub locked: i64,
     /// Left because the rows that hang on one of them do not go in one transaction.
@@ -366,6 +426,7 @@ impl Residual {
     pub fn and(self, other: Self) -> Self {
         Self {
             held: self.held + other.held,
+            kept: self.kept + other.kept,
             locked: self.locked + other.locked,
             too_large: self.too_large + other.too_large,
             small_groups: self.small_groups + other.small_groups,
@@ -374,16 +435,18 @@ impl Residual {
         }
     }
 
-    /// All rows that are left to be changed: not those that a legal hold keeps, nor those of small groups.
+    /// All rows that are left to be changed: not those that a legal hold or a duty keeps, nor those of
+    /// small groups.
     pub fn rows(self) -> i64 {
         let all: i64 = self.classes().iter().map(|(rows, _)| rows).sum();
-        all - self.held - self.small_groups
+        all - self.held - self.kept - self.small_groups
     }
 
     /// How many rows are in each class, and what is said of them.
-    pub fn classes(self) -> [(i64, &'static str); 6] {
+    pub fn classes(self) -> [(i64, &'static str); 7] {
         let Self {
             held,
+            kept,
             locked,
             too_large,
             small_groups,
@@ -392,6 +455,7 @@ impl Residual {
         } = self;
         [
             (held, "under a legal hold"),
+            (kept, "kept by a duty"),
             (locked, "stayed locked by the application"),
             (too_large, "with too much hanging on them"),
             (small_groups, "in small groups"),

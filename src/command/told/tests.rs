@@ -1,7 +1,7 @@
 //! What people read, as snapshots; and what the exit code says.
 
 use oubliette_core::digest::Digest;
-use oubliette_core::report::{Effect, Residual, RulePlan, RuleRun, TableCount};
+use oubliette_core::report::{Effect, KeptRows, Residual, RulePlan, RuleRun, TableCount};
 
 use super::*;
 
@@ -18,6 +18,7 @@ fn rule(name: &str, table: &str, eligible: i64, total: i64) -> RulePlan {
         held: 0,
         held_by: Vec::new(),
         small_groups: None,
+        kept: KeptRows::default(),
         overdue_since: (eligible > 0).then(|| "2024-05-01T10:00:00Z".parse().unwrap()),
         related: Vec::new(),
         partitions: 0,
@@ -172,6 +173,7 @@ fn run(outcome: RunOutcome) -> RunReport {
             held_by: Vec::new(),
             small_groups: None,
             partitions: 0,
+            kept: KeptRows::default(),
             failed: None,
         }],
         evidence: Some(Digest::of_bytes("evidence")),

@@ -8,6 +8,7 @@ fn ticket(uid: &str) -> Ticket {
         uid: uid.to_owned(),
         generation: 1,
         spec: Value::Null,
+        duties: None,
         database: "db".to_owned(),
         kind: JobKind::Plan,
         dry: true,

@@ -6,6 +6,7 @@
 
 pub mod approval;
 pub mod condition;
+pub mod data_map;
 pub mod guards;
 pub mod legal_hold;
 pub mod lookup;

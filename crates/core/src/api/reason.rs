@@ -170,6 +170,15 @@ reasons! {
         "Release it with `spec.release`, or set another `spec.reviewAt`.";
     HoldsOrphaned Well "Holds are in force whose LegalHold objects are gone; deleting one does not release it."
         "See `oubliette hold list`; what is no longer needed ends with `oubliette hold release`.";
+    // Duties.
+    DutiesUnreadable Stalled "A DataMap of the database cannot be read, and so it cannot be told what must be kept. Nothing runs on the database."
+        "Correct the DataMap that the message names; its own condition says what is wrong with it.";
+    DutiesUnfit Retrying "A DataMap does not fit the database: a table or column that it names is not there, or a duty's column is no date. Nothing runs on the database, because what must be kept could go."
+        "Do what the message says: correct the DataMap, or give back the table, the column or the privilege to see it.";
+    StrategyMissing Stalled "Of some rows a duty keeps certain columns only, and no DataMap says what happens to the others."
+        "Write a strategy for each of them into the DataMap, or keep them, too; the message has the YAML.";
+    Mapped Well "The DataMap fits its database: its duties bind every policy there."
+        "Nothing. A change of it counts from the next plan on, and voids the approvals of plans that it changes.";
     // The plan.
     TableMissing Stalled "A table does not exist or the user cannot see it."
         "Correct the name (it is case-sensitive), or grant SELECT.";

@@ -166,6 +166,11 @@ pub struct RetentionPolicyStatus {
     /// The generation of the spec that `plan` was made for and passed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_generation: Option<i64>,
+    /// Digest of what the DataMaps of the database asked for when `plan` was made; left out where there
+    /// were none. With another one the policy is planned anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub duties: Option<String>,
     /// Rows that the plan would change, of all of its tables: what an Approval's `maxRows` is held
     /// against.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -271,6 +271,7 @@ mod tests {
             zone: TimeZone::UTC,
             limits: Limits::default(),
             rules: rules.iter().map(rule).collect(),
+            maps: Vec::new(),
         }
     }
 

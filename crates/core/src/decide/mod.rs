@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod conflict;
+pub mod data_map;
 pub mod due;
 pub mod elsewhere;
 pub mod job;

@@ -174,6 +174,7 @@ fn enter_plan(
     status.left_elsewhere = elsewhere::places(observed.database.engine(), &plan.survivors);
     status.enter_plan(plan);
     status.plan_generation = Some(job.generation);
+    status.duties = job.duties.map(str::to_owned);
 }
 
 fn enter_run(status: &mut RetentionPolicyStatus, run: &RunReport, counted: bool) {

@@ -166,6 +166,17 @@ impl Deciding<'_, '_> {
                     Verdict::new(Reason::Conflict, message),
                 )
             }
+            _ if !self.o.unreadable.is_empty() => {
+                let message = format!(
+                    "{}. {}",
+                    self.o.unreadable.join("; "),
+                    Reason::DutiesUnreadable.remedy()
+                );
+                (
+                    Some(StopWhy::Suspended),
+                    Verdict::new(Reason::DutiesUnreadable, message),
+                )
+            }
             _ if wanted.suspended => {
                 let message = "suspend: true is set on the policy; nothing is changed";
                 (
@@ -283,7 +294,7 @@ impl Deciding<'_, '_> {
     fn start_what_is_due(&mut self, wanted: &Wanted<'_>) -> Verdict {
         let interrupted = self.status.progress.take().is_some();
         let may_try = self.failures.is_over(self.o.now);
-        let unplanned = self.status.plan_generation != Some(self.o.meta.generation);
+        let unplanned = self.is_unplanned();
         if let Some(open) = self.status.open_run.clone() {
             if !is_given_up(&open, wanted) {
                 return match self.allowed(wanted, true) {
@@ -346,6 +357,12 @@ impl Deciding<'_, '_> {
         self.idle(wanted)
     }
 
+    /// Whether the plan is of another spec, or was made under other duties.
+    fn is_unplanned(&self) -> bool {
+        self.status.plan_generation != Some(self.o.meta.generation)
+            || self.status.duties.as_deref() != self.o.duties
+    }
+
     fn start_plan(&mut self) -> Verdict {
         self.action = Action::Start(JobKind::Plan);
         self.status.progress = Some(connecting());
@@ -394,7 +411,7 @@ impl Deciding<'_, '_> {
     /// Nothing to do: what is known.
     fn idle(&self, wanted: &Wanted<'_>) -> Verdict {
         // A failed attempt stands until the next one.
-        let unplanned = self.status.plan_generation != Some(self.o.meta.generation);
+        let unplanned = self.is_unplanned();
         if (unplanned || self.status.open_run.is_some())
             && let Some(before) = self.before()
             && before.reason.is_failure()
@@ -546,6 +563,7 @@ pub fn is_gate(reason: Reason) -> bool {
         Reason::UnknownField
             | Reason::InvalidSpec
             | Reason::Conflict
+            | Reason::DutiesUnreadable
             | Reason::DatabaseNotFound
             | Reason::DatabaseNotUsable
             | Reason::DatabaseNotReady

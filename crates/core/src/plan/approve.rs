@@ -50,7 +50,12 @@ impl Plan {
             .clone()
             .map(|(rule, facts)| report(rule, facts))
             .collect();
-        let mut warnings = counted_twice(&told);
+        // What duties split off a rule are other rows than its own.
+        let rules_only = told
+            .iter()
+            .zip(&draft.rules)
+            .filter(|(_, rule)| !rule.remainder);
+        let mut warnings = counted_twice(rules_only.map(|(told, _)| told));
         let vague = rules.clone().filter(|(_, facts)| facts.at_most);
         warnings.extend(vague.map(|(rule, _)| {
             format!(
@@ -283,6 +288,7 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
         held: facts.held,
         held_by: HeldCount::of(&rule.count.eligible.held, &facts.held_by),
         small_groups,
+        kept: rule.kept(facts),
         related,
         partitions: i64::try_from(facts.whole().count()).unwrap_or(i64::MAX),
         walk: match facts.paying_pages() {

@@ -10,7 +10,7 @@ use super::{Refusal, constant};
 use crate::api::reason::Reason;
 use crate::catalog::{Column, ColumnKind, Table};
 use crate::name::Ident;
-use crate::period::Period;
+use crate::period::{Period, PeriodError};
 use crate::policy::{
     Clause, Clock, Condition, EpochUnit, Event, Expiry, Lookup, Moment, Policy, Rule, Since, Test,
 };
@@ -107,6 +107,8 @@ pub(super) fn eligible(
                 unless,
                 undone: Vec::new(),
                 held: Vec::new(),
+                kept: Vec::new(),
+                within: Vec::new(),
             },
             cutoff: cutoffs.instant,
             due: cutoffs.due,
@@ -117,13 +119,38 @@ pub(super) fn eligible(
 }
 
 /// With what clocks are compared.
-struct Cutoffs {
+pub(super) struct Cutoffs {
     instant: Timestamp,
     date: Date,
     /// Whether the day has come.
     reached: bool,
     ceiling: Timestamp,
     due: Due,
+}
+
+impl Cutoffs {
+    /// A period before an instant, counted in a zone.
+    pub(super) fn after(
+        period: Period,
+        as_of: Timestamp,
+        zone: &TimeZone,
+    ) -> Result<Self, PeriodError> {
+        Ok(Self {
+            instant: period.cutoff(as_of, zone)?,
+            date: period.cutoff_date(as_of, zone)?,
+            reached: true,
+            ceiling: ceiling(as_of),
+            due: Due::After(period, zone.clone()),
+        })
+    }
+}
+
+/// Clocks that read so much are placeholders.
+fn ceiling(as_of: Timestamp) -> Timestamp {
+    as_of
+        .to_zoned(TimeZone::UTC)
+        .checked_add(Span::new().years(CEILING_YEARS))
+        .map_or(Timestamp::MAX, |z| z.timestamp())
 }
 
 pub(super) struct Typing<'a> {
@@ -187,18 +214,10 @@ impl Typing<'_> {
         let invalid = |e: &dyn std::fmt::Display| {
             Refusal::of(&self.rule.name, Reason::InvalidSpec, e.to_string())
         };
-        let ceiling = as_of
-            .to_zoned(TimeZone::UTC)
-            .checked_add(Span::new().years(CEILING_YEARS))
-            .map_or(Timestamp::MAX, |z| z.timestamp());
         match &self.rule.expiry {
-            Expiry::After { period, .. } => Ok(Cutoffs {
-                instant: period.cutoff(as_of, zone).map_err(|e| invalid(&e))?,
-                date: period.cutoff_date(as_of, zone).map_err(|e| invalid(&e))?,
-                reached: true,
-                ceiling,
-                due: Due::After(*period, zone.clone()),
-            }),
+            Expiry::After { period, .. } => {
+                Cutoffs::after(*period, as_of, zone).map_err(|e| invalid(&e))
+            }
             Expiry::On { from, .. } => {
                 let instant = match from {
                     Moment::Instant(instant) => *instant,
@@ -209,10 +228,17 @@ impl Typing<'_> {
                     instant,
                     date: zone.to_datetime(instant).date(),
                     reached: instant <= as_of,
-                    ceiling,
+                    ceiling: ceiling(as_of),
                     due: Due::At(instant),
                 })
             }
+        }
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader {
+            rule: &self.rule.name,
+            zone: &self.policy.zone,
         }
     }
 
@@ -224,100 +250,16 @@ impl Typing<'_> {
         cutoffs: &Cutoffs,
         field: &str,
     ) -> Result<(Reading, ReadAs), Refusal> {
-        let Clock {
-            column: name,
-            epoch,
-            zone,
-            not_before,
-        } = clock;
-        let column = self.column(table, name)?;
-        let unfit = |what: String| self.unfit(table, column, &what);
-        let Cutoffs {
-            instant, ceiling, ..
-        } = *cutoffs;
-        if epoch.is_some() && column.kind != ColumnKind::Int {
-            return Err(unfit(format!(
-                "{field}.unit is for integer columns: leave it out"
-            )));
-        }
-        if zone.is_some() && column.kind != ColumnKind::Civil {
-            return Err(unfit(format!(
-                "{field}.timeZone is for wall-clock times without a zone: leave it out"
-            )));
-        }
-        let (floor, cutoff, ceiling) = match column.kind {
-            ColumnKind::Instant => (utc(*not_before), utc(instant), utc(ceiling)),
-            ColumnKind::Civil => {
-                let zone = zone.as_ref().ok_or_else(|| {
-                    unfit(format!(
-                        "it does not say in which zone its readings are: add {field}.timeZone"
-                    ))
-                })?;
-                let civil = |t| civil_text(zone.to_datetime(t));
-                let cutoff = civil_text(civil_cutoff(zone, instant));
-                (civil(*not_before), cutoff, civil(ceiling))
-            }
-            ColumnKind::Date => {
-                let date = |t: Timestamp| date_text(TimeZone::UTC.to_datetime(t).date());
-                (date(*not_before), date_text(cutoffs.date), date(ceiling))
-            }
-            ColumnKind::Int => {
-                let unit = epoch.ok_or_else(|| {
-                    unfit(format!(
-                        "say what the number counts: add {field}.unit \
-                         (Seconds, Milliseconds, Microseconds or Days)"
-                    ))
-                })?;
-                let count = |t| Value::Int(epoch_count(unit, t));
-                (count(*not_before), count(instant), count(ceiling))
-            }
-            _ => {
-                return Err(unfit(format!(
-                    "{field}.column needs a date, a time or an integer that counts since 1970"
-                )));
-            }
-        };
-        let reading = Reading {
-            column: column.clone(),
-            cutoff: if cutoffs.reached {
-                cutoff
-            } else {
-                floor.clone()
-            },
-            floor,
-            ceiling,
-        };
-        let read_as = ReadAs {
-            zone: match column.kind {
-                ColumnKind::Instant => TimeZone::UTC,
-                _ => zone.clone().unwrap_or_else(|| self.policy.zone.clone()),
-            },
-            unit: *epoch,
-        };
-        Ok((reading, read_as))
+        self.reader().reading(table, clock, cutoffs, field)
     }
 
     pub(super) fn column<'t>(&self, table: &'t Table, name: &Ident) -> Result<&'t Column, Refusal> {
-        table.column(name).ok_or_else(|| {
-            Refusal::of(
-                &self.rule.name,
-                Reason::ColumnMissing,
-                format!("{} has no column {name}", table.name),
-            )
-        })
+        self.reader().column(table, name)
     }
 
     pub(super) fn unfit(&self, table: &Table, column: &Column, what: &str) -> Refusal {
-        Refusal::of(
-            &self.rule.name,
-            Reason::ColumnUnfit,
-            format!(
-                "{}.{} is {}: {what}",
-                table.name, column.name, column.type_name
-            ),
-        )
+        self.reader().unfit(table, column, what)
     }
-
     fn clause(&self, table: &Table, clause: &Clause) -> Result<TypedCondition, Refusal> {
         match clause {
             Clause::Test(condition) => self
@@ -401,6 +343,118 @@ impl Typing<'_> {
             (ColumnKind::Date, Moment::Date(d)) => Some(date_text(*d)),
             _ => None,
         }
+    }
+}
+
+/// Reads columns as clocks.
+pub(super) struct Reader<'a> {
+    /// Whom a refusal names.
+    pub(super) rule: &'a str,
+    /// The zone in which dates are reported.
+    pub(super) zone: &'a TimeZone,
+}
+
+impl Reader<'_> {
+    /// A column that is read as a clock; `field` is where it is written.
+    pub(super) fn reading(
+        &self,
+        table: &Table,
+        clock: &Clock,
+        cutoffs: &Cutoffs,
+        field: &str,
+    ) -> Result<(Reading, ReadAs), Refusal> {
+        let Clock {
+            column: name,
+            epoch,
+            zone,
+            not_before,
+        } = clock;
+        let column = self.column(table, name)?;
+        let unfit = |what: String| self.unfit(table, column, &what);
+        let Cutoffs {
+            instant, ceiling, ..
+        } = *cutoffs;
+        if epoch.is_some() && column.kind != ColumnKind::Int {
+            return Err(unfit(format!(
+                "{field}.unit is for integer columns: leave it out"
+            )));
+        }
+        if zone.is_some() && column.kind != ColumnKind::Civil {
+            return Err(unfit(format!(
+                "{field}.timeZone is for wall-clock times without a zone: leave it out"
+            )));
+        }
+        let (floor, cutoff, ceiling) = match column.kind {
+            ColumnKind::Instant => (utc(*not_before), utc(instant), utc(ceiling)),
+            ColumnKind::Civil => {
+                let zone = zone.as_ref().ok_or_else(|| {
+                    unfit(format!(
+                        "it does not say in which zone its readings are: add {field}.timeZone"
+                    ))
+                })?;
+                let civil = |t| civil_text(zone.to_datetime(t));
+                let cutoff = civil_text(civil_cutoff(zone, instant));
+                (civil(*not_before), cutoff, civil(ceiling))
+            }
+            ColumnKind::Date => {
+                let date = |t: Timestamp| date_text(TimeZone::UTC.to_datetime(t).date());
+                (date(*not_before), date_text(cutoffs.date), date(ceiling))
+            }
+            ColumnKind::Int => {
+                let unit = epoch.ok_or_else(|| {
+                    unfit(format!(
+                        "say what the number counts: add {field}.unit \
+                         (Seconds, Milliseconds, Microseconds or Days)"
+                    ))
+                })?;
+                let count = |t| Value::Int(epoch_count(unit, t));
+                (count(*not_before), count(instant), count(ceiling))
+            }
+            _ => {
+                return Err(unfit(format!(
+                    "{field}.column needs a date, a time or an integer that counts since 1970"
+                )));
+            }
+        };
+        let reading = Reading {
+            column: column.clone(),
+            cutoff: if cutoffs.reached {
+                cutoff
+            } else {
+                floor.clone()
+            },
+            floor,
+            ceiling,
+        };
+        let read_as = ReadAs {
+            zone: match column.kind {
+                ColumnKind::Instant => TimeZone::UTC,
+                _ => zone.clone().unwrap_or_else(|| self.zone.clone()),
+            },
+            unit: *epoch,
+        };
+        Ok((reading, read_as))
+    }
+
+    pub(super) fn column<'t>(&self, table: &'t Table, name: &Ident) -> Result<&'t Column, Refusal> {
+        table.column(name).ok_or_else(|| {
+            Refusal::of(
+                self.rule,
+                Reason::ColumnMissing,
+                format!("{} has no column {name}", table.name),
+            )
+        })
+    }
+
+    pub(super) fn unfit(&self, table: &Table, column: &Column, what: &str) -> Refusal {
+        Refusal::of(
+            self.rule,
+            Reason::ColumnUnfit,
+            format!(
+                "{}.{} is {}: {what}",
+                table.name, column.name, column.type_name
+            ),
+        )
     }
 }
 

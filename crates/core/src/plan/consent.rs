@@ -69,6 +69,7 @@ mod tests {
                 held: 0,
                 held_by: vec![],
                 small_groups: None,
+                kept: crate::report::KeptRows::default(),
                 overdue_since: None,
                 related: vec![TableCount {
                     table: "public.u".to_owned(),

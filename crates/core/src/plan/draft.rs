@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::clock::Typed;
+use super::duty::{self, Duties, Ends};
 use super::graph::{self, Node};
 use super::groups::{self, GroupDraft};
 use super::guard::{self, Touch};
@@ -113,6 +114,10 @@ pub struct RuleDraft {
     pub estimated_rows: u64,
     /// Whether partitions go as a whole, where the rule asks for it; otherwise why none does.
     pub parted: Option<Result<Parted, String>>,
+    /// How the dates of the duties that keep its rows are read, in their order.
+    pub(super) ends: Vec<Ends>,
+    /// It is about rows that a rule before it leaves, because a duty keeps a part of them.
+    pub remainder: bool,
 }
 
 impl Draft {
@@ -133,25 +138,58 @@ impl Draft {
         let mut warnings = Vec::new();
         let mut survivors = Vec::new();
         let mut rules = Vec::new();
+        let duties = Duties {
+            all: duty::typed(&policy.maps, &policy.zone, catalog, as_of, &mut refusals),
+            catalog,
+        };
+        // With what duties make of the rules.
+        let mut whole = policy.clone();
         for rule in &policy.rules {
             let before = refusals.len();
-            let drafted = draft_rule(policy, view, rule, as_of, &mut refusals);
-            if let Some(drafted) = drafted
-                && refusals.len() == before
-            {
-                warnings.extend(drafted.at_most());
-                warnings.extend(drafted.row_by_row());
+            let Some(mut drafted) = draft_rule(policy, view, rule, as_of, &mut refusals) else {
+                continue;
+            };
+            let (parts, told) = duties.bind(rule, &mut drafted, &mut refusals);
+            warnings.extend(told);
+            let mut all = vec![drafted];
+            for part in parts {
+                whole.rules.push(part.rule.clone());
+                let drafted = draft_rule(policy, view, &part.rule, as_of, &mut refusals);
+                all.extend(drafted.map(|mut drafted| {
+                    part.bind(&mut drafted);
+                    drafted
+                }));
+            }
+            if refusals.len() == before {
                 warnings.extend(guard::stale_triggers(catalog, rule));
-                guard::survivors(catalog, &drafted, &mut survivors);
-                rules.push(drafted);
+                for drafted in all {
+                    warnings.extend(drafted.at_most());
+                    warnings.extend(drafted.row_by_row());
+                    guard::survivors(catalog, &drafted, &mut survivors);
+                    rules.push(drafted);
+                }
             }
         }
         groups::tell_of_deletes(&mut rules);
+        let policy = &whole;
         guard::grants(policy, catalog, intent, &mut refusals, &mut warnings);
+        if rules.len() > report::MOST_STEPS {
+            refusals.push(Refusal::whole(
+                Reason::DutiesUnfit,
+                format!(
+                    "with what duties split off its rules the policy has {} steps, {} are possible: \
+                     write a part of the rules into another policy",
+                    rules.len(),
+                    report::MOST_STEPS
+                ),
+            ));
+        }
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let (digest, parts) = digest(spec, policy, catalog, &rules).map_err(|e| {
+        let kept = duty::digest(&duties, &rules);
+        let digests = kept.and_then(|kept| digest(spec, policy, catalog, &rules, kept));
+        let (digest, parts) = digests.map_err(|e| {
             vec![Refusal::whole(
                 Reason::InternalError,
                 format!("failed to digest the plan: {e}"),
@@ -286,6 +324,8 @@ fn draft_rule(
         groups,
         estimated_rows: table.estimated_rows,
         parted,
+        ends: Vec::new(),
+        remainder: false,
     })
 }
 
@@ -431,6 +471,7 @@ fn digest(
     policy: &Policy,
     catalog: &Catalog,
     rules: &[RuleDraft],
+    duties: Option<Digest>,
 ) -> Result<(Digest, PlanParts), crate::digest::DigestError> {
     let looked_at = policy.rules.iter().flat_map(Rule::looked_at);
     let looked_at = looked_at.filter_map(|name| catalog.table(name));
@@ -465,8 +506,13 @@ fn digest(
         spec: Digest::of_json(spec)?,
         schema: Digest::of_json(&schema)?,
         statements: Digest::of_json(&statements)?,
+        duties,
     };
-    let all = json!({"spec": spec, "schema": schema, "statements": statements});
+    let mut all = json!({"spec": spec, "schema": schema, "statements": statements});
+    if let Some(duties) = duties {
+        // Without any the digest is that of older versions.
+        all["duties"] = json!(duties.to_string());
+    }
     Ok((Digest::of_json(&all)?, parts))
 }
 

@@ -5,7 +5,7 @@ use super::partition::Part;
 use crate::catalog::Engine;
 use crate::groups::Groups;
 use crate::rows::Rows;
-use crate::sql::{Counted, Pages};
+use crate::sql::{Counted, KeptRows, Pages};
 use crate::value::{Key, Value};
 
 /// The figures of a draft.
@@ -28,6 +28,10 @@ pub struct RuleFacts {
     pub groups: Groups,
     /// Rows that are left because their group would be too small.
     pub left: i64,
+    /// Rows that would change if no duty kept them, and no hold does.
+    pub kept: i64,
+    /// What each duty keeps of them, in the order of the rule's.
+    pub kept_by: Vec<KeptRows>,
     /// Rows of each related table that hang on eligible rows, in the order of the nodes.
     pub related: Vec<i64>,
     /// Rows that hang on those of several windows may be counted with each of them.
@@ -88,6 +92,15 @@ impl RuleFacts {
                 Some(sum) => *sum += rows,
                 None => self.held_by.push(rows),
             }
+        }
+    }
+
+    /// Adds what duties keep of one window.
+    pub fn add_kept(&mut self, (rows, each): (i64, Vec<KeptRows>)) {
+        self.kept += rows;
+        self.kept_by.resize_with(each.len(), KeptRows::default);
+        for (sum, found) in self.kept_by.iter_mut().zip(each) {
+            sum.add(found);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Column, Table, TableKind};
 use crate::hold::{Hold, HoldOperator, HoldTest, MOST_BOUND};
 use crate::name::TableName;
-use crate::sql::{Bound, Down, Held, HeldAt, TypedTest, Way};
+use crate::sql::{Bound, Down, Effect, Held, HeldAt, TypedTest, Way};
 use crate::value::Key;
 
 /// A hold, typed.
@@ -42,12 +42,12 @@ pub fn fitting(hold: &Hold, catalog: &Catalog) -> Option<Bound> {
 }
 
 impl RuleDraft {
-    /// Counts the held rows of a node among those that hang on these parents; `None`: no hold is
-    /// about it. Asked once the parents are locked: what was not there when they were chosen must
+    /// Counts the held or kept rows of a node among those that hang on these parents; `None`: no hold
+    /// and no duty is about it. Asked once the parents are locked: what was not there when they were chosen must
     /// not go with them. `parents` is not empty.
     pub fn held_below(&self, node: usize, way: &Way, parents: &[Key]) -> Option<Bound> {
         let depth = &self.nodes.get(node)?.depth;
-        depth.held(way, parents, &self.change.eligible.held, node)
+        depth.held(way, parents, self.change.eligible.keepers(), node)
     }
 }
 
@@ -127,28 +127,42 @@ fn bound(held: &[Held]) -> usize {
 
 /// Where a hold keeps rows of a rule; `None`: nowhere.
 fn held(rule: &RuleDraft, hold: &Typed<'_>, catalog: &Catalog) -> Result<Option<Held>, Refusal> {
-    let mut places = Vec::new();
-    if concerns(catalog, &hold.table.name, &rule.change.window.table) {
-        places.push(HeldAt {
-            path: Vec::new(),
-            node: None,
-            tests: hold.tests.clone(),
-        });
-    }
-    for (i, node) in rule.nodes.iter().enumerate() {
-        if concerns(catalog, &hold.table.name, &node.depth.table) {
-            let paths = paths(rule, i).ok_or_else(|| unknown_below(rule, hold))?;
-            places.extend(paths.into_iter().map(|path| HeldAt {
-                path,
-                node: Some(i),
-                tests: hold.tests.clone(),
-            }));
-        }
-    }
+    let places = places(rule, hold.table, &hold.tests, catalog, |_| true)
+        .ok_or_else(|| unknown_below(rule, hold))?;
     Ok((!places.is_empty()).then(|| Held {
         hold: hold.name.to_owned(),
         places,
     }))
+}
+
+/// Where rows of a table keep rows of a rule, among the tables that the rule changes so that it
+/// matters; `None`: that cannot be told.
+pub(super) fn places(
+    rule: &RuleDraft,
+    table: &Table,
+    tests: &[(Column, TypedTest)],
+    catalog: &Catalog,
+    matters: impl Fn(&Effect) -> bool,
+) -> Option<Vec<HeldAt>> {
+    let mut places = Vec::new();
+    if concerns(catalog, &table.name, &rule.change.window.table) && matters(&rule.change.effect) {
+        places.push(HeldAt {
+            path: Vec::new(),
+            node: None,
+            tests: tests.to_vec(),
+        });
+    }
+    for (i, node) in rule.nodes.iter().enumerate() {
+        if concerns(catalog, &table.name, &node.depth.table) && matters(&node.depth.effect) {
+            let paths = paths(rule, i)?;
+            places.extend(paths.into_iter().map(|path| HeldAt {
+                path,
+                node: Some(i),
+                tests: tests.to_vec(),
+            }));
+        }
+    }
+    Some(places)
 }
 
 /// Rows that hang on each other in a circle: how deep a held one may lie is not known, and so not

@@ -160,6 +160,7 @@ mod tests {
                 held: 0,
                 held_by: Vec::new(),
                 small_groups: None,
+                kept: crate::report::KeptRows::default(),
                 implausible: 0,
                 overdue_since: None,
                 related: Vec::new(),

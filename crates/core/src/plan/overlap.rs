@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::report::RulePlan;
 
 /// A sentence for each table of which several rules would change rows.
-pub(super) fn counted_twice(rules: &[RulePlan]) -> Vec<String> {
+pub(super) fn counted_twice<'a>(rules: impl Iterator<Item = &'a RulePlan>) -> Vec<String> {
     let mut tables: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for rule in rules.iter().filter(|rule| rule.eligible > 0) {
+    for rule in rules.filter(|rule| rule.eligible > 0) {
         tables.entry(&rule.table).or_default().push(&rule.rule);
     }
     tables.retain(|_, rules| rules.len() > 1);
@@ -39,13 +39,14 @@ mod tests {
             held: 0,
             held_by: Vec::new(),
             small_groups: None,
+            kept: crate::report::KeptRows::default(),
             implausible: 0,
             overdue_since: None,
             related: Vec::new(),
             partitions: 0,
             walk: "id".to_owned(),
         };
-        let told = |rules: &[RulePlan]| counted_twice(rules);
+        let told = |rules: &[RulePlan]| counted_twice(rules.iter());
         let apart = [rule("a", "t", 3), rule("b", "u", 3), rule("c", "t", 0)];
         assert!(told(&apart).is_empty());
         let [one] = told(&[rule("a", "t", 3), rule("b", "u", 3), rule("c", "t", 1)])

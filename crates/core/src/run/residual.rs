@@ -35,6 +35,7 @@ impl Left {
         let unexplained = overlooked.max(stuck - too_large - held_up);
         Residual {
             held: 0,
+            kept: 0,
             locked: locked + held_up,
             too_large,
             small_groups: 0,

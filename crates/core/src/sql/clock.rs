@@ -33,7 +33,7 @@ impl Reading {
     }
 
     /// There is a reading that nobody can mean.
-    fn implausible(&self, w: &mut Writer<'_>) {
+    pub(super) fn implausible(&self, w: &mut Writer<'_>) {
         let d = w.dialect();
         w.sql("(").column(&self.column).sql(" < ");
         d.bound(w, &self.column, self.floor.clone());
@@ -48,7 +48,7 @@ impl Reading {
     }
 
     /// There is no reading.
-    fn open(&self, w: &mut Writer<'_>) {
+    pub(super) fn open(&self, w: &mut Writer<'_>) {
         w.column(&self.column).sql(" IS NULL");
     }
 }
@@ -211,7 +211,7 @@ impl ClockSql {
     }
 }
 
-fn dated(column: &Column) -> bool {
+pub(super) fn dated(column: &Column) -> bool {
     matches!(
         column.kind,
         ColumnKind::Date | ColumnKind::Instant | ColumnKind::Civil

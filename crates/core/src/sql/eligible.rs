@@ -3,8 +3,9 @@
 //! once the row is locked (SQL.md section 2).
 
 use super::Writer;
-use super::clock::ClockSql;
+use super::clock::{ClockSql, dated};
 use super::held::Held;
+use super::kept::Kept;
 use super::lookup::LookupSql;
 use super::transform::Transform;
 use crate::catalog::{Column, ColumnKind};
@@ -26,6 +27,10 @@ pub struct Eligible {
     pub undone: Vec<Transform>,
     /// The holds that keep rows of the table, or what hangs on them.
     pub held: Vec<Held>,
+    /// The duties that keep rows of the table, or what hangs on them.
+    pub kept: Vec<Kept>,
+    /// Where only rows are meant of which a part must be kept: the duties of which one does.
+    pub within: Vec<Kept>,
 }
 
 /// One entry of `where`, typed.
@@ -44,6 +49,14 @@ pub enum TypedTest {
     In(Vec<Value>),
     /// Equal to none of these, not even under the column's collation or in its type's eyes.
     NotIn(Vec<Value>),
+    /// No real date or time (or number that counts it) from the floor to before the moment. NULL where
+    /// there is none.
+    NotPast {
+        /// Readings below this are implausible.
+        floor: Value,
+        /// The moment.
+        moment: Value,
+    },
     /// Less than.
     Lt(Value),
     /// Greater than.
@@ -71,6 +84,14 @@ pub enum TypedTest {
 impl Eligible {
     /// The whole predicate.
     pub fn write(&self, w: &mut Writer<'_>) {
+        self.write_but_for_duties(w);
+        for duty in &self.kept {
+            duty.held.write_free(w);
+        }
+    }
+
+    /// The predicate as it would be if no duty kept anything: holds come first.
+    pub(super) fn write_but_for_duties(&self, w: &mut Writer<'_>) {
         self.write_but_for_holds(w);
         self.write_free(w);
     }
@@ -82,11 +103,28 @@ impl Eligible {
         }
     }
 
-    /// The predicate as it would be if nothing were held.
+    /// The predicate as it would be if nothing were held or kept.
     pub(super) fn write_but_for_holds(&self, w: &mut Writer<'_>) {
         self.clock.expired(w);
         self.write_scope(w);
+        self.write_within(w);
         self.write_undone(w);
+    }
+
+    /// That one of the duties keeps a part of the row, where only such rows are meant.
+    fn write_within(&self, w: &mut Writer<'_>) {
+        if !self.within.is_empty() {
+            w.sql(" AND (")
+                .joined(&self.within, " OR ", |w, duty| duty.held.write_kept(w))
+                .sql(")");
+        }
+    }
+
+    /// What keeps rows: holds, and duties.
+    pub fn keepers(&self) -> impl Iterator<Item = &Held> {
+        self.held
+            .iter()
+            .chain(self.kept.iter().map(|duty| &duty.held))
     }
 
     /// Whether it looks at other tables.
@@ -94,7 +132,7 @@ impl Eligible {
         matches!(self.clock, ClockSql::Other(_))
             || !self.only_if.is_empty()
             || !self.unless.is_empty()
-            || self.held.iter().any(Held::is_below)
+            || self.keepers().any(Held::is_below)
     }
 
     /// Whether it looks at rows of the table itself, so that a row may become eligible when another one
@@ -114,9 +152,10 @@ impl Eligible {
     pub(super) fn write_own(&self, w: &mut Writer<'_>) {
         self.clock.expired_own(w);
         self.write_conditions(w);
-        for hold in &self.held {
-            hold.write_own_free(w);
+        for keeper in self.keepers() {
+            keeper.write_own_free(w);
         }
+        self.write_within(w);
         self.write_conditions(w);
         self.write_undone(w);
     }
@@ -194,6 +233,17 @@ pub(super) fn write_test(w: &mut Writer<'_>, column: &Column, test: &TypedTest) 
                     compare(w, " <> ", v);
                 }
             });
+            w.sql(")");
+        }
+        TypedTest::NotPast { floor, moment } => {
+            w.sql("NOT (");
+            compare(w, " >= ", floor);
+            w.sql(" AND ");
+            compare(w, " < ", moment);
+            if dated(column) {
+                w.sql(" AND ");
+                d.real_date(w, column);
+            }
             w.sql(")");
         }
         TypedTest::Lt(value) => compare(w, " < ", value),

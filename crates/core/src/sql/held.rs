@@ -1,4 +1,5 @@
-//! The rows that legal holds keep: a term of the predicate that no change passes by (P5).
+//! The rows that legal holds keep: a term of the predicate that no change passes by (P5). Duties keep
+//! rows by the same term (`kept`).
 //!
 //! A NULL in a hold's predicate counts as held, so that a hold that cannot be answered keeps the
 //! row: `AND NOT COALESCE(predicate, true)`. A row is kept also while anything that hangs on it is
@@ -10,10 +11,10 @@ use crate::catalog::{Column, Engine};
 use crate::name::TableName;
 use crate::value::Key;
 
-/// One hold, as far as it concerns one rule.
+/// One hold or duty, as far as it concerns one rule.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// Whose it is, for people: namespace and name of the LegalHold.
+    /// Whose it is, for people: namespace and name of the LegalHold, or the duty's place in its DataMap.
     pub hold: String,
     /// Where it holds rows: any of them keeps the rule's row.
     pub places: Vec<HeldAt>,
@@ -78,7 +79,7 @@ impl Held {
     }
 
     /// That the hold keeps a row.
-    fn write_kept(&self, w: &mut Writer<'_>) {
+    pub(super) fn write_kept(&self, w: &mut Writer<'_>) {
         w.sql("(")
             .joined(&self.places, " OR ", |w, place| place.write(w))
             .sql(")");
@@ -143,8 +144,14 @@ impl HeldAt {
 impl Depth {
     /// Counts the held rows of a node among those that hang on these parents. `parents` is not empty.
     /// `None`: no hold is about it.
-    pub fn held(&self, way: &Way, parents: &[Key], held: &[Held], node: usize) -> Option<Bound> {
-        let places = held.iter().flat_map(|hold| &hold.places);
+    pub fn held<'h>(
+        &self,
+        way: &Way,
+        parents: &[Key],
+        held: impl Iterator<Item = &'h Held>,
+        node: usize,
+    ) -> Option<Bound> {
+        let places = held.flat_map(|hold| &hold.places);
         let at: Vec<&HeldAt> = places.filter(|place| place.node == Some(node)).collect();
         if at.is_empty() {
             return None;

@@ -7,6 +7,7 @@ use crate::api::rule::{
     ActionSpec, ActionType, ColumnSpec, ConstantSpec, DateUnit as DateUnitWord, GeneraliseDateSpec,
     GeneraliseNumberSpec, RelatedActionSpec, RelatedActionType, StrategyName,
 };
+use crate::api::words::Choice;
 use crate::name::Ident;
 use crate::policy::{Action, RelatedAction, Treatment};
 use crate::strategy::{DateUnit, Strategy};
@@ -101,76 +102,112 @@ fn parse_column(at: &At<'_>, spec: &ColumnSpec, names: &Names) -> Option<Treatme
     let column = at
         .field("column")
         .column(column.as_ref(), names, "`full_name`");
-    let strategy = at.field("strategy").word(strategy.as_ref())?;
-    let members = [
-        (StrategyName::Constant, "constant", constant.is_some()),
-        (
-            StrategyName::GeneraliseDate,
-            "generaliseDate",
-            generalise_date.is_some(),
-        ),
-        (
-            StrategyName::GeneraliseNumber,
-            "generaliseNumber",
-            generalise_number.is_some(),
-        ),
-    ];
-    for (owner, member, present) in members {
-        if present && strategy != owner {
-            at.field(member).invalid(format!(
-                "has no effect with strategy {strategy:?}: remove it, or change the strategy"
-            ));
-        }
-    }
-    let parsed = match strategy {
-        StrategyName::Nullify => Some(Strategy::Nullify),
-        StrategyName::Pseudonym => Some(Strategy::Pseudonym),
-        StrategyName::Constant => {
-            let at = at.field("constant");
-            at.required(constant.as_ref(), "`{value: erased}`")
-                .and_then(|ConstantSpec { value, unknown }| {
-                    at.known::<ConstantSpec>(unknown);
-                    let at = at.field("value");
-                    let value = at.required(value.as_ref(), "`erased`")?;
-                    if value.contains('\0') {
-                        at.invalid("contains a NUL character, which no text column can hold");
-                        return None;
-                    }
-                    Some(Strategy::Constant {
-                        value: value.clone(),
-                    })
-                })
-        }
-        StrategyName::GeneraliseDate => {
-            let at = at.field("generaliseDate");
-            at.required(generalise_date.as_ref(), "`{to: Year}`")
-                .and_then(|GeneraliseDateSpec { to, unknown }| {
-                    at.known::<GeneraliseDateSpec>(unknown);
-                    Some(Strategy::GeneraliseDate {
-                        to: match at.field("to").word(to.as_ref())? {
-                            DateUnitWord::Month => DateUnit::Month,
-                            DateUnitWord::Quarter => DateUnit::Quarter,
-                            DateUnitWord::Year => DateUnit::Year,
-                            DateUnitWord::Decade => DateUnit::Decade,
-                        },
-                    })
-                })
-        }
-        StrategyName::GeneraliseNumber => {
-            let at = at.field("generaliseNumber");
-            at.required(generalise_number.as_ref(), "`{width: 1000}`")
-                .and_then(|GeneraliseNumberSpec { width, unknown }| {
-                    at.known::<GeneraliseNumberSpec>(unknown);
-                    let at = at.field("width");
-                    let width = at.required(width.as_ref(), "`1000`")?;
-                    Some(Strategy::GeneraliseNumber {
-                        width: at.within(*width, 2, 2_000_000_000)?,
-                    })
-                })
-        }
+    let written = WrittenStrategy {
+        strategy: strategy.as_ref(),
+        constant: constant.as_ref(),
+        generalise_date: generalise_date.as_ref(),
+        generalise_number: generalise_number.as_ref(),
     };
+    let strategy = written.parse(at);
     Some(Treatment {
         column: column?,
-        strategy: parsed?,
+        strategy: strategy?,
     })
+}
+
+/// A strategy with its parameters, as it stands in several places.
+pub(super) struct WrittenStrategy<'s> {
+    pub(super) strategy: Option<&'s Choice<StrategyName>>,
+    pub(super) constant: Option<&'s ConstantSpec>,
+    pub(super) generalise_date: Option<&'s GeneraliseDateSpec>,
+    pub(super) generalise_number: Option<&'s GeneraliseNumberSpec>,
+}
+
+impl WrittenStrategy<'_> {
+    /// Each parameter, whose it is, and whether it is there.
+    pub(super) fn members(&self) -> [(StrategyName, &'static str, bool); 3] {
+        let Self {
+            strategy: _,
+            constant,
+            generalise_date,
+            generalise_number,
+        } = self;
+        [
+            (StrategyName::Constant, "constant", constant.is_some()),
+            (
+                StrategyName::GeneraliseDate,
+                "generaliseDate",
+                generalise_date.is_some(),
+            ),
+            (
+                StrategyName::GeneraliseNumber,
+                "generaliseNumber",
+                generalise_number.is_some(),
+            ),
+        ]
+    }
+
+    pub(super) fn parse(&self, at: &At<'_>) -> Option<Strategy> {
+        let strategy = at.field("strategy").word(self.strategy)?;
+        for (owner, member, present) in self.members() {
+            if present && strategy != owner {
+                at.field(member).invalid(format!(
+                    "has no effect with strategy {strategy:?}: remove it, or change the strategy"
+                ));
+            }
+        }
+        self.parameters(at, strategy)
+    }
+
+    fn parameters(&self, at: &At<'_>, strategy: StrategyName) -> Option<Strategy> {
+        match strategy {
+            StrategyName::Nullify => Some(Strategy::Nullify),
+            StrategyName::Pseudonym => Some(Strategy::Pseudonym),
+            StrategyName::Constant => {
+                let at = at.field("constant");
+                at.required(self.constant, "`{value: erased}`").and_then(
+                    |ConstantSpec { value, unknown }| {
+                        at.known::<ConstantSpec>(unknown);
+                        let at = at.field("value");
+                        let value = at.required(value.as_ref(), "`erased`")?;
+                        if value.contains('\0') {
+                            at.invalid("contains a NUL character, which no text column can hold");
+                            return None;
+                        }
+                        Some(Strategy::Constant {
+                            value: value.clone(),
+                        })
+                    },
+                )
+            }
+            StrategyName::GeneraliseDate => {
+                let at = at.field("generaliseDate");
+                at.required(self.generalise_date, "`{to: Year}`").and_then(
+                    |GeneraliseDateSpec { to, unknown }| {
+                        at.known::<GeneraliseDateSpec>(unknown);
+                        Some(Strategy::GeneraliseDate {
+                            to: match at.field("to").word(to.as_ref())? {
+                                DateUnitWord::Month => DateUnit::Month,
+                                DateUnitWord::Quarter => DateUnit::Quarter,
+                                DateUnitWord::Year => DateUnit::Year,
+                                DateUnitWord::Decade => DateUnit::Decade,
+                            },
+                        })
+                    },
+                )
+            }
+            StrategyName::GeneraliseNumber => {
+                let at = at.field("generaliseNumber");
+                at.required(self.generalise_number, "`{width: 1000}`")
+                    .and_then(|GeneraliseNumberSpec { width, unknown }| {
+                        at.known::<GeneraliseNumberSpec>(unknown);
+                        let at = at.field("width");
+                        let width = at.required(width.as_ref(), "`1000`")?;
+                        Some(Strategy::GeneraliseNumber {
+                            width: at.within(*width, 2, 2_000_000_000)?,
+                        })
+                    })
+            }
+        }
+    }
 }

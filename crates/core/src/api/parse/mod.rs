@@ -7,6 +7,7 @@
 mod action;
 mod approval;
 mod condition;
+mod data_map;
 mod legal_hold;
 mod lookup;
 mod policy;
@@ -30,7 +31,7 @@ use super::reason::Reason;
 use super::refs::{DatabaseRef, KeyRef, is_data_key, is_label, is_object_name};
 use super::words::{Choice, Word};
 use crate::name::Ident;
-use crate::target::KeyOf;
+use crate::target::{EngineName, KeyOf, Target};
 
 pub use legal_hold::is_reference;
 
@@ -310,6 +311,25 @@ struct Names {
 }
 
 impl Names {
+    /// Those of a database.
+    fn of(target: &Target) -> Self {
+        Self {
+            engine: Some(target.engine),
+            database: match target.engine {
+                EngineName::PostgreSQL => None,
+                EngineName::MySQL => target.connection.database.parse().ok(),
+            },
+        }
+    }
+
+    /// Those of a database that is not known.
+    fn unknown() -> Self {
+        Self {
+            engine: None,
+            database: None,
+        }
+    }
+
     fn is_postgres(&self) -> bool {
         self.engine == Some(super::target_database::EngineName::PostgreSQL)
     }

@@ -13,7 +13,7 @@ use crate::policy::{
 };
 use crate::schedule::{Schedule, WorkWindows};
 use crate::strategy::Strategy;
-use crate::target::{EngineName, Target};
+use crate::target::Target;
 use crate::zone;
 
 impl Mandate {
@@ -21,13 +21,7 @@ impl Mandate {
     /// guards are folded into the limits.
     pub fn parse(spec: &RetentionPolicySpec, target: &Target) -> Result<Self, Vec<FieldError>> {
         let faults = Faults::default();
-        let names = Names {
-            engine: Some(target.engine),
-            database: match target.engine {
-                EngineName::PostgreSQL => None,
-                EngineName::MySQL => target.connection.database.parse().ok(),
-            },
-        };
+        let names = Names::of(target);
         let mandate = parse_mandate(&faults.root(), spec, &names).map(|mut mandate| {
             mandate.policy.limits = tighter(mandate.policy.limits, target.guards);
             mandate.asks = mandate.asks.stricter(target.asks);
@@ -178,6 +172,7 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
             zone: zone?,
             limits: limits?,
             rules: rules?,
+            maps: Vec::new(),
         },
     })
 }

@@ -170,15 +170,15 @@ fn parse_reading(at: &At<'_>, spec: &ReadingSpec, names: &Names) -> Option<Clock
 }
 
 /// How a column is read as a clock, as it stands in several places.
-struct Reading<'s> {
-    column: Option<&'s String>,
-    unit: Option<&'s Choice<EpochUnitWord>>,
-    time_zone: Option<&'s String>,
-    not_before: Option<&'s String>,
+pub(super) struct Reading<'s> {
+    pub(super) column: Option<&'s String>,
+    pub(super) unit: Option<&'s Choice<EpochUnitWord>>,
+    pub(super) time_zone: Option<&'s String>,
+    pub(super) not_before: Option<&'s String>,
 }
 
 impl Reading<'_> {
-    fn parse(&self, at: &At<'_>, names: &Names) -> Option<Clock> {
+    pub(super) fn parse(&self, at: &At<'_>, names: &Names) -> Option<Clock> {
         let column = at
             .field("column")
             .column(self.column, names, "`created_at`");

@@ -22,6 +22,7 @@ fn parts(spec: &str, schema: &str) -> PlanParts {
         spec: digest(spec),
         schema: digest(schema),
         statements: digest("statements"),
+        duties: None,
     }
 }
 

@@ -27,6 +27,10 @@ pub struct Observed<'a> {
     pub database: Database,
     /// What to say of overlaps with other policies.
     pub conflicts: &'a [String],
+    /// What to say of DataMaps of its database that cannot be read.
+    pub unreadable: &'a [String],
+    /// Digest of the DataMaps that bind it.
+    pub duties: Option<&'a str>,
     /// The Approvals of a policy of this name.
     pub approvals: &'a [Filed],
     /// The holds on the policy's tables whose objects tell that they were released.
@@ -126,6 +130,8 @@ pub struct Finished<'a> {
     pub generation: i64,
     /// Whether that was in mode DryRun.
     pub dry: bool,
+    /// Digest of the DataMaps that bound it then.
+    pub duties: Option<&'a str>,
     /// How it ended.
     pub outcome: &'a JobOutcome,
 }

@@ -1,0 +1,15 @@
+CREATE TABLE learners (
+  id integer PRIMARY KEY,
+  full_name varchar(80) NULL,
+  ended_on date NULL,
+  born_on date NULL
+);
+INSERT INTO learners VALUES
+  (1, 'goes', CURRENT_DATE - INTERVAL '7' YEAR, CURRENT_DATE - INTERVAL '40' YEAR),
+  (2, 'six years', CURRENT_DATE - INTERVAL '2' YEAR, CURRENT_DATE - INTERVAL '40' YEAR),
+  (3, 'a child then', CURRENT_DATE - INTERVAL '7' YEAR, CURRENT_DATE - INTERVAL '20' YEAR),
+  (4, 'no date', CURRENT_DATE - INTERVAL '7' YEAR, NULL),
+  (5, 'still here', CURRENT_DATE, CURRENT_DATE - INTERVAL '40' YEAR),
+  (6, 'nobody can mean it', CURRENT_DATE - INTERVAL '7' YEAR, DATE '2999-01-01'),
+  (7, 'the day after', CURRENT_DATE - INTERVAL '7' YEAR, CURRENT_DATE - INTERVAL '24' YEAR - INTERVAL '2' DAY),
+  (8, 'the day before', CURRENT_DATE - INTERVAL '7' YEAR, CURRENT_DATE - INTERVAL '24' YEAR + INTERVAL '2' DAY);
