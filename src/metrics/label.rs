@@ -80,6 +80,7 @@ impl From<Effect> for Word {
             Effect::Masked => "masked",
             Effect::Anonymised => "anonymised",
             Effect::Detached => "detached",
+            Effect::Sealed => "sealed",
         })
     }
 }
@@ -97,12 +98,13 @@ impl From<Engine> for Word {
 }
 
 /// Every effect, so that a policy's series can be dropped with it.
-pub(super) const EFFECTS: [Effect; 5] = [
+pub(super) const EFFECTS: [Effect; 6] = [
     Effect::Deleted,
     Effect::Pseudonymised,
     Effect::Masked,
     Effect::Anonymised,
     Effect::Detached,
+    Effect::Sealed,
 ];
 /// Every outcome's word, for the same.
 pub(super) const OUTCOMES: [&str; 3] = ["completed", "stopped", "failed"];

@@ -25,6 +25,7 @@ use super::holds::Kept;
 use super::inspect::{failed, plan};
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
 use super::meter::Meter;
+use super::seal::miscounted;
 use super::verify::{Verification, Verified, verify};
 use super::walk::{Walked, stopped, walk};
 use super::whole;
@@ -561,11 +562,15 @@ impl Run<'_> {
             Verified::Classed(residual, held_by, kept_rows, oldest_left) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
+                let gentle = !pacing.backlog;
+                let look = miscounted(common.database, rule, &self.row.id, &done, gentle);
+                let miscounted = Box::pin(look).await?;
                 let mut done = RuleRun {
                     residual,
                     oldest_left,
                     held_by,
                     kept: kept_rows,
+                    failed: miscounted.then_some(Reason::SealedMiscounted),
                     ..done
                 };
                 if let Some(groups) = &groups {
@@ -615,6 +620,7 @@ fn is_the_rules_own(reason: Reason) -> bool {
             | Reason::RowsNotFound
             | Reason::ReferenceRing
             | Reason::SmallGroups
+            | Reason::SealedAlready
     )
 }
 

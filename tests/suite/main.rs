@@ -65,6 +65,7 @@ mod rig;
 mod rights;
 mod samples;
 mod scenario;
+mod seals;
 mod servers;
 mod small_groups;
 mod sql;
@@ -119,6 +120,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(engine::cases());
     cases.extend(races::cases());
     cases.extend(lookups::cases());
+    cases.extend(seals::cases());
     cases.extend(model::cases());
     cases.extend(holds::cases());
     cases.extend(endings::cases());

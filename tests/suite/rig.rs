@@ -53,6 +53,8 @@ pub(crate) struct Rig<'w> {
     pub(crate) reading: Timeouts,
     /// Where batches are counted.
     pub(crate) metrics: Metrics,
+    /// Who may read sealed rows.
+    pub(crate) readers: Vec<String>,
     /// Heads of the evidence chain that are remembered elsewhere.
     pub(crate) remembered: Vec<String>,
     /// What its runs are allowed by.
@@ -151,6 +153,7 @@ impl<'w> Rig<'w> {
             assent: None,
             windows: WorkWindows::default(),
             tables: String::new(),
+            readers: Vec::new(),
             database,
         })
     }
@@ -278,6 +281,7 @@ impl<'w> Rig<'w> {
                 "database": self.database.name,
                 "credentials": {"secretRef": {"name": "unused"}},
             },
+            "seal": {"schema": self.database.sealed(), "readers": self.readers},
         }))?)
         .map_err(|faults| anyhow!("the database's spec: {faults:?}"))?;
         let mut rules = documents(&self.database.fill(&self.rules))?

@@ -275,8 +275,16 @@ impl Database {
         }
     }
 
-    /// Fills in what differs between engines in a scenario's text:
-    /// `${schema}`, `${instant}` (a type with a zone), `${civil}` (one without), `${uuid}`.
+    /// Where its rows are sealed.
+    pub(crate) fn sealed(&self) -> String {
+        if self.server.is_postgres() {
+            "sealed".to_owned()
+        } else {
+            format!("{}_sealed", self.name)
+        }
+    }
+
+    /// Fills in what differs between engines in a scenario's text: `${schema}`, `${sealed}`, `${instant}` (a type with a zone), `${civil}` (one without), `${uuid}`.
     pub(crate) fn fill(&self, text: &str) -> String {
         let (instant, civil, uuid) = match self.server {
             Server::Postgres15 | Server::Postgres18 => {
@@ -285,7 +293,15 @@ impl Database {
             Server::MySql => ("timestamp", "datetime", "char(36)"),
             Server::MariaDb => ("timestamp", "datetime", "uuid"),
         };
+        let (sealed_at, sealed_by) = if self.server.is_postgres() {
+            ("timestamp with time zone", "text")
+        } else {
+            ("datetime(6)", "varchar(400)")
+        };
         text.replace("${schema}", self.schema())
+            .replace("${sealed}", &self.sealed())
+            .replace("${sealed_at}", sealed_at)
+            .replace("${sealed_by}", sealed_by)
             .replace("${database}", &self.name)
             .replace("${instant}", instant)
             .replace("${civil}", civil)

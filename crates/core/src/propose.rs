@@ -155,6 +155,8 @@ impl<'c> Proposing<'c, '_> {
             allow_unindexed: false,
             triggers: Vec::new(),
             partitions: Partitions::Rows,
+            seal: None,
+            sealed_from: None,
         };
         let policy = Policy {
             zone: TimeZone::UTC,

@@ -29,6 +29,8 @@ pub enum Effect {
     Anonymised,
     /// The reference was set to NULL.
     Detached,
+    /// The rows were moved into a schema that others cannot read: still personal data.
+    Sealed,
 }
 
 impl Effect {
@@ -40,6 +42,7 @@ impl Effect {
             Self::Masked => "mask",
             Self::Anonymised => "anonymise",
             Self::Detached => "detach",
+            Self::Sealed => "seal",
         }
     }
 

@@ -173,6 +173,7 @@ fn past(effect: Effect) -> &'static str {
         Effect::Masked => "masked",
         Effect::Anonymised => "anonymised",
         Effect::Detached => "detached",
+        Effect::Sealed => "sealed",
     }
 }
 

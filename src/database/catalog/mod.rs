@@ -9,6 +9,7 @@ mod mysql_grants;
 mod mysql_references;
 mod postgres;
 mod postgres_text;
+mod readers;
 
 use oubliette_core::catalog::{Catalog, Engine, Table};
 use oubliette_core::name::{Ident, TableName};
@@ -16,6 +17,7 @@ use oubliette_core::sql::Bound;
 
 pub(super) use self::answer::harmless;
 pub use self::mysql::may_exchange;
+pub use self::readers::readers;
 use super::fault::{Fault, FaultClass};
 use super::session::Tx;
 

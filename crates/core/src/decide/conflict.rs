@@ -266,6 +266,8 @@ mod tests {
             allow_unindexed: false,
             triggers: Vec::new(),
             partitions: Partitions::Rows,
+            seal: None,
+            sealed_from: None,
         };
         Policy {
             zone: TimeZone::UTC,

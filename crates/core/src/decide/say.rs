@@ -47,6 +47,7 @@ fn done_as(effect: Effect) -> &'static str {
         Effect::Masked => "masked",
         Effect::Anonymised => "anonymised",
         Effect::Detached => "detached",
+        Effect::Sealed => "sealed",
     }
 }
 

@@ -110,6 +110,8 @@ pub struct RuleDraft {
     pub triggered: bool,
     /// What it promises of small groups.
     pub groups: Option<GroupDraft>,
+    /// The table that its rows came from, where it ends what was sealed.
+    pub sealed_from: Option<TableName>,
     /// The server's estimate of the table's rows.
     pub estimated_rows: u64,
     /// Whether partitions go as a whole, where the rule asks for it; otherwise why none does.
@@ -222,6 +224,10 @@ fn draft_rule(
 ) -> Option<RuleDraft> {
     let catalog = view.catalog;
     let Some(table) = catalog.table(&rule.table) else {
+        if rule.sealed_from.is_some() {
+            // The rule that seals is refused for it.
+            return None;
+        }
         refusals.push(Refusal::of(
             &rule.name,
             Reason::TableMissing,
@@ -249,6 +255,7 @@ fn draft_rule(
     let eligible = super::clock::eligible(policy, view, rule, table, as_of)
         .map_err(|r| refusals.extend(r))
         .ok();
+    let seal = super::seal::sealed(view, rule, table, refusals);
     let mut nodes = graph::nodes(view, rule, table, refusals);
     let groups = {
         let walked = key.as_ref().map_or(&[][..], |(key, _)| key);
@@ -292,12 +299,17 @@ fn draft_rule(
     let by_pages = catalog.engine == Engine::Postgres
         && matches!(effect, Effect::Delete)
         && nodes.is_empty()
+        && seal.is_none()
         && !eligible.looks_elsewhere();
     let has_related = !nodes.is_empty();
     let parted = parted(rule, table, catalog, view.ledger, &eligible, has_related);
     Some(RuleDraft {
         name: rule.name.clone(),
-        effect: touch.reported(),
+        effect: if seal.is_some() {
+            report::Effect::Sealed
+        } else {
+            touch.reported()
+        },
         cutoff,
         count: CountSql {
             window: window.clone(),
@@ -312,6 +324,7 @@ fn draft_rule(
             grouped: groups
                 .as_ref()
                 .map_or_else(Vec::new, |groups| groups.sql.quasi.clone()),
+            seal,
         },
         counted: counted(catalog.engine, table),
         nodes,
@@ -322,6 +335,7 @@ fn draft_rule(
         allow_unindexed: rule.allow_unindexed,
         triggered: !rule.triggers.is_empty(),
         groups,
+        sealed_from: rule.sealed_from.clone(),
         estimated_rows: table.estimated_rows,
         parted,
         ends: Vec::new(),
@@ -367,13 +381,18 @@ impl RuleDraft {
         let groups = self.groups.iter();
         bounds.extend(groups.map(|groups| self.count.groups(&window, &groups.sql)));
         let elsewhere = self.change.eligible.looks_elsewhere();
-        if self.nodes.is_empty() && !elsewhere && self.groups.is_none() {
+        if self.nodes.is_empty()
+            && !elsewhere
+            && self.groups.is_none()
+            && self.change.seal.is_none()
+        {
             bounds.push(self.change.by_window(&window));
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
             if elsewhere {
                 bounds.push(self.change.still(&window, std::slice::from_ref(&key)));
             }
+            bounds.extend(self.change.copy(&window, std::slice::from_ref(&key), ""));
             let related = self.nodes.iter().rev();
             bounds.extend(related.flat_map(Node::statements));
             bounds.push(self.change.by_keys(&window, &[key]));
@@ -534,8 +553,10 @@ fn leaf_triggers(catalog: &Catalog, table: &Table) -> Option<Vec<serde_json::Val
 fn statements(rule: &RuleDraft) -> Vec<String> {
     let groups = rule.groups.iter();
     let groups = groups.map(|groups| rule.count.groups(&Window::default(), &groups.sql));
+    let key = vec![Value::Null; rule.change.window.key.len()];
     std::iter::once(rule.change.by_window(&Window::default()))
         .chain(groups)
+        .chain(rule.change.copy(&Window::default(), &[key], ""))
         .chain(rule.nodes.iter().flat_map(Node::statements))
         .map(|bound| bound.sql.text().to_owned())
         .collect()

@@ -23,7 +23,7 @@ use crate::catalog::{Catalog, Table};
 use crate::digest::{Digest, DigestError};
 use crate::duty::{Duty, MappedTable, NamedMap, digest_of};
 use crate::name::Ident;
-use crate::policy::{Action, Clause, Condition, Expiry, Rule, Since, Treatment};
+use crate::policy::{Action, Clause, Condition, Expiry, Partitions, Rule, Since, Treatment};
 use crate::report::{DutyCount, KeptRows};
 use crate::sql::{Effect, Held, Kept, Reading, TypedTest};
 
@@ -368,6 +368,10 @@ impl Duties<'_> {
                     },
                     action: Action::Anonymise(treatments),
                     related: Vec::new(),
+                    // What it makes of rows is neither what the rule promises of small groups nor whole.
+                    groups: None,
+                    partitions: Partitions::Rows,
+                    seal: None,
                     ..rule.clone()
                 },
                 within: partial.iter().map(|(_, kept)| kept.clone()).collect(),

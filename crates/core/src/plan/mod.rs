@@ -23,6 +23,7 @@ mod loosened;
 mod overlap;
 pub mod partition;
 mod refusal;
+mod seal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};
 pub use assent::Assent;

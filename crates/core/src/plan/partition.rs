@@ -60,6 +60,9 @@ pub(super) fn parted(
     if !matches!(rule.action, Action::Delete) {
         return because("only rows that are deleted can go with their partition");
     }
+    if rule.seal.is_some() {
+        return because("each of them is moved to where it is sealed");
+    }
     if !table.has_leaves() {
         return because("the table is not partitioned");
     }

@@ -6,7 +6,7 @@ use super::grip::Grip;
 use super::group::{Quasi, write_group};
 use super::transform::{Transform, assignments};
 use super::window::{Window, WindowSql, write_hint};
-use super::{Bound, Writer, dialect};
+use super::{Bound, SealSql, Writer, dialect};
 use crate::catalog::Column;
 use crate::groups::Group;
 use crate::name::{Ident, TableName};
@@ -36,6 +36,8 @@ pub struct ChangeSql {
     pub grips: Vec<Grip>,
     /// What tells in which group a chosen row will be; empty: nobody asks.
     pub grouped: Vec<Quasi>,
+    /// Where the rows are copied to before they go.
+    pub seal: Option<SealSql>,
 }
 
 /// A chosen and locked row: its key, and what its related rows refer to.
@@ -145,7 +147,7 @@ impl ChangeSql {
         w.finish()
     }
 
-    fn write_keys(&self, w: &mut Writer<'_>, window: &Window, keys: &[Key]) {
+    pub(super) fn write_keys(&self, w: &mut Writer<'_>, window: &Window, keys: &[Key]) {
         let columns: Vec<&Column> = self.window.key.iter().map(|c| &c.0).collect();
         if columns.len() > 1 {
             // Not every optimiser turns a list of rows into ranges: the bounds keep the scan short.

@@ -12,6 +12,7 @@ mod legal_hold;
 mod lookup;
 mod policy;
 mod rule;
+mod seal;
 mod since;
 mod small_groups;
 mod target;
@@ -308,6 +309,8 @@ struct Names {
     /// MySQL: the database in which unqualified tables are. They are qualified here, so that two
     /// spellings of one table cannot pass for two tables.
     database: Option<Ident>,
+    /// Where the database's sealed rows are kept.
+    seal: Option<crate::target::SealPlace>,
 }
 
 impl Names {
@@ -319,6 +322,7 @@ impl Names {
                 EngineName::PostgreSQL => None,
                 EngineName::MySQL => target.connection.database.parse().ok(),
             },
+            seal: target.seal.clone(),
         }
     }
 
@@ -327,6 +331,7 @@ impl Names {
         Self {
             engine: None,
             database: None,
+            seal: None,
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::approval::parse_policy_guards;
 use super::rule::parse_rule;
+use super::seal::add_endings;
 use super::target::parse_limits;
 use super::{At, Faults, FieldError, Names};
 use crate::api::retention_policy::{PseudonymKeySpec, RetentionPolicySpec};
@@ -22,7 +23,9 @@ impl Mandate {
     pub fn parse(spec: &RetentionPolicySpec, target: &Target) -> Result<Self, Vec<FieldError>> {
         let faults = Faults::default();
         let names = Names::of(target);
-        let mandate = parse_mandate(&faults.root(), spec, &names).map(|mut mandate| {
+        let at = faults.root();
+        let mandate = parse_mandate(&at, spec, &names).map(|mut mandate| {
+            add_endings(&at.field("rules"), &mut mandate.policy.rules, target.engine);
             mandate.policy.limits = tighter(mandate.policy.limits, target.guards);
             mandate.asks = mandate.asks.stricter(target.asks);
             mandate.windows.clone_from(&target.windows);
@@ -41,6 +44,7 @@ impl Mandate {
             &Names {
                 engine: None,
                 database: None,
+                seal: None,
             },
         );
         faults.conclude(mandate)
@@ -189,6 +193,6 @@ fn is_keyed(rule: &Rule) -> bool {
     };
     own || rule.related.iter().any(|related| match &related.action {
         RelatedAction::Anonymise(treatments) => keyed(treatments),
-        RelatedAction::Delete | RelatedAction::Detach => false,
+        RelatedAction::Delete | RelatedAction::Detach | RelatedAction::Seal => false,
     })
 }

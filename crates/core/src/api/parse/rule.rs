@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::action::{parse_action, parse_related_action};
 use super::condition::parse_clause;
 use super::lookup::parse_lookups;
+use super::seal::{parse_seal, sealed_with};
 use super::since::parse_expiry;
 use super::small_groups::parse_promise;
 use super::{At, Names, all};
@@ -27,6 +28,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         only_if,
         unless,
         action,
+        grace,
         walk,
         related,
         triggers,
@@ -61,6 +63,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
     let groups = action_spec.map_or(Some(None), |spec| {
         parse_promise(&action_at, spec, action.as_ref(), names)
     });
+    let seal = parse_seal(at, spec.action.as_ref(), grace.as_ref(), names);
     let allow_unindexed = match walk {
         None => false,
         Some(WalkSpec {
@@ -77,6 +80,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
     let related = all(entries, |i, entry| {
         parse_related(&related_at.index(i), entry, names)
     });
+    let related = related.map(|related| sealed_with(&related_at, related, spec));
     if let (Some(table), Some(related)) = (&table, &related) {
         check_related(&related_at, table, related);
     }
@@ -103,6 +107,8 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         allow_unindexed,
         triggers: triggers?,
         partitions: partitions?,
+        seal: seal?,
+        sealed_from: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::approval::parse_database_guards;
+use super::seal::parse_seal_place;
 use super::window::parse_windows;
 use super::{At, Faults, FieldError, Names};
 use crate::api::refs::SecretRef;
@@ -35,6 +36,7 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
         usable_from,
         suspend,
         pacing,
+        seal,
         unknown,
     } = spec;
     at.known::<TargetDatabaseSpec>(unknown);
@@ -51,6 +53,13 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
     let usable_from = parse_usable_from(&at.field("usableFrom"), usable_from.as_ref());
     let windows = parse_windows(&at.field("pacing"), pacing.as_ref());
     let pacing = parse_pacing(&at.field("pacing"), pacing.as_ref());
+    let seal = match seal {
+        None => Some(None),
+        Some(seal) => {
+            let database = connection.as_ref().map(|to| to.database.as_str());
+            parse_seal_place(&at.field("seal"), seal, engine, database).map(Some)
+        }
+    };
     let (guards, asks) = guards?;
     Some(Target {
         engine: engine?,
@@ -62,6 +71,7 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
         suspend: suspend.unwrap_or(false),
         pacing: pacing?,
         windows: windows?,
+        seal: seal?,
     })
 }
 
@@ -106,6 +116,7 @@ fn parse_connection(
             &Names {
                 engine,
                 database: None,
+                seal: None,
             },
             "`crm`",
         )
