@@ -42,6 +42,8 @@ described! {
         "Rows changed, counted once, when the run that changed them ends";
     OVERDUE_ROWS = "oubliette_overdue_rows" gauge ["namespace", "policy"]
         "Rows that were eligible and still there when the policy was last planned or run";
+    UNCOVERED_TABLES = "oubliette_uncovered_tables" gauge ["namespace", "name"]
+        "Tables of the TargetDatabase with dates or personal-looking columns about which no policy decides";
     LAST_SUCCESS = "oubliette_last_successful_run_timestamp_seconds" gauge ["namespace", "policy"]
         "When the policy's last completed run ended";
     NEXT_RUN = "oubliette_next_run_timestamp_seconds" gauge ["namespace", "policy"]

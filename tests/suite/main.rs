@@ -16,6 +16,7 @@ mod cluster;
 mod columns;
 mod commits;
 mod controller;
+mod coverage;
 mod database;
 mod desk;
 mod docs;
@@ -134,6 +135,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(approvers::cases());
     cases.extend(rewound::cases());
     cases.extend(init::cases());
+    cases.extend(coverage::cases());
     cases.extend(plugin::cases());
     Ok(cases)
 }
