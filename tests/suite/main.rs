@@ -9,6 +9,7 @@ mod applied;
 mod approved;
 mod approvers;
 mod bad_input;
+mod bench;
 mod calendar;
 mod case;
 mod chart;
@@ -137,6 +138,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(init::cases());
     cases.extend(coverage::cases());
     cases.extend(plugin::cases());
+    cases.extend(bench::cases());
     Ok(cases)
 }
 
