@@ -44,14 +44,37 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Time of the processors that this process has used, its threads together.
-fn cpu() -> Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
+/// A process as Linux counts it: who began it, and the time of the processors that its threads have used,
+/// its own and that of children that have ended.
+fn process(id: &str) -> Result<(u32, Duration)> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("no fields")?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || -> Result<u64> { Ok(fields.next().context("no time")?.parse()?) };
-    // Linux counts in hundredths of a second, whatever the kernel's own clock.
-    Ok(Duration::from_millis((ticks()? + ticks()?) * 10))
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = fields.get(11..15).context("no times")?;
+    let ticks: Vec<u64> = ticks.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
+    // In hundredths of a second, whatever the kernel's own clock.
+    let used = Duration::from_millis(ticks.iter().sum::<u64>() * 10);
+    Ok((fields.get(1).context("no parent")?.parse()?, used))
+}
+
+/// What this process has used.
+fn cpu() -> Result<Duration> {
+    Ok(process("self")?.1)
+}
+
+/// What a server has used, with its children.
+fn cpu_of(server: u32) -> Result<Duration> {
+    let mut used = process(&server.to_string())?.1;
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        // One that ends meanwhile is counted by its parent.
+        if let Some(Ok((parent, own))) = name.to_str().map(process)
+            && parent == server
+        {
+            used += own;
+        }
+    }
+    Ok(used)
 }
 
 fn median(mut all: Vec<Duration>) -> Duration {
@@ -213,54 +236,103 @@ fn fill(rig: &Rig<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The time of the statements in one transaction, its commit included.
-fn by_hand(rig: &Rig<'_>) -> Result<Duration> {
+/// The statements in one transaction, in a session of their own.
+fn by_hand(rig: &Rig<'_>) -> Result<()> {
     rig.block_on(async {
         let mut session = rig.link().session().await?;
-        let began = Instant::now();
         session.execute("BEGIN").await?;
         for statement in BY_HAND {
             session.execute(statement).await?;
         }
-        session.execute("COMMIT").await?;
-        Ok(began.elapsed())
+        session.execute("COMMIT").await.map(drop)
     })
+}
+
+/// What something took by the clock, and of the processors: the server's share and ours.
+#[derive(Clone, Copy)]
+struct Cost {
+    clock: Duration,
+    server: Duration,
+    own: Duration,
+}
+
+impl Cost {
+    fn of(server: u32, work: impl FnOnce() -> Result<()>) -> Result<Self> {
+        let (used, own, began) = (cpu_of(server)?, cpu()?, Instant::now());
+        work()?;
+        Ok(Self {
+            clock: began.elapsed(),
+            server: cpu_of(server)?.saturating_sub(used),
+            own: cpu()?.saturating_sub(own),
+        })
+    }
+
+    /// The median of each part.
+    fn median(all: &[Self]) -> Self {
+        let of = |part: fn(&Self) -> Duration| median(all.iter().map(part).collect());
+        Self {
+            clock: of(|cost| cost.clock),
+            server: of(|cost| cost.server),
+            own: of(|cost| cost.own),
+        }
+    }
+
+    /// Without a part that was measured by itself.
+    fn without(self, part: Self) -> Self {
+        Self {
+            clock: self.clock.saturating_sub(part.clock),
+            server: self.server.saturating_sub(part.server),
+            own: self.own.saturating_sub(part.own),
+        }
+    }
+
+    fn processors(self) -> Duration {
+        self.server + self.own
+    }
 }
 
 fn graph(world: &World, server: Server) -> Result<()> {
     let rig = Rig::new(world, server, "bench_graph", SCHEMA, RULES)?;
-    let (mut ours, mut plans, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let pid = world.bed_server(server)?.id()?;
+    let (mut runs, mut plans, mut hands) = (Vec::new(), Vec::new(), Vec::new());
     let rows = i64::from(PARENTS / 2) * 7;
     for round in 0..=ROUNDS {
         fill(&rig)?;
-        let hand = by_hand(&rig)?;
+        let hand = Cost::of(pid, || by_hand(&rig))?;
         fill(&rig)?;
-        let began = Instant::now();
-        rig.plan()?;
-        let plan = began.elapsed();
-        let began = Instant::now();
-        let changed = rig.completed(&format!("bench-{round}"))?;
-        let run = began.elapsed();
-        let changed: i64 = changed.concat().iter().sum();
+        let plan = Cost::of(pid, || rig.plan().map(drop))?;
+        let mut changed = 0;
+        let run = Cost::of(pid, || {
+            let counts = rig.completed(&format!("bench-{round}"))?;
+            changed = counts.concat().iter().sum();
+            Ok(())
+        })?;
         ensure!(changed == rows, "{changed} rows instead of {rows}");
         // The first round made the ledger and warmed everything.
         if round > 0 {
-            ours.push(run);
+            runs.push(run);
             plans.push(plan);
-            theirs.push(hand);
+            hands.push(hand);
         }
     }
-    let [ours, plan, theirs] = [ours, plans, theirs].map(median);
-    let alone = ours.saturating_sub(plan);
+    let [run, plan, hand] = [runs, plans, hands].map(|all| Cost::median(&all));
+    let alone = run.without(plan);
+    let ratio = |hand: Duration, run: Duration| hand.as_secs_f64() / run.as_secs_f64();
     tell(
         world,
         server,
         "graph-beside-statements-by-hand",
         &format!(
-            "{rows} rows: by hand {theirs:.2?}, a run {ours:.2?} of which its plan {plan:.2?}; \
-             ratio {:.2}, without the plan {:.2}",
-            theirs.as_secs_f64() / ours.as_secs_f64(),
-            theirs.as_secs_f64() / alone.as_secs_f64(),
+            "{rows} rows, by hand {:.2?}, a run without its plan {:.2?}: ratio {:.2}; of the processors {:.2?} \
+             and {:.2?} ({:.2?} of them the program's): ratio {:.2}; the plan {:.2?}",
+            hand.clock,
+            alone.clock,
+            ratio(hand.clock, alone.clock),
+            hand.processors(),
+            alone.processors(),
+            alone.own,
+            ratio(hand.processors(), alone.processors()),
+            plan.clock,
         ),
     )
 }

@@ -65,7 +65,13 @@ const ANONYMISE: &str = "
 ";
 
 /// A hold on rows with one of these values in a column.
-fn hold(rig: &Rig<'_>, id: &str, table: &str, column: &str, values: &[&str]) -> Result<Hold> {
+pub(crate) fn hold(
+    rig: &Rig<'_>,
+    id: &str,
+    table: &str,
+    column: &str,
+    values: &[&str],
+) -> Result<Hold> {
     let (table, values) = (rig.database.fill(&format!("${{schema}}.{table}")), values);
     Ok(Hold {
         id: id.to_owned(),
@@ -82,7 +88,7 @@ fn hold(rig: &Rig<'_>, id: &str, table: &str, column: &str, values: &[&str]) -> 
     })
 }
 
-fn store(rig: &Rig<'_>) -> Result<Store> {
+pub(crate) fn store(rig: &Rig<'_>) -> Result<Store> {
     rig.block_on(async {
         let ledger = Ledger {
             engine: engine(rig.server),
@@ -93,7 +99,7 @@ fn store(rig: &Rig<'_>) -> Result<Store> {
 }
 
 /// Places a hold; when this returns, it is accepted.
-async fn place(store: &Store, hold: &Hold) -> Result<()> {
+pub(crate) async fn place(store: &Store, hold: &Hold) -> Result<()> {
     let row = HoldRow {
         id: hold.id.clone(),
         name: hold.name.clone(),
@@ -106,6 +112,15 @@ async fn place(store: &Store, hold: &Hold) -> Result<()> {
     let placed = store.place_hold(hold, &row).await?;
     ensure!(placed == row, "{placed:?}");
     Ok(())
+}
+
+/// A release of today.
+pub(crate) fn released() -> Released {
+    Released {
+        at: Timestamp::now().to_string(),
+        reason: "CASE-1/closed".to_owned(),
+        by: "dpo".to_owned(),
+    }
 }
 
 fn placed(rig: &Rig<'_>, hold: &Hold) -> Result<Store> {
@@ -405,12 +420,7 @@ fn circle(world: &World, server: Server) -> Result<()> {
         "{refused:?}"
     );
     ensure!(rig.number("SELECT count(*) FROM n")? == 4);
-    let released = Released {
-        at: Timestamp::now().to_string(),
-        reason: "CASE-1/closed".to_owned(),
-        by: "dpo".to_owned(),
-    };
-    rig.block_on(store.release_hold("deep", &released))?;
+    rig.block_on(store.release_hold("deep", &released()))?;
     ensure!(counts(&rig.run("one")?) == [[2, 2]]);
     Ok(())
 }

@@ -45,6 +45,7 @@ mod lookups;
 mod memory;
 mod misspelt;
 mod model;
+mod model_graph;
 mod monitoring;
 mod notices;
 mod operator;
@@ -114,6 +115,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(races::cases());
     cases.extend(lookups::cases());
     cases.extend(model::cases());
+    cases.extend(model_graph::cases());
     cases.extend(holds::cases());
     cases.extend(endings::cases());
     cases.extend(given_up::cases());
