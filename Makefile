@@ -1,6 +1,6 @@
 # Every target is also a plain command: see its line. `make setup` installs what the others need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-samples soak lint generate deploy promises image test-image
+.PHONY: help setup demo test test-samples bench soak lint generate deploy promises image test-image
 
 ONLY ?=
 DATA ?=
@@ -28,6 +28,9 @@ endif
 test-samples: setup ## Cases on published sample databases (Chinook, Sakila) in the folder DATA=…
 	@test -d "$(DATA)" || { echo "DATA=… must name the folder of the sample databases; the README says where they are published" >&2; exit 1; }
 	OUBLIETTE_SAMPLES="$(abspath $(DATA))" cargo test --test suite -- samples::
+
+bench: setup ## What plans and whole graphs cost, as figures; DATA=… as for test-samples plans Sakila, too
+	OUBLIETTE_BENCH=1 $(if $(DATA),OUBLIETTE_SAMPLES="$(abspath $(DATA))") cargo test --release --test suite -- --test-threads 1 bench::
 
 soak: setup ## The interruption cases with KILLS=20 kills each instead of 3
 	OUBLIETTE_SOAK_KILLS=$(KILLS) cargo test --test suite -- interruption::

@@ -113,6 +113,11 @@ pub enum Command {
     Apply(command::apply::Request),
     /// Prints a shell's script that completes the command lines of this program.
     Completion(command::completion::Request),
+    /// Lists tables with dates or personal-looking columns about whose rows no rule decides.
+    ///
+    /// Reads names and types of a database's columns, and no row. Exit code 0: there are none; 2: there
+    /// are some; 1: an error.
+    Coverage(command::coverage::Request),
     /// Prints the custom resource definitions, for `kubectl apply -f -`.
     Crd,
     /// Writes the files of the repository that are made by the program (`make generate`).

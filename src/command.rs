@@ -5,6 +5,7 @@ pub mod apply;
 mod ask;
 mod columns;
 pub mod completion;
+pub mod coverage;
 pub mod crd;
 mod form;
 pub mod generate;

@@ -6,6 +6,7 @@
 
 mod approvals;
 mod conflicts;
+mod coverage;
 mod data_map;
 mod jobs;
 mod legal_hold;

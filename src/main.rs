@@ -75,6 +75,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             command::ledger::write(&text, out)?;
         }
         Command::Operator(request) => run_operator(request)?,
+        Command::Coverage(request) => {
+            return runtime()?.block_on(Box::pin(command::coverage::run(&request, out)));
+        }
         Command::Plan(request) => {
             return runtime()?.block_on(Box::pin(command::plan::run(&request, out)));
         }

@@ -9,7 +9,7 @@ mod described;
 mod label;
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,12 +28,12 @@ pub use self::described::{ALL, Described, page};
 use self::described::{
     BATCH_DURATION, BATCHES, BUILD_INFO, CAUGHT_UP, FAILURES, FALLING_BEHIND, IS_LEADER,
     LAST_SUCCESS, LOCK_WAITS, NEXT_RUN, NOT_READY, OVERDUE_ROWS, RECONCILES, ROWS_CHANGED,
-    RUN_DURATION, RUNS,
+    RUN_DURATION, RUNS, UNCOVERED_TABLES,
 };
 pub use self::label::{BatchResult, Kind};
 use self::label::{
-    EFFECTS, OUTCOMES, OfBatch, OfBuild, OfEngine, OfKind, OfOutcome, OfPolicy, OfPolicyEffect,
-    OfPolicyOutcome, OfReason, OfResource, Word,
+    EFFECTS, OUTCOMES, OfBatch, OfBuild, OfDatabase, OfEngine, OfKind, OfOutcome, OfPolicy,
+    OfPolicyEffect, OfPolicyOutcome, OfReason, OfResource, Word,
 };
 use self::memory::Memory;
 
@@ -58,6 +58,9 @@ pub struct Metrics {
     overdue_rows: Family<OfPolicy, Gauge>,
     falling_behind: Family<OfPolicy, Gauge>,
     caught_up: Family<OfPolicy, Gauge>,
+    uncovered: Family<OfDatabase, Gauge>,
+    /// What `uncovered` has.
+    surveyed: Arc<Mutex<BTreeSet<OfDatabase>>>,
     last_success: Family<OfPolicy, Gauge>,
     next_run: Family<OfPolicy, Gauge>,
     batches: Family<OfBatch, Counter>,
@@ -98,6 +101,8 @@ impl Metrics {
             overdue_rows: add(&mut all, &OVERDUE_ROWS, Family::default()),
             falling_behind: add(&mut all, &FALLING_BEHIND, Family::default()),
             caught_up: add(&mut all, &CAUGHT_UP, Family::default()),
+            uncovered: add(&mut all, &UNCOVERED_TABLES, Family::default()),
+            surveyed: Arc::default(),
             last_success: add(&mut all, &LAST_SUCCESS, Family::default()),
             next_run: add(&mut all, &NEXT_RUN, Family::default()),
             batches: add(&mut all, &BATCHES, Family::default()),
@@ -170,6 +175,31 @@ impl Metrics {
             if kind == Kind::TargetDatabase && !exist(&namespace, &name) {
                 self.stands(kind, &namespace, &name, None);
             }
+        }
+        let surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<_> = surveyed.iter().cloned().collect();
+        drop(surveyed);
+        for OfDatabase { namespace, name } in all {
+            if !exist(&namespace, &name) {
+                self.uncovered(&namespace, &name, None);
+            }
+        }
+    }
+
+    /// How many tables of a database nothing decides about; `None`: nobody can tell, or it is gone.
+    pub fn uncovered(&self, namespace: &str, name: &str, gaps: Option<i64>) {
+        let labels = OfDatabase {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        // One insert or removal, as above.
+        let mut surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gaps) = gaps {
+            self.uncovered.get_or_create(&labels).set(gaps);
+            surveyed.insert(labels);
+        } else {
+            self.uncovered.remove(&labels);
+            surveyed.remove(&labels);
         }
     }
 
@@ -354,6 +384,7 @@ mod tests {
         metrics.overdue("crm", "old", 7);
         let later = Timestamp::from_second(86_400).unwrap();
         metrics.falling_behind("crm", "old", Some(true), Some(later));
+        metrics.uncovered("crm", "crm", Some(3));
         metrics.last_success("crm", "old", Timestamp::UNIX_EPOCH);
         metrics.next_run("crm", "old", Some(Timestamp::UNIX_EPOCH));
         let took = Duration::from_millis(40);
@@ -374,6 +405,7 @@ mod tests {
             "oubliette_overdue_rows{namespace=\"crm\",policy=\"old\"} 7\n",
             "oubliette_falling_behind{namespace=\"crm\",policy=\"old\"} 1\n",
             "oubliette_caught_up_timestamp_seconds{namespace=\"crm\",policy=\"old\"} 86400\n",
+            "oubliette_uncovered_tables{namespace=\"crm\",name=\"crm\"} 3\n",
             "oubliette_batches_total{engine=\"MariaDB\",result=\"locked\"} 1\n",
             "oubliette_batch_duration_seconds_count{engine=\"MariaDB\"} 1\n",
             "oubliette_lock_waits_total{engine=\"MariaDB\"} 1\n",
@@ -402,6 +434,7 @@ mod tests {
         metrics.stands(Kind::RetentionPolicy, "crm", "old", None);
         let text = metrics.encode().unwrap();
         assert!(!text.contains("oubliette_not_ready{"), "{text}");
+        assert!(!text.contains("oubliette_uncovered_tables{"), "{text}");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub struct Request {
 pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let opened = request.source.open();
     if let Err(error) = &opened {
-        let text = told::failed(error, request.output);
+        let text = told::failed("plan", error, request.output);
         out.write_all(text.as_bytes())
             .context("failed to write what is wrong")?;
     }

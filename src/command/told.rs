@@ -18,6 +18,7 @@ use oubliette_core::plan::{Refusal, estimate};
 use oubliette_core::report::{PlanReport, RunOutcome, RunReport};
 use serde::Serialize;
 
+pub(super) use self::markdown::{code, plain};
 use super::{form, told_once};
 use crate::database::Database;
 use crate::inputs::offline::Promise;
@@ -225,9 +226,9 @@ pub fn table<'t>(policies: impl Iterator<Item = &'t Told>) -> String {
 
 /// What is written where the manifests or the database were not even got: a comment on a pull request
 /// says so too. Other forms leave it to standard error.
-pub fn failed(error: &anyhow::Error, output: Output) -> String {
+pub fn failed(what: &str, error: &anyhow::Error, output: Output) -> String {
     match output {
-        Output::Markdown => markdown::failed(&told_once(error)),
+        Output::Markdown => markdown::failed(what, &told_once(error)),
         Output::Table | Output::Json | Output::Yaml => String::new(),
     }
 }

@@ -672,6 +672,7 @@ fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
         context
             .metrics
             .stands(Kind::TargetDatabase, namespace, name, None);
+        context.metrics.uncovered(namespace, name, None);
         context.forget_database(&uid);
     }
 }

@@ -19,6 +19,7 @@ use oubliette_core::ledger::{ACCEPT, Owner, RunRow};
 use oubliette_core::report::RunReport;
 use oubliette_core::target::Target;
 
+use super::coverage::decided;
 use super::jobs::ended_without_policy;
 use super::record::{self, RecordFault};
 use super::{Context, Error, Name};
@@ -28,7 +29,7 @@ use crate::inputs::secrets::GatherFault;
 use crate::metrics::Kind;
 use crate::work::accept::accept;
 use crate::work::give_up::end_runs;
-use crate::work::look::look;
+use crate::work::look::{coverage, look};
 
 /// How often a write is tried whose object has changed meanwhile.
 const ATTEMPTS: usize = 4;
@@ -129,6 +130,10 @@ async fn look_and_tell(
         context
             .metrics
             .stands(Kind::TargetDatabase, namespace, name, why);
+        let coverage = decision.status.coverage.as_ref();
+        context
+            .metrics
+            .uncovered(namespace, name, coverage.map(|coverage| coverage.gaps));
         let mut events = decision.events;
         events.append(&mut context.memory.take_told(&uid));
         record::events(context, kind, &object, events).await;
@@ -170,7 +175,7 @@ fn decide_with(
 ) -> Decision {
     let meta = &object.metadata;
     let uid = object.uid().unwrap_or_default();
-    let address = target.as_ref().map(address).unwrap_or_default();
+    let address = target.as_ref().map(Target::address).unwrap_or_default();
     let spec = match target {
         Ok(target) => Ok(Wanted {
             suspended: target.suspend,
@@ -210,14 +215,6 @@ pub(super) fn parse(object: &DynamicObject) -> Result<Target, Vec<FieldError>> {
 fn read_status(object: &DynamicObject) -> TargetDatabaseStatus {
     let status = object.data.get("status").cloned().unwrap_or_default();
     serde_json::from_value(status).unwrap_or_default()
-}
-
-fn address(target: &Target) -> String {
-    let connection = &target.connection;
-    format!(
-        "{}:{}/{}",
-        connection.host, connection.port, connection.database
-    )
 }
 
 /// What is needed to connect.
@@ -347,6 +344,8 @@ async fn look_at(
             .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
         found.api_clock = context.cluster.api_clock().await;
         context.memory.saw_api_clock(found.api_clock);
+        let decided = decided(object, &input, found.engine, context).await;
+        found.coverage = coverage(&database, &decided).await;
         Ok(found)
     };
     let found = tokio::time::timeout(LOOK, looking)

@@ -66,17 +66,14 @@ pub struct Promise {
 impl Promise {
     /// Where the database is, for people.
     pub fn address(&self) -> String {
-        let connection = &self.target.connection;
-        format!(
-            "{}:{}/{}",
-            connection.host, connection.port, connection.database
-        )
+        self.target.address()
     }
 }
 
 /// Where Secrets are looked up, and the connections that were made.
 pub struct Offline {
     supplies: Supplies,
+    targets: BTreeMap<Name, Target>,
     /// As whom to connect, where the database came as a URL.
     login: Option<Login>,
     connected: BTreeMap<Name, Database>,
@@ -96,9 +93,10 @@ impl Offline {
                 Some(login)
             }
         };
-        let promises = promises(&manifests)?;
+        let (targets, promises) = promises(&manifests)?;
         let offline = Self {
             supplies: manifests.supplies,
+            targets,
             login,
             connected: BTreeMap::new(),
         };
@@ -107,26 +105,38 @@ impl Offline {
 
     /// A connection to a policy's database; the same one for all of its policies.
     pub async fn connect(&mut self, promise: &Promise) -> Result<Database, GatherFault> {
-        if let Some(database) = self.connected.get(&promise.database) {
+        self.connect_to(&promise.database, &promise.target).await
+    }
+
+    /// A connection to a database, whether or not a policy is about it.
+    pub async fn connect_to(
+        &mut self,
+        name: &Name,
+        target: &Target,
+    ) -> Result<Database, GatherFault> {
+        if let Some(database) = self.connected.get(name) {
             return Ok(database.clone());
         }
-        let connection = &promise.target.connection;
-        let namespace = promise.database.namespace.as_str();
+        let namespace = name.namespace.as_str();
         let (login, from) = match &self.login {
             Some(login) => (login.clone(), None),
             None => (
-                self.login_of(namespace, promise)?,
-                Some((namespace, connection.credentials.as_str())),
+                self.login_of(namespace, target)?,
+                Some((namespace, target.connection.credentials.as_str())),
             ),
         };
-        let database = secrets::connect(&promise.target, login, from).await?;
-        let name = promise.database.clone();
-        self.connected.insert(name, database.clone());
+        let database = secrets::connect(target, login, from).await?;
+        self.connected.insert(name.clone(), database.clone());
         Ok(database)
     }
 
-    fn login_of(&self, namespace: &str, promise: &Promise) -> Result<Login, GatherFault> {
-        let connection = &promise.target.connection;
+    /// The TargetDatabases of the manifests.
+    pub fn targets(&self) -> BTreeMap<Name, Target> {
+        self.targets.clone()
+    }
+
+    fn login_of(&self, namespace: &str, target: &Target) -> Result<Login, GatherFault> {
+        let connection = &target.connection;
         let supplies = &self.supplies;
         let mut login = Login::of(supplies.secret(namespace, &connection.credentials)?)?;
         login.ca = match &connection.tls.ca {
@@ -280,7 +290,10 @@ pub(super) fn fault<S>(written: &Written<S>, kind: &'static str, message: String
     }
 }
 
-fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
+/// The databases and the policies about them.
+type Read = (BTreeMap<Name, Target>, Vec<Promise>);
+
+fn promises(manifests: &Manifests) -> Result<Read, Faults> {
     let mut faults = Vec::new();
     let mut targets = BTreeMap::new();
     for written in &manifests.databases {
@@ -341,7 +354,7 @@ fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
         return Err(Faults(faults));
     }
     hinder(&mut promises, &manifests.supplies);
-    Ok(promises)
+    Ok((targets, promises))
 }
 
 pub(super) fn not_among<'n>(database: &Name, known: impl Iterator<Item = &'n Name>) -> String {

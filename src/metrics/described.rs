@@ -46,6 +46,8 @@ described! {
         "1 while the policy's condition FallingBehind is True, 0 while it is False; no series in mode DryRun";
     CAUGHT_UP = "oubliette_caught_up_timestamp_seconds" gauge ["namespace", "policy"]
         "When a policy that is falling behind will have caught up at its present pace; no series where it never will, or where that is not known";
+    UNCOVERED_TABLES = "oubliette_uncovered_tables" gauge ["namespace", "name"]
+        "Tables of the TargetDatabase with dates or personal-looking columns about which no policy decides";
     LAST_SUCCESS = "oubliette_last_successful_run_timestamp_seconds" gauge ["namespace", "policy"]
         "When the policy's last completed run ended";
     NEXT_RUN = "oubliette_next_run_timestamp_seconds" gauge ["namespace", "policy"]

@@ -120,6 +120,12 @@ pub(super) struct OfReason {
     pub(super) reason: Word,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(super) struct OfDatabase {
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfResource {
     pub(super) kind: Word,

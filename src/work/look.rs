@@ -1,17 +1,24 @@
 //! A look at a database: which clock it has, and whose ledger. Reads only.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
+use oubliette_core::coverage::Coverage;
 use oubliette_core::decide::Verdict;
 use oubliette_core::decide::target_database::{Found, Ledger as Seen};
 use oubliette_core::ledger::{HoldRow, Ledger, Owner, VERSION};
-use oubliette_core::name::Ident;
+use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
 
-use crate::database::{Access, Database, Fault, FaultClass};
+use crate::database::{Access, Database, Fault, FaultClass, survey};
 use crate::ledger::{LedgerFault, Store};
+
+/// Nobody waits longer than this for a list of tables.
+const SURVEY: Duration = Duration::from_secs(10);
 
 /// Looks at a database that answers. `remembered`: heads of its ledger's evidence chain that are
 /// remembered elsewhere. The API server's clock is not its business.
@@ -29,7 +36,30 @@ pub async fn look(
         api_clock: None,
         ledger,
         holds,
+        coverage: None,
     })
+}
+
+/// The tables about which nothing decides. `None`: the user may not see them, or it takes too long; a
+/// look does not fail for it.
+pub async fn coverage(database: &Database, decided: &BTreeSet<TableName>) -> Option<Coverage> {
+    let surveying = async {
+        let mut tx = database.begin(Access::ReadOnly).await?;
+        let seen = survey(&mut tx).await;
+        tx.rollback().await;
+        seen
+    };
+    match tokio::time::timeout(SURVEY, surveying).await {
+        Ok(Ok(seen)) => Some(Coverage::of(database.engine(), &seen, decided)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the database's tables could not be listed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("the database's tables were not listed in time");
+            None
+        }
+    }
 }
 
 /// The database's clock minus ours.

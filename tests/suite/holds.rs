@@ -88,7 +88,7 @@ pub(crate) fn hold(
     })
 }
 
-fn store(rig: &Rig<'_>) -> Result<Store> {
+pub(crate) fn store(rig: &Rig<'_>) -> Result<Store> {
     rig.block_on(async {
         let ledger = Ledger {
             engine: engine(rig.server),
@@ -112,6 +112,15 @@ pub(crate) async fn place(store: &Store, hold: &Hold) -> Result<()> {
     let placed = store.place_hold(hold, &row).await?;
     ensure!(placed == row, "{placed:?}");
     Ok(())
+}
+
+/// A release of today.
+pub(crate) fn released() -> Released {
+    Released {
+        at: Timestamp::now().to_string(),
+        reason: "CASE-1/closed".to_owned(),
+        by: "dpo".to_owned(),
+    }
 }
 
 pub(crate) fn placed(rig: &Rig<'_>, hold: &Hold) -> Result<Store> {
@@ -411,12 +420,7 @@ fn circle(world: &World, server: Server) -> Result<()> {
         "{refused:?}"
     );
     ensure!(rig.number("SELECT count(*) FROM n")? == 4);
-    let released = Released {
-        at: Timestamp::now().to_string(),
-        reason: "CASE-1/closed".to_owned(),
-        by: "dpo".to_owned(),
-    };
-    rig.block_on(store.release_hold("deep", &released))?;
+    rig.block_on(store.release_hold("deep", &released()))?;
     ensure!(counts(&rig.run("one")?) == [[2, 2]]);
     Ok(())
 }

@@ -73,7 +73,11 @@ INSERT INTO keyless VALUES ('call back', current_timestamp);
 ";
 
 /// A user who may look at these tables, and on InnoDB see references and triggers.
-fn reader(world: &World, database: &Database, tables: &[&str]) -> Result<(String, String)> {
+pub(crate) fn reader(
+    world: &World,
+    database: &Database,
+    tables: &[&str],
+) -> Result<(String, String)> {
     let user = format!("reader_{}", next_number());
     let password = format!("pw-{}", next_number());
     world.block_on(database.create_user(&user, &password))?;
@@ -94,13 +98,18 @@ fn reader(world: &World, database: &Database, tables: &[&str]) -> Result<(String
 }
 
 /// What the program says and does with this input.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-fn oubliette(arguments: &[&str], url: &str, password: &str, input: &str) -> Result<Said> {
+pub(crate) fn oubliette(
+    arguments: &[&str],
+    url: &str,
+    password: &str,
+    input: &str,
+) -> Result<Said> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), input)?;
     let output = Command::new(env!("CARGO_BIN_EXE_oubliette"))

@@ -9,6 +9,7 @@ mod applied;
 mod approved;
 mod approvers;
 mod bad_input;
+mod bench;
 mod calendar;
 mod case;
 mod chart;
@@ -16,6 +17,7 @@ mod cluster;
 mod columns;
 mod commits;
 mod controller;
+mod coverage;
 mod database;
 mod desk;
 mod docs;
@@ -44,6 +46,7 @@ mod lookups;
 mod memory;
 mod misspelt;
 mod model;
+mod model_graph;
 mod monitoring;
 mod notices;
 mod operator;
@@ -122,6 +125,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(lookups::cases());
     cases.extend(seals::cases());
     cases.extend(model::cases());
+    cases.extend(model_graph::cases());
     cases.extend(holds::cases());
     cases.extend(endings::cases());
     cases.extend(given_up::cases());
@@ -146,7 +150,9 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(approvers::cases());
     cases.extend(rewound::cases());
     cases.extend(init::cases());
+    cases.extend(coverage::cases());
     cases.extend(plugin::cases());
+    cases.extend(bench::cases());
     Ok(cases)
 }
 

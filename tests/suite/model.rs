@@ -333,7 +333,8 @@ impl Rows {
     }
 }
 
-fn ids(rig: &Rig<'_>, sql: &str) -> Result<BTreeSet<usize>> {
+/// The numbers that a query gives.
+pub(crate) fn ids(rig: &Rig<'_>, sql: &str) -> Result<BTreeSet<usize>> {
     let rows = rig.rows(sql)?;
     let ids = rows.iter().map(|row| {
         let id = row.first().cloned().flatten();

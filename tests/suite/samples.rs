@@ -15,9 +15,14 @@ fn data() -> Option<PathBuf> {
     std::env::var_os("OUBLIETTE_SAMPLES").map(PathBuf::from)
 }
 
+/// Whether there is one.
+pub(crate) fn are_there() -> bool {
+    data().is_some()
+}
+
 /// One case per folder of `tests/samples` and server, and `oubliette init` on each database.
 pub(crate) fn cases() -> Result<Vec<Case>> {
-    if data().is_none() {
+    if !are_there() {
         return Ok(Vec::new());
     }
     let mut cases = scenario::in_folder("samples", &repository().join("tests/samples"))?;

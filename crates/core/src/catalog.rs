@@ -73,6 +73,24 @@ impl Catalog {
         })
     }
 
+    /// Whether a table inherits from another, at any depth (PostgreSQL).
+    pub fn inherits(&self, table: &TableName, from: &TableName) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(next) = open.pop() {
+            if let Some(TableKind::InheritanceParent { children }) =
+                self.tables.get(next).map(|table| &table.kind)
+                && seen.insert(next)
+            {
+                open.extend(children);
+                if children.contains(table) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
     /// Whether `written` (in a policy) names `table` (as the server spells it).
     pub fn is(&self, written: &TableName, table: &TableName) -> bool {
         written.table == table.table

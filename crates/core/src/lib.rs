@@ -6,6 +6,7 @@
 pub mod api;
 pub mod approval;
 pub mod catalog;
+pub mod coverage;
 pub mod decide;
 pub mod digest;
 pub mod duty;

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use crate::api::reason::Reason;
 use crate::api::rule::{MAX_RELATED, MAX_RULES};
 use crate::catalog::{Catalog, Column, ColumnKind, Reference, Table};
+use crate::coverage::is_of_a_life;
 use crate::ledger::looks_like_a_ledgers;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
@@ -293,14 +294,12 @@ const ENDS: [&str; 12] = [
 ];
 /// Words that say that the column moves on with every change of the row.
 const MOVES: [&str; 4] = ["update", "modif", "changed", "touched"];
-/// Words that say that it is about a person and not about the row.
-const PERSONAL: [&str; 4] = ["birth", "born", "dob", "death"];
 
 /// The columns that could start a period, the likeliest first.
 fn clocks(table: &Table) -> Vec<&Column> {
     let dated = |column: &&Column| {
         let kinds = [ColumnKind::Date, ColumnKind::Instant, ColumnKind::Civil];
-        kinds.contains(&column.kind) && !has(column, &PERSONAL)
+        kinds.contains(&column.kind) && !is_of_a_life(column.name.as_str())
     };
     let mut clocks: Vec<&Column> = table.columns.iter().filter(dated).collect();
     clocks.sort_by_key(|column| {

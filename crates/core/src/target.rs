@@ -188,6 +188,15 @@ impl UsableFrom {
 }
 
 impl Target {
+    /// Where it is, for people (`crm-rw.crm.svc:5432/crm`).
+    pub fn address(&self) -> String {
+        let connection = &self.connection;
+        format!(
+            "{}:{}/{}",
+            connection.host, connection.port, connection.database
+        )
+    }
+
     /// Where it is. A name within the cluster is the same in each of its lengths; MySQL servers may
     /// fold the case of a database's name.
     pub fn place(&self) -> Place {

@@ -34,8 +34,8 @@ pub(super) fn text(report: &Report) -> String {
 }
 
 /// What stood in the way before there was a policy to tell of. Indented: its text is no Markdown.
-pub(super) fn failed(error: &str) -> String {
-    let mut text = "## Retention plan: failed\n\n".to_owned();
+pub(super) fn failed(what: &str, error: &str) -> String {
+    let mut text = format!("## Retention {what}: failed\n\n");
     for line in error.lines() {
         text.push_str("    ");
         text.push_str(line);
@@ -159,7 +159,7 @@ fn fenced(language: &str, text: &str) -> String {
 }
 
 /// A name as code, which nothing in it ends.
-fn code(text: &str) -> String {
+pub(in crate::command) fn code(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
@@ -177,7 +177,7 @@ fn code(text: &str) -> String {
 }
 
 /// Text in which nothing is markup: names come from manifests and catalogs.
-fn plain(text: &str) -> String {
+pub(in crate::command) fn plain(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
         match character {

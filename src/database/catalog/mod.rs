@@ -10,6 +10,7 @@ mod mysql_references;
 mod postgres;
 mod postgres_text;
 mod readers;
+mod survey;
 
 use oubliette_core::catalog::{Catalog, Engine, Table};
 use oubliette_core::name::{Ident, TableName};
@@ -18,6 +19,7 @@ use oubliette_core::sql::Bound;
 pub(super) use self::answer::harmless;
 pub use self::mysql::may_exchange;
 pub use self::readers::readers;
+pub use self::survey::survey;
 use super::fault::{Fault, FaultClass};
 use super::session::Tx;
 

@@ -165,6 +165,12 @@ async fn whoami(tx: &mut Tx) -> Result<Own, Fault> {
     })
 }
 
+/// The connected database, and whether the user has PROCESS.
+pub(super) async fn standing(tx: &mut Tx) -> Result<(Ident, bool), Fault> {
+    let database = ident(&whoami(tx).await?.database)?;
+    Ok((database, grants(tx).await?.everywhere("PROCESS")))
+}
+
 async fn grants(tx: &mut Tx) -> Result<Grants, Fault> {
     let rows = tx.rows(&Bound::fixed("SHOW GRANTS", Vec::new())).await?;
     let lines = rows.iter().filter_map(|row| row.first()?.as_text());

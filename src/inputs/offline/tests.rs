@@ -219,7 +219,10 @@ fn a_secret_is_named_with_the_namespace_by_which_it_was_found() {
     let text = format!("{DATABASE_YAML}{}{secret}", policy("crm", "old"));
     let manifests = read_text("x.yaml", &text, "crm").unwrap();
     let (offline, promises) = Offline::new(manifests, None).unwrap();
-    let told = offline.login_of("crm", &promises[0]).map(drop).unwrap_err();
+    let told = offline
+        .login_of("crm", &promises[0].target)
+        .map(drop)
+        .unwrap_err();
     assert!(
         told.to_string().contains("Secret crm/crm-oubliette"),
         "{told}"

@@ -186,8 +186,8 @@ reasons! {
         "Correct the name; it is case-sensitive.";
     ColumnUnfit Stalled "A column's type does not fit what the rule asks of it."
         "Use another column or strategy; the message says what fits.";
-    TableUnfit Stalled "The relation cannot be handled: a view, a foreign table, an inheritance parent, the ledger's own."
-        "Name the base tables instead.";
+    TableUnfit Stalled "The relation cannot be handled: a view, a foreign table, the ledger's own, or one from which tables inherit that nothing decides about."
+        "Name the base tables instead, or the inheriting ones as well.";
     NotTransactional Stalled "The table's storage engine has no transactions, so counts could not be kept exact."
         "Convert the table to InnoDB.";
     HistoryKept Stalled "The table keeps a history of deleted rows, so data would survive its deletion."

@@ -453,6 +453,11 @@ pub struct TargetDatabaseStatus {
     /// ends one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orphaned_holds: Option<OrphanedHolds>,
+    /// Tables with dates or personal-looking columns about which no policy decides; `oubliette coverage`
+    /// lists them all. Left out while the user may not see every table (on MySQL and MariaDB that takes
+    /// PROCESS).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<CoverageStatus>,
     /// How far the server's clock is from the operator's, such as `120ms` or `-3s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -460,6 +465,19 @@ pub struct TargetDatabaseStatus {
     /// When the database was last looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
+}
+
+/// Tables about which no policy decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CoverageStatus {
+    /// How many tables the database has, the ledger's own left out.
+    pub tables: i64,
+    /// How many of them have dates or personal-looking columns and no decision.
+    pub gaps: i64,
+    /// The names of the first of those.
+    #[schemars(length(max = 16), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub names: Vec<String>,
 }
 
 /// Holds whose objects are gone.

@@ -10,8 +10,11 @@ use super::{Event, Meta, Verdict, of_faults, say};
 use crate::api::condition::{self, READY, State};
 use crate::api::parse::FieldError;
 use crate::api::reason::Reason;
-use crate::api::target_database::{LedgerStatus, OrphanedHolds, TargetDatabaseStatus};
+use crate::api::target_database::{
+    CoverageStatus, LedgerStatus, OrphanedHolds, TargetDatabaseStatus,
+};
 use crate::catalog::Engine;
+use crate::coverage::Coverage;
 use crate::ledger::{HoldRow, Rewound, RunRow};
 use crate::report::RunReport;
 
@@ -78,6 +81,8 @@ pub struct Found {
     pub ledger: Ledger,
     /// The holds in force; once the controller has looked at them, those whose objects are gone.
     pub holds: Vec<HoldRow>,
+    /// The tables about which no policy decides, where they could be told.
+    pub coverage: Option<Coverage>,
 }
 
 /// The ledger as it was found.
@@ -228,7 +233,9 @@ fn told(
         api_clock,
         ledger,
         holds,
+        coverage,
     } = found;
+    status.coverage = coverage.as_ref().map(covered);
     if matches!(ledger, Ledger::Ours { .. }) {
         status.orphaned_holds = OrphanedHolds::of(holds);
     }
@@ -292,6 +299,19 @@ fn told(
         wanted.address
     );
     Verdict::new(Reason::Connected, message)
+}
+
+/// Gaps that are named in the status.
+const NAMED_GAPS: usize = 16;
+
+fn covered(coverage: &Coverage) -> CoverageStatus {
+    let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
+    let named = coverage.gaps.iter().take(NAMED_GAPS);
+    CoverageStatus {
+        tables: count(coverage.tables),
+        gaps: count(coverage.gaps.len()),
+        names: named.map(|gap| gap.table.to_string()).collect(),
+    }
 }
 
 /// Tells of holds whose objects are gone.
@@ -401,6 +421,7 @@ fn shown(skew: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coverage::Gap;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -418,6 +439,7 @@ mod tests {
                 open: vec![],
             },
             holds: vec![],
+            coverage: None,
         }
     }
 
@@ -662,6 +684,30 @@ mod tests {
             world.status.ledger.as_ref().unwrap().head.as_deref(),
             Some("sha256:aa")
         );
+    }
+
+    #[test]
+    fn gaps_are_counted_and_the_first_of_them_named_for_as_long_as_they_can_be_told() {
+        let mut world = World::new();
+        let gap = |number: usize| Gap {
+            table: format!("crm.t{number:02}").parse().unwrap(),
+            personal: vec!["email".into()],
+            dates: vec![],
+        };
+        let mut with = found();
+        with.coverage = Some(Coverage {
+            tables: 40,
+            gaps: (0..17).map(gap).collect(),
+        });
+        world.check(&Ok(with));
+        let told = world.status.coverage.as_ref().unwrap();
+        assert_eq!((told.tables, told.gaps, told.names.len()), (40, 17, 16));
+        assert_eq!(told.names[0], "crm.t00");
+        // A look that finds nothing leaves what was known; one that cannot tell any more does not.
+        world.check(&Err(Verdict::new(Reason::Unreachable, "no answer")));
+        assert_eq!(world.status.coverage.as_ref().unwrap().gaps, 17);
+        world.check(&Ok(found()));
+        assert_eq!(world.status.coverage, None);
     }
 
     #[test]

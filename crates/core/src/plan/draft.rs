@@ -46,9 +46,10 @@ pub struct Setting<'a> {
     pub as_of: Timestamp,
 }
 
-/// The catalog, and which of its tables are the ledger's.
+/// All that is promised, the catalog, and which of its tables are the ledger's.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
+    pub(super) policy: &'a Policy,
     pub(super) catalog: &'a Catalog,
     pub(super) ledger: &'a Ident,
 }
@@ -135,7 +136,11 @@ impl Draft {
             intent,
             as_of,
         } = *setting;
-        let view = View { catalog, ledger };
+        let view = View {
+            policy,
+            catalog,
+            ledger,
+        };
         let mut refusals = Vec::new();
         let mut warnings = Vec::new();
         let mut survivors = Vec::new();

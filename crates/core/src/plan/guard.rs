@@ -2,6 +2,7 @@
 //! list: counts would lie or data would survive otherwise (DESIGN section 5, SQL.md sections 3, 5).
 
 mod code;
+mod inherited;
 mod trigger;
 
 use super::Refusal;
@@ -11,7 +12,7 @@ use crate::catalog::{Catalog, Index, Table, TableKind};
 use crate::grants;
 use crate::ledger::looks_like_a_ledgers;
 use crate::name::Ident;
-use crate::policy::{DeclaredTrigger, Policy, Rule};
+use crate::policy::{Policy, Rule};
 use crate::sql::{KeyColumn, Transform};
 use crate::strategy::{PSEUDONYM_LENGTH, Strategy};
 
@@ -45,6 +46,8 @@ impl Touch {
 
 /// Whom a guard asks about.
 struct Subject<'a> {
+    policy: &'a Policy,
+    rule: &'a Rule,
     catalog: &'a Catalog,
     ledger: &'a str,
     table: &'a Table,
@@ -52,8 +55,6 @@ struct Subject<'a> {
     detach: bool,
     /// It is a leaf of the table that the statement names.
     is_leaf: bool,
-    /// The triggers that the rule declares.
-    declared: &'a [DeclaredTrigger],
 }
 
 type Found = (Reason, String, Option<String>);
@@ -99,13 +100,14 @@ pub(super) fn table(
     refusals: &mut Vec<Refusal>,
 ) {
     let subject = |table, touch, is_leaf| Subject {
+        policy: view.policy,
+        rule,
         catalog: view.catalog,
         ledger: view.ledger.as_str(),
         table,
         touch,
         detach,
         is_leaf,
-        declared: &rule.triggers,
     };
     let leaves: Vec<(&Table, Touch)> = match &table.kind {
         TableKind::Partitioned { leaves } => leaves
@@ -155,17 +157,7 @@ fn kind(s: &Subject<'_>) -> Vec<Found> {
                 "the table is system-versioned: its history would keep what is deleted",
             );
         }
-        TableKind::InheritanceParent { children } => {
-            let children = children
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
-            return found(
-                Reason::TableUnfit,
-                format!("rows are inherited from {children}: write a rule for each of them"),
-            );
-        }
+        TableKind::InheritanceParent { children } => return inherited::guard(s, children),
         TableKind::Foreign => "a foreign table: write the rule where its rows are stored",
         TableKind::View | TableKind::MaterialisedView => {
             "a view: write the rule for the tables below it"

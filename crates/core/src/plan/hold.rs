@@ -38,7 +38,10 @@ pub fn fitting(hold: &Hold, catalog: &Catalog) -> Option<Bound> {
         node: None,
         tests,
     };
-    Some(at.count(catalog.engine, &table.name, table.has_leaves()))
+    // A hold is on the rows that inherit from the table, too.
+    let inherited = matches!(table.kind, TableKind::InheritanceParent { .. });
+    let with_leaves = table.has_leaves() || inherited;
+    Some(at.count(catalog.engine, &table.name, with_leaves))
 }
 
 impl RuleDraft {
@@ -284,7 +287,7 @@ pub(super) fn concerns(catalog: &Catalog, held: &TableName, table: &TableName) -
     let related = |one: &Table, other: &TableName| match &one.kind {
         TableKind::Partitioned { leaves } => leaves.contains(other),
         TableKind::Partition { of } => of == other,
-        TableKind::InheritanceParent { children } => children.contains(other),
+        TableKind::InheritanceParent { .. } => catalog.inherits(other, &one.name),
         _ => false,
     };
     let of = |name: &TableName| catalog.tables.get(name);

@@ -18,7 +18,7 @@ pub(super) fn guard(s: &Subject<'_>) -> Vec<Found> {
     };
     let fire: Vec<&Trigger> = s.table.triggers.iter().filter(would_fire).collect();
     let (declared, unknown): (Vec<_>, Vec<_>) = fire.into_iter().partition(|trigger| {
-        let mut all = s.declared.iter();
+        let mut all = s.rule.triggers.iter();
         all.any(|declared| is(s.catalog, declared, &s.table.name, trigger))
     });
     if !unknown.is_empty() {
