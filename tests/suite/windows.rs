@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, Server};
 use crate::cluster::is_current;
-use crate::controller::{ROWS, at_rest, ends_as_one_run, hurry, ledger_state, left, stage};
+use crate::controller::{
+    ROWS, at_rest, ends_as_one_run, hurry, ledger_state, left, stage, wait_until_it_changes_rows,
+};
 use crate::desk::Desk;
 use crate::races::{OLD, TABLE, rig};
 use crate::rig::{own, series};
@@ -157,14 +159,7 @@ fn from_window_to_window(world: &World, server: Server) -> Result<()> {
     let stage = stage(world, server, "from_window_to_window")?;
     set_windows(&stage, &often())?;
     let token = stage.run_now()?;
-    wait_for("the run has changed rows", NEXT_WINDOW, || {
-        let left = left(world, &stage)?;
-        Ok(if left < ROWS {
-            Ok(())
-        } else {
-            Err(stage.status_text())
-        })
-    })?;
+    wait_until_it_changes_rows(world, &stage, NEXT_WINDOW)?;
     // It takes longer than any window.
     let object = at_rest(&stage, "WindowClosed")?;
     let status = &object["status"];
