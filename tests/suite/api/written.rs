@@ -229,6 +229,17 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
         ("/pacing", json!({"batchDuration": "PT8H"}), "batchDuration"),
         ("/pacing", json!({"lockTimeout": "1d"}), "lockTimeout"),
         ("/pacing", json!({"workers": 17}), "workers"),
+        ("/pacing", json!({"windows": []}), "windows"),
+        (
+            "/pacing",
+            json!({"windows": [{"schedule": "0 22 * * *", "duration": "0s"}]}),
+            "between 1s and 168h",
+        ),
+        (
+            "/pacing",
+            json!({"windows": [{"duration": "8h"}]}),
+            "windows[0].schedule",
+        ),
     ];
     for (pointer, value, word) in databases {
         let object = with(database(), pointer, value)?;
