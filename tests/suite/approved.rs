@@ -8,6 +8,7 @@ use crate::case::{Case, Server};
 use crate::cluster::{API_VERSION, is_current};
 use crate::controller::{
     ROWS, SCHEMA, at_rest, begin, ends_as_one_run, hurry, ledger_state, left, stage,
+    wait_until_it_changes_rows,
 };
 use crate::expect::Grants;
 use crate::legal_hold;
@@ -264,19 +265,8 @@ fn approved(world: &World, server: Server) -> Result<()> {
 /// A hold on all rows, or on none that there is.
 fn hold(stage: &Stage<'_>, name: &str, operator: &str) -> Result<Value> {
     let table = stage.database.fill("${schema}.events");
-    let object = json!({
-        "apiVersion": API_VERSION, "kind": "LegalHold", "metadata": {"name": name},
-        "spec": {
-            "type": "Rows",
-            "rows": {
-                "databaseRef": {"name": TARGET},
-                "table": table,
-                "where": [{"column": "happened_at", "operator": operator}],
-            },
-            "reason": "LIT-2026-014",
-            "placedBy": stage.namespace.whoami()?,
-        },
-    });
+    let mut object = legal_hold::hold(&stage.namespace, name, &table)?;
+    object["spec"]["rows"]["where"] = json!([{"column": "happened_at", "operator": operator}]);
     stage.namespace.apply_value(&object)?;
     stage.namespace.wait_reason("LegalHold", name, "Held")?;
     Ok(object)
@@ -487,14 +477,7 @@ fn on_the_way<'w>(
     let approval = decide(&stage, "dpo", "Approve", Some(ROWS))?;
     wait_approved(&stage, "True", "Approved")?;
     let token = stage.run_now()?;
-    wait_for("the run has changed rows", PATIENCE, || {
-        let left = left(world, &stage)?;
-        Ok(if left < ROWS {
-            Ok(())
-        } else {
-            Err(stage.status_text())
-        })
-    })?;
+    wait_until_it_changes_rows(world, &stage, PATIENCE)?;
     Ok((stage, approval, token))
 }
 

@@ -164,19 +164,28 @@ pub(crate) fn begin(world: &World, stage: &Stage<'_>) -> Result<String> {
         .namespace
         .wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
     let token = stage.run_now()?;
-    wait_for("the run has changed rows", PATIENCE, || {
+    wait_until_it_changes_rows(world, stage, PATIENCE)?;
+    ensure!(
+        left(world, stage)? > 0,
+        "the run was over too soon to be interrupted"
+    );
+    Ok(token)
+}
+
+/// Waits until the run has changed rows.
+pub(crate) fn wait_until_it_changes_rows(
+    world: &World,
+    stage: &Stage<'_>,
+    deadline: Duration,
+) -> Result<()> {
+    wait_for("the run has changed rows", deadline, || {
         let left = left(world, stage)?;
         Ok(if left < ROWS {
             Ok(())
         } else {
             Err(stage.status_text())
         })
-    })?;
-    ensure!(
-        left(world, stage)? > 0,
-        "the run was over too soon to be interrupted"
-    );
-    Ok(token)
+    })
 }
 
 /// Waits until a policy has this reason and no job any more.

@@ -66,7 +66,7 @@ spec:
 "#;
 
 /// A hold on people by their names.
-fn hold(namespace: &Namespace<'_>, name: &str, table: &str) -> Result<Value> {
+pub(crate) fn hold(namespace: &Namespace<'_>, name: &str, table: &str) -> Result<Value> {
     Ok(json!({
         "apiVersion": API_VERSION, "kind": "LegalHold", "metadata": {"name": name},
         "spec": {

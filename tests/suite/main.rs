@@ -43,6 +43,7 @@ mod leaves;
 mod legal_hold;
 mod limits;
 mod lookups;
+mod loosened;
 mod memory;
 mod misspelt;
 mod model;
@@ -141,6 +142,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(walks::cases());
     cases.extend(witness::cases());
     cases.extend(limits::cases());
+    cases.extend(loosened::cases());
     cases.extend(windows::cases());
     cases.extend(owners::cases());
     cases.extend(leaves::cases());

@@ -193,7 +193,8 @@ impl Seen {
             holds.then(|| Self::Held(format!("{reason}, {message}")))
         });
         let closed = ready.filter(|_| status.window_opens_at.is_some());
-        let closed = closed.map(|ready| Self::Window(ready.message.clone()));
+        let closed = closed.and_then(|ready| ready.message.lines().next());
+        let closed = closed.map(|message| Self::Window(message.to_owned()));
         let handled = status.handled_run_now.as_deref() == Some(token);
         match (handled, status.open_run, status.progress) {
             (true, Some(open), Some(progress)) if open.run == id => Self::Under(Some(progress)),
@@ -202,8 +203,9 @@ impl Seen {
                 closed.or(held).unwrap_or(Self::Under(None))
             }
             // Nothing ran for it: the plan is made anew, or people are waited for.
-            (true, None, Some(_)) | (false, _, Some(_)) | (false, Some(_), None) => Self::Behind,
+            (true, None, Some(_)) | (false, _, Some(_)) => Self::Behind,
             (true, _, _) => held.unwrap_or(Self::Lost),
+            (false, Some(_), None) => closed.unwrap_or(Self::Behind),
             (false, None, None) => closed.unwrap_or(Self::NotTaken),
         }
     }

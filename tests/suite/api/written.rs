@@ -12,12 +12,21 @@ use super::{
     database, install_twins, kubectl, kubectl_json, policy, post, post_twin, refused, sentences,
     spec_of, with,
 };
+use crate::wait::{PATIENCE, wait_for};
 use crate::world::World;
 
 pub(super) fn misspelt_guard(world: &World) -> Result<()> {
     let namespace = world.namespace("misspelt_guard")?;
     let bad = with(policy(), "/limit", json!({"maxRows": 5}))?;
     let words = &["unknown: limit", "known here", "limits"];
+    // The first case of a new control plane: policies are in force a moment after they were created.
+    wait_for("the admission policy is in force", PATIENCE, || {
+        let dry = ["create", "--dry-run=server", "-f", "-"];
+        Ok(match kubectl(world, &namespace, &dry, &bad) {
+            Ok(_) => Err("it was accepted".to_owned()),
+            Err(_) => Ok(()),
+        })
+    })?;
     refused(
         post(
             world,
@@ -246,6 +255,17 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
         ("/pacing", json!({"lockTimeout": "1d"}), "lockTimeout"),
         ("/pacing", json!({"workers": 17}), "workers"),
         ("/seal", json!({"readers": ["dpo"]}), "schema"),
+        ("/pacing", json!({"windows": []}), "windows"),
+        (
+            "/pacing",
+            json!({"windows": [{"schedule": "0 22 * * *", "duration": "0s"}]}),
+            "between 1s and 168h",
+        ),
+        (
+            "/pacing",
+            json!({"windows": [{"duration": "8h"}]}),
+            "windows[0].schedule",
+        ),
     ];
     for (pointer, value, word) in databases {
         let object = with(database(), pointer, value)?;

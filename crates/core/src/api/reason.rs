@@ -99,7 +99,7 @@ reasons! {
         "Set `mode: DryRun`, read the counts in `status.plan`, and set `mode: Enforce` again.";
     ApprovalMissing Waiting "`guards.approval` asks for an approval of the plan, and there is none yet, or not of enough people. Nothing is changed."
         "Read `status.plan`; whoever may approve calls `kubectl oubliette approve POLICY`, or `reject`.";
-    ApprovalVoid Waiting "There is an approval, and not of this plan: the spec or the schema is another one now, or more rows would change than it allows. Nothing is changed."
+    ApprovalVoid Waiting "There is an approval, and not of this plan as it is: the spec or the schema is another one now, more rows would change than it allows, or a legal hold on its tables was released since. Nothing is changed."
         "Look at what the message says has changed, then approve the plan as it is now: `kubectl oubliette approve POLICY`.";
     Rejected Waiting "Somebody rejected the plan. Nothing is changed."
         "See `kubectl get oap`. Change the policy, or have whoever rejected it approve the plan or delete the rejection.";

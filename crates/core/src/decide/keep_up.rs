@@ -55,7 +55,7 @@ pub fn paces(history: &[PastRun]) -> Option<(f64, f64)> {
         return None;
     }
     let after_the_oldest = history.split_last()?.1;
-    let gone: i64 = after_the_oldest.iter().map(|run| run.own_changed()).sum();
+    let gone: i64 = after_the_oldest.iter().map(PastRun::own_changed).sum();
     let due = gone
         .saturating_add(newest.rows_left)
         .saturating_sub(oldest.rows_left)

@@ -111,6 +111,23 @@ fn a_run_is_followed_from_its_token_to_its_end() {
 }
 
 #[test]
+fn a_run_that_waits_for_a_window_says_so_wherever_it_stands() {
+    let open = |id: &str| json!({"run": id, "since": "2026-01-01T00:00:00Z"});
+    for mut status in [
+        json!({}),
+        json!({"openRun": open("u/now-older")}),
+        json!({"openRun": open("u/now-t"), "handledRunNow": "t"}),
+    ] {
+        status["conditions"] = ready("WindowClosed", 2);
+        status["windowOpensAt"] = json!("2026-01-01T22:00:00Z");
+        assert_eq!(
+            Seen::of(&policy(&json!({}), &status), "t"),
+            Seen::Window("this is why".to_owned())
+        );
+    }
+}
+
+#[test]
 fn a_token_is_one_that_the_operator_takes() {
     let token = token(Timestamp::UNIX_EPOCH);
     assert!(oubliette_core::decide::due::is_token(&token), "{token}");

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -32,7 +33,9 @@ use super::reason::Reason;
 use super::refs::{DatabaseRef, KeyRef, is_data_key, is_label, is_object_name};
 use super::words::{Choice, Word};
 use crate::name::Ident;
+use crate::schedule::Schedule;
 use crate::target::{EngineName, KeyOf, Target};
+use crate::zone;
 
 pub use legal_hold::is_reference;
 
@@ -237,6 +240,26 @@ impl At<'_> {
     fn column(&self, value: Option<&String>, names: &Names, example: &str) -> Option<Ident> {
         let text = self.text(value, example)?;
         names.fits(self, self.parsed(text)?)
+    }
+
+    /// A time zone by its IANA name.
+    fn zone(&self, name: Option<&String>) -> Option<TimeZone> {
+        zone::zone(name.map_or(zone::DEFAULT, String::as_str))
+            .inspect_err(|error| self.invalid(error.to_string()))
+            .ok()
+    }
+
+    /// A schedule in a zone; one that could not be read was told.
+    fn schedule(
+        &self,
+        text: Option<&String>,
+        zone: Option<TimeZone>,
+        example: &str,
+    ) -> Option<Schedule> {
+        let text = self.text(text, example)?;
+        Schedule::parse(text, zone?)
+            .inspect_err(|error| self.invalid(error.to_string()))
+            .ok()
     }
 
     /// A number within bounds.

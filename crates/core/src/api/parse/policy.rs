@@ -12,7 +12,7 @@ use crate::api::rule::MAX_RULES;
 use crate::policy::{
     Action, Guarded, Limits, Mandate, Mode, Policy, RelatedAction, Rule, Treatment,
 };
-use crate::schedule::{Schedule, WorkWindows};
+use crate::schedule::WorkWindows;
 use crate::strategy::Strategy;
 use crate::target::Target;
 use crate::zone;
@@ -96,18 +96,9 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
     } = spec;
     at.known::<RetentionPolicySpec>(unknown);
     let database = at.field("databaseRef").database(database_ref.as_ref());
-    let zone_at = at.field("timeZone");
-    let zone = zone::zone(time_zone.as_deref().unwrap_or(zone::DEFAULT))
-        .inspect_err(|error| zone_at.invalid(error.to_string()))
-        .ok();
+    let zone = at.field("timeZone").zone(time_zone.as_ref());
     let schedule_at = at.field("schedule");
-    let schedule = schedule_at
-        .text(schedule.as_ref(), "`30 2 * * *`")
-        .and_then(|text| {
-            Schedule::parse(text, zone.clone()?)
-                .inspect_err(|error| schedule_at.invalid(error.to_string()))
-                .ok()
-        });
+    let schedule = schedule_at.schedule(schedule.as_ref(), zone.clone(), "`30 2 * * *`");
     let mode = at.field("mode").word_or(mode.as_ref(), Mode::DryRun);
     let limits = parse_limits(&at.field("limits"), limits.as_ref());
     let asks = parse_policy_guards(&at.field("guards"), guards.as_ref());

@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::target::parse_duration;
 use super::{At, all};
 use crate::api::target_database::{PacingSpec, WindowSpec};
-use crate::schedule::{Schedule, WorkWindow, WorkWindows};
-use crate::zone;
+use crate::schedule::{WorkWindow, WorkWindows};
 
 /// Most windows of a database.
 const MOST: usize = 16;
@@ -33,18 +32,9 @@ fn parse_window(at: &At<'_>, spec: &WindowSpec) -> Option<WorkWindow> {
         unknown,
     } = spec;
     at.known::<WindowSpec>(unknown);
-    let zone_at = at.field("timeZone");
-    let zone = zone::zone(time_zone.as_deref().unwrap_or(zone::DEFAULT))
-        .inspect_err(|error| zone_at.invalid(error.to_string()))
-        .ok();
+    let zone = at.field("timeZone").zone(time_zone.as_ref());
     let schedule_at = at.field("schedule");
-    let opens = schedule_at
-        .text(schedule.as_ref(), "`0 22 * * *`")
-        .and_then(|text| {
-            Schedule::parse(text, zone.clone()?)
-                .inspect_err(|error| schedule_at.invalid(error.to_string()))
-                .ok()
-        });
+    let opens = schedule_at.schedule(schedule.as_ref(), zone, "`0 22 * * *`");
     let duration_at = at.field("duration");
     let lasts = duration_at
         .text(duration.as_ref(), "`8h`")

@@ -301,7 +301,11 @@ fn a_hold_released_after_an_approval_voids_it_and_a_younger_one_counts() {
     let required = ApprovalGuard::Required;
     let old = approves(10, "dpo");
     for (released, counts) in [(9, true), (10, false), (11, false)] {
-        let found = weighed(required, &[old.clone()], &[loosened(1), loosened(released)]);
+        let found = weighed(
+            required,
+            std::slice::from_ref(&old),
+            &[loosened(1), loosened(released)],
+        );
         assert_eq!(found.is_ok(), counts, "{released}");
         if let Err(verdict) = found {
             assert_eq!(verdict.reason, Reason::ApprovalVoid);
