@@ -15,7 +15,6 @@ use crate::policy::{
 use crate::schedule::WorkWindows;
 use crate::strategy::Strategy;
 use crate::target::Target;
-use crate::zone;
 
 impl Mandate {
     /// Parses a RetentionPolicy's spec for its database, or names every fault of it. The database's

@@ -107,7 +107,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         allow_unindexed,
         triggers: triggers?,
         partitions: partitions?,
-        seal: seal?,
+        seal,
         sealed_from: None,
     })
 }
