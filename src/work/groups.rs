@@ -84,8 +84,7 @@ impl Frozen {
         let ours = self.changed.lock().map(|changed| changed.clone());
         let ours = ours.unwrap_or_default();
         let k = self.promise.k;
-        let (mut weighed, shrunk) =
-            groups.found(k, |group| self.resumed || ours.contains(&group));
+        let (mut weighed, shrunk) = groups.found(k, |group| self.resumed || ours.contains(&group));
         let mut more = false;
         if total <= ONE_STATEMENT {
             let mut tx = database.begin(Access::ReadOnly).await?;

@@ -2,19 +2,22 @@
 //! found out where they shrink while a run is under way.
 
 use anyhow::{Context, Result, ensure};
-use oubliette::work::job::JobOutcome;
+use oubliette::work::job::{JobOutcome, StopWhy};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::groups::SmallGroups;
+use oubliette_core::ledger::Released;
 use oubliette_core::report::{Effect, PlanReport, RunOutcome, RunReport};
 
 use crate::case::{Case, Server};
+use crate::holds::{hold, placed};
 use crate::races::{OLD, patient};
 use crate::rig::{Rig, counts, own};
 use crate::world::World;
 
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {
-    let all = |name: &str, body| Case::on_each(&format!("small_groups::{name}"), &Server::ALL, body);
+    let all =
+        |name: &str, body| Case::on_each(&format!("small_groups::{name}"), &Server::ALL, body);
     [
         all("a_plan_with_a_small_group_is_refused_with_numbers", refused),
         all(
@@ -49,6 +52,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "several_workers_and_small_batches_leave_the_same_rows",
             several_workers,
         ),
+        all(
+            "a_run_that_is_stopped_and_resumed_leaves_the_same_rows",
+            resumed,
+        ),
+        all("what_hangs_on_a_row_that_is_left_is_left", hanging),
         all("what_cannot_make_groups_is_refused", unfit),
     ]
     .into_iter()
@@ -110,12 +118,18 @@ fn named(rig: &Rig<'_>) -> Result<i64> {
 }
 
 fn of_plan(plan: &PlanReport) -> Result<&SmallGroups> {
-    let groups = plan.rules.first().and_then(|rule| rule.small_groups.as_ref());
+    let groups = plan
+        .rules
+        .first()
+        .and_then(|rule| rule.small_groups.as_ref());
     groups.context("the plan says nothing of groups")
 }
 
 fn of_run(run: &RunReport) -> Result<&SmallGroups> {
-    let groups = run.rules.first().and_then(|rule| rule.small_groups.as_ref());
+    let groups = run
+        .rules
+        .first()
+        .and_then(|rule| rule.small_groups.as_ref());
     groups.context("the run says nothing of groups")
 }
 
@@ -159,7 +173,10 @@ fn refused(world: &World, server: Server) -> Result<()> {
     // The third of 1981 makes it exactly k.
     add(&rig, &[(6, "1981-02-02", "N1")])?;
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (3, 2, Some(3), 0, 0), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (3, 2, Some(3), 0, 0),
+        "{plan:?}"
+    );
     ensure!(plan.rules[0].effect == Effect::Anonymised, "{plan:?}");
     let run = rig.run("two")?;
     ensure!(
@@ -179,7 +196,10 @@ fn left_and_grown(world: &World, server: Server) -> Result<()> {
     let rig = Rig::new(world, server, "groups_left", TABLE, &rule(3, "Leave"))?;
     add(&rig, &PEOPLE)?;
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (3, 1, Some(3), 0, 2), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (3, 1, Some(3), 0, 2),
+        "{plan:?}"
+    );
     ensure!(plan.rules[0].eligible == 3, "{plan:?}");
     let run = rig.run("one")?;
     ensure!(
@@ -198,12 +218,12 @@ fn left_and_grown(world: &World, server: Server) -> Result<()> {
     ensure!(rig.completed("two")? == [[0]]);
     ensure!(named(&rig)? == 2);
     // The third of 1981 comes, and a fourth of 1980 joins who was done before.
-    add(
-        &rig,
-        &[(6, "1981-03-03", "N1"), (7, "1980-04-04", "N1")],
-    )?;
+    add(&rig, &[(6, "1981-03-03", "N1"), (7, "1980-04-04", "N1")])?;
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (3, 2, Some(3), 0, 0), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (3, 2, Some(3), 0, 0),
+        "{plan:?}"
+    );
     let run = rig.run("three")?;
     ensure!(
         run.outcome == RunOutcome::Completed && own(&run) == 4 && named(&rig)? == 0,
@@ -212,6 +232,21 @@ fn left_and_grown(world: &World, server: Server) -> Result<()> {
     let groups = rig.rows("SELECT born_on, count(*) FROM people GROUP BY born_on ORDER BY 1")?;
     ensure!(groups.len() == 2, "{groups:?}");
     ensure!(rig.completed("four")? == [[0]]);
+    // Numbers and the assessment, and no value of a group.
+    let bodies = rig.rows(&format!("SELECT body FROM {}", rig.ledger("evidence")))?;
+    let bodies: Vec<String> = bodies.into_iter().flatten().flatten().collect();
+    ensure!(
+        bodies
+            .iter()
+            .any(|b| b.contains("\"smallGroups\":{\"assessment\":{\"by\":\"dpo\"")),
+        "{bodies:?}"
+    );
+    ensure!(
+        !bodies
+            .iter()
+            .any(|b| b.contains("N1") || b.contains("1980-") || b.contains("1981-")),
+        "{bodies:?}"
+    );
     rig.expect_a_whole_chain()
 }
 
@@ -224,7 +259,10 @@ fn told_apart(world: &World, server: Server) -> Result<()> {
             "varchar(20) COLLATE ${schema}.blind",
         )
     } else {
-        ("", "varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+        (
+            "",
+            "varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
+        )
     };
     let schema = format!("{before}{}", TABLE.replace("varchar(20)", collated));
     let rig = Rig::new(world, server, "groups_apart", &schema, &rule(2, "Leave"))?;
@@ -249,7 +287,10 @@ fn told_apart(world: &World, server: Server) -> Result<()> {
         ],
     )?;
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (2, 3, Some(2), 0, 7), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (2, 3, Some(2), 0, 7),
+        "{plan:?}"
+    );
     let run = rig.run("one")?;
     ensure!(
         run.outcome == RunOutcome::Completed && own(&run) == 6,
@@ -288,29 +329,49 @@ fn coarser(world: &World, server: Server) -> Result<()> {
         rig.sql(&sql).map(drop)
     };
     // As a run leaves it, and as it is before, at both ends of every width.
-    row(1, "NULL, 40, 2000.00, '2020-05-01 00:00:00', '2020-04-01 00:00:00', '1980-01-01', 'x', 'ab'")?;
-    row(2, "'a', 49, 2999.99, '2020-05-31 23:59:59', '2020-06-30 12:00:00', '1989-12-31', 'y', 'ab'")?;
-    row(3, "NULL, 41, 2000.00, '2020-05-01 00:00:00', '2020-04-01 00:00:00', '1980-01-01', 'x', 'ab'")?;
+    row(
+        1,
+        "NULL, 40, 2000.00, '2020-05-01 00:00:00', '2020-04-01 00:00:00', '1980-01-01', 'x', 'ab'",
+    )?;
+    row(
+        2,
+        "'a', 49, 2999.99, '2020-05-31 23:59:59', '2020-06-30 12:00:00', '1989-12-31', 'y', 'ab'",
+    )?;
+    row(
+        3,
+        "NULL, 41, 2000.00, '2020-05-01 00:00:00', '2020-04-01 00:00:00', '1980-01-01', 'x', 'ab'",
+    )?;
     let refusals = rig.refused()?;
     ensure!(
-        refusals.len() == 1 && refusals[0].message.starts_with("1 row "),
+        refusals.len() == 1 && refusals[0].message.starts_with("2 rows "),
         "{refusals:?}"
     );
     ensure!(
-        refusals[0].message.ends_with("the smallest would have 3 rows"),
+        refusals[0]
+            .message
+            .ends_with("the smallest would have 3 rows"),
         "{refusals:?}"
     );
-    row(4, "'b', 40, 2000.01, '2020-05-02 00:00:00', '2020-04-01 00:00:01', '1981-01-01', NULL, 'ab'")?;
+    row(
+        4,
+        "'b', 40, 2000.01, '2020-05-02 00:00:00', '2020-04-01 00:00:01', '1981-01-01', NULL, 'ab'",
+    )?;
     // Negative numbers are rounded down, too, and are others.
     for id in 5..9 {
-        row(id, &format!("'c', -{id}, -0.01, NULL, NULL, NULL, 'z', NULL"))?;
+        row(
+            id,
+            &format!("'c', -{id}, -0.01, NULL, NULL, NULL, 'z', NULL"),
+        )?;
     }
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (4, 2, Some(4), 0, 0), "{plan:?}");
+    ensure!(
+        figures(of_plan(&plan)?) == (4, 2, Some(4), 0, 0),
+        "{plan:?}"
+    );
     ensure!(plan.rules[0].effect == Effect::Masked, "{plan:?}");
     let run = rig.run("one")?;
     ensure!(
-        run.outcome == RunOutcome::Completed && own(&run) == 6,
+        run.outcome == RunOutcome::Completed && own(&run) == 7,
         "{run:?}"
     );
     ensure!(figures(of_run(&run)?) == (4, 2, Some(4), 0, 0), "{run:?}");
@@ -345,14 +406,24 @@ fn covered_by_who_goes(world: &World, server: Server) -> Result<()> {
 
 fn covered_by_who_stays(world: &World, server: Server) -> Result<()> {
     let rig = Rig::new(world, server, "groups_staying", TABLE, &rule(3, "Leave"))?;
+    let third = hold(&rig, "third", "people", "id", &["33"])?;
+    let store = placed(&rig, &third)?;
     add(&rig, &PEOPLE[..2])?;
+    add(&rig, &[(33, "1980-03-03", "N1")])?;
     // Alike already, and yet with everything by which somebody is recognised.
     rig.sql("INSERT INTO people SELECT id + 10, name, '1980-01-01', postcode, current_timestamp FROM people")?;
     rig.sql("INSERT INTO people SELECT id + 20, name, '1980-01-01', postcode, NULL FROM people WHERE id < 10")?;
     let plan = rig.plan()?;
     ensure!(figures(of_plan(&plan)?) == (3, 0, None, 0, 2), "{plan:?}");
     ensure!(rig.completed("one")? == [[0]]);
-    ensure!(named(&rig)? == 6);
+    ensure!(named(&rig)? == 7);
+    let released = Released {
+        at: jiff::Timestamp::now().to_string(),
+        by: "dpo".to_owned(),
+        reason: "settled".to_owned(),
+    };
+    rig.block_on(store.release_hold("third", &released))?;
+    ensure!(rig.completed("two")? == [[3]]);
     Ok(())
 }
 
@@ -380,9 +451,14 @@ fn shrinks(world: &World, server: Server) -> Result<()> {
     rig.expect_a_whole_chain()?;
     // What was small before is shown, and stands in nobody's way.
     let plan = rig.plan()?;
-    ensure!(figures(of_plan(&plan)?) == (5, 1, Some(4), 4, 0), "{plan:?}");
     ensure!(
-        plan.warnings.iter().any(|w| w.contains("were anonymised before")),
+        figures(of_plan(&plan)?) == (5, 1, Some(4), 4, 0),
+        "{plan:?}"
+    );
+    ensure!(
+        plan.warnings
+            .iter()
+            .any(|w| w.contains("were anonymised before")),
         "{plan:?}"
     );
     ensure!(rig.completed("two")? == [[0]]);
@@ -429,13 +505,7 @@ fn several_workers(world: &World, server: Server) -> Result<()> {
     let rig = Rig::new(world, server, "groups_workers", TABLE, &rule(4, "Leave"))?;
     let mut rig = rig.workers(3);
     rig.pacing.batch_duration = std::time::Duration::from_millis(1);
-    // Group n of 1 to 20 has n members, all over the key.
-    let mut people = Vec::new();
-    let codes: Vec<String> = (1..=20).map(|n| format!("N{n}")).collect();
-    for (n, code) in (1_u32..).zip(&codes) {
-        people.extend((0..n).map(|i| (i * 100 + n, "1980-05-05", code.as_str())));
-    }
-    add(&rig, &people)?;
+    add_twenty(&rig)?;
     let run = rig.run("one")?;
     ensure!(
         run.outcome == RunOutcome::Completed && own(&run) == 210 - 6,
@@ -446,12 +516,71 @@ fn several_workers(world: &World, server: Server) -> Result<()> {
     Ok(())
 }
 
+/// Group n of 1 to 20 has n members, all over the key.
+fn add_twenty(rig: &Rig<'_>) -> Result<()> {
+    let codes: Vec<String> = (1..=20).map(|n| format!("N{n}")).collect();
+    let mut people = Vec::new();
+    for (n, code) in (1_u32..).zip(&codes) {
+        people.extend((0..n).map(|i| (i * 100 + n, "1980-05-05", code.as_str())));
+    }
+    add(rig, &people)
+}
+
+/// What an earlier process has changed is of the groups that the later one counts.
+fn resumed(world: &World, server: Server) -> Result<()> {
+    let rig = Rig::new(world, server, "groups_resumed", TABLE, &rule(4, "Leave"))?;
+    let rig = patient(rig);
+    add_twenty(&rig)?;
+    let application = rig.holding("UPDATE people SET name = name WHERE id = 1920")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    run.stop(StopWhy::Shutdown);
+    let outcome = rig.block_on(run.outcome())?;
+    ensure!(matches!(outcome, JobOutcome::Stopped(_)), "{outcome:?}");
+    ensure!(named(&rig)? == 7, "the case means to see half a run");
+    drop(application);
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && own(&run) == 210 - 6,
+        "{run:?}"
+    );
+    ensure!(figures(of_run(&run)?) == (4, 17, Some(4), 0, 6), "{run:?}");
+    rig.expect_a_whole_chain()
+}
+
+fn hanging(world: &World, server: Server) -> Result<()> {
+    let schema = format!(
+        "{TABLE}; CREATE TABLE letters (id integer NOT NULL PRIMARY KEY, person integer, body varchar(40), \
+         FOREIGN KEY (person) REFERENCES people (id)); CREATE INDEX letters_person ON letters (person)"
+    );
+    let rules = format!(
+        "{}  related: [{{table: '${{schema}}.letters', of: '${{schema}}.people', \
+         match: [{{column: person, equals: id}}], action: {{type: Delete}}}}]\n",
+        rule(3, "Leave")
+    );
+    let rig = Rig::new(world, server, "groups_hanging", &schema, &rules)?;
+    add(&rig, &PEOPLE)?;
+    rig.sql("INSERT INTO letters SELECT id, id, 'Planted' FROM people")?;
+    let plan = rig.plan()?;
+    ensure!(
+        plan.warnings.iter().any(|w| w.contains("at the most")),
+        "{plan:?}"
+    );
+    ensure!(rig.completed("one")? == [[3, 3]]);
+    ensure!(rig.number("SELECT count(*) FROM letters WHERE person IN (4, 5)")? == 2);
+    Ok(())
+}
+
 fn unfit(world: &World, server: Server) -> Result<()> {
     let schema = TABLE.replace(
         "ended",
         "doubled integer GENERATED ALWAYS AS (id * 2) STORED, file ${bytes}, ended",
     );
-    let bytes = if server.is_postgres() { "bytea" } else { "blob" };
+    let bytes = if server.is_postgres() {
+        "bytea"
+    } else {
+        "blob"
+    };
     let rules = rule(3, "Refuse").replace("[born_on, postcode]", "[id, doubled, file, gone]");
     let schema = schema.replace("${bytes}", bytes);
     let rig = Rig::new(world, server, "groups_unfit", &schema, &rules)?;

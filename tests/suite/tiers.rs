@@ -72,7 +72,9 @@ fn delete_first(world: &World, server: Server) -> Result<()> {
     // The two that go are due for both.
     ensure!(planned == [2, 4], "{plan:?}");
     ensure!(
-        plan.warnings.iter().any(|w| w.contains("is counted for each")),
+        plan.warnings
+            .iter()
+            .any(|w| w.contains("is counted for each")),
         "{plan:?}"
     );
     ensure!(rig.completed("one")? == [[2], [2]]);
@@ -113,7 +115,12 @@ fn columns_first(world: &World, server: Server) -> Result<()> {
   expireAfter: P30D
   action: {type: Anonymise, columns: [{column: ethnicity, strategy: Nullify}]}
 ";
-    let mut rig = rig(world, server, "tiers_columns", &format!("{DELETE}{special}{MASK}"))?;
+    let mut rig = rig(
+        world,
+        server,
+        "tiers_columns",
+        &format!("{DELETE}{special}{MASK}"),
+    )?;
     ensure!(rig.completed("one")? == [[2], [3], [2]]);
     ensure!(rig.completed("two")? == [[1], [0], [0]]);
     ensure!(rig.completed("again")? == [[0], [0], [0]]);

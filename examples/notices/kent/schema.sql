@@ -22,3 +22,9 @@ CREATE TABLE support_plans (
   FOREIGN KEY (enrolment_id) REFERENCES enrolments (id)
 );
 CREATE INDEX support_plans_enrolment ON support_plans (enrolment_id);
+-- What courses reached whom, for statistics.
+CREATE TABLE course_statistics (
+  id integer PRIMARY KEY, full_name varchar(100) NULL, date_of_birth date NULL, course varchar(100) NOT NULL,
+  ended_on date NULL
+);
+CREATE INDEX course_statistics_ended ON course_statistics (ended_on);

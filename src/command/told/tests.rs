@@ -167,7 +167,7 @@ fn run(outcome: RunOutcome) -> RunReport {
                 small_groups: 0,
             },
             held_by: Vec::new(),
-        small_groups: None,
+            small_groups: None,
             failed: None,
         }],
         evidence: Some(Digest::of_bytes("evidence")),

@@ -85,7 +85,11 @@ pub struct AssessmentSpec {
     pub by: Option<String>,
     /// The day on which it was made. Example: `"2026-03-01"`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(required, length(max = 10), regex(pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))]
+    #[schemars(
+        required,
+        length(max = 10),
+        regex(pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    )]
     pub date: Option<String>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]

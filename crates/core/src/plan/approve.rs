@@ -56,7 +56,14 @@ impl Plan {
                 rule.name
             )
         }));
-        warnings.extend(rules.clone().filter_map(|(rule, facts)| groups::warning(rule, facts)));
+        warnings.extend(
+            rules
+                .clone()
+                .flat_map(|(rule, facts)| {
+                    [groups::warning(rule, facts), groups::at_most(rule, facts)]
+                })
+                .flatten(),
+        );
         let report = PlanReport {
             digest: draft.digest,
             parts: Some(draft.parts),
@@ -66,7 +73,11 @@ impl Plan {
             survivors: draft.survivors.clone(),
         };
         let mut refusals = limits::exceeded(&draft.limits, &report);
-        refusals.extend(rules.clone().filter_map(|(rule, facts)| groups::refusal(rule, facts)));
+        refusals.extend(
+            rules
+                .clone()
+                .filter_map(|(rule, facts)| groups::refusal(rule, facts)),
+        );
         refusals.extend(rules.filter_map(|(rule, facts)| unindexed(rule, facts)));
         Self {
             draft,

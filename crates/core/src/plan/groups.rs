@@ -50,7 +50,9 @@ pub(super) fn draft(
             ColumnKind::Bytes | ColumnKind::Json | ColumnKind::Other
         ) {
             let type_name = &column.type_name;
-            Some(format!("is {type_name}, whose values cannot be compared for groups"))
+            Some(format!(
+                "is {type_name}, whose values cannot be compared for groups"
+            ))
         } else {
             None
         };
@@ -82,7 +84,12 @@ pub(super) fn tell_of_deletes(rules: &mut [RuleDraft]) {
     let deletes: Vec<(TableName, _)> = rules
         .iter()
         .filter(|rule| matches!(rule.change.effect, Effect::Delete))
-        .map(|rule| (rule.change.window.table.clone(), rule.change.eligible.clone()))
+        .map(|rule| {
+            (
+                rule.change.window.table.clone(),
+                rule.change.eligible.clone(),
+            )
+        })
         .collect();
     for rule in rules {
         let table = &rule.change.window.table;
@@ -172,6 +179,17 @@ pub(super) fn warning(rule: &RuleDraft, facts: &RuleFacts) -> Option<String> {
             rule.change.window.table,
             promise.k,
             rows(weighed.smallest.unwrap_or_default())
+        )
+    })
+}
+
+/// Says where related rows are counted that hang on rows which are left.
+pub(super) fn at_most(rule: &RuleDraft, facts: &RuleFacts) -> Option<String> {
+    (facts.left > 0 && !rule.nodes.is_empty()).then(|| {
+        format!(
+            "rule {}: of its related rows so many at the most: those that hang on rows of small groups \
+             are among them",
+            rule.name
         )
     })
 }

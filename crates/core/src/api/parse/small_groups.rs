@@ -26,7 +26,8 @@ pub(super) fn parse_promise(
     names: &Names,
 ) -> Option<Option<Promise>> {
     let (groups, assessment) = (spec.k_anonymity.as_ref(), spec.assessment.as_ref());
-    let anonymises = spec.kind.as_ref().and_then(|kind| kind.known()) == Some(ActionType::Anonymise);
+    let anonymises =
+        spec.kind.as_ref().and_then(|kind| kind.known()) == Some(ActionType::Anonymise);
     let assessed = assessment.map(|spec| parse_assessment(&at.field("assessment"), spec));
     let Some(groups) = groups else {
         if assessment.is_some() {
