@@ -416,7 +416,7 @@ fn covered_by_who_stays(world: &World, server: Server) -> Result<()> {
     let plan = rig.plan()?;
     ensure!(figures(of_plan(&plan)?) == (3, 0, None, 0, 2), "{plan:?}");
     ensure!(rig.completed("one")? == [[0]]);
-    ensure!(named(&rig)? == 7);
+    ensure!(named(&rig)? == 8);
     let released = Released {
         at: jiff::Timestamp::now().to_string(),
         by: "dpo".to_owned(),
