@@ -1,7 +1,7 @@
 //! Small groups at work: counted when the rule's turn comes, asked by each batch, and counted again when
 //! the rule is done. Digests of groups are held in memory only, and only while the step lasts (P4).
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub(super) struct Frozen {
     /// Whether an earlier process has changed rows of this step: which groups they are in, nobody knows.
     resumed: bool,
     /// The groups that rows were changed in, or may have been.
-    changed: Mutex<HashSet<Group>>,
+    changed: Mutex<BTreeSet<Group>>,
 }
 
 impl Frozen {
