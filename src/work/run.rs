@@ -326,7 +326,7 @@ struct Run<'a> {
 
 /// How a step ended.
 enum Stepped {
-    Done(RuleRun),
+    Done(Box<RuleRun>),
     Ended(Walked),
 }
 
@@ -365,7 +365,7 @@ impl Run<'_> {
                 Stepped::Ended(walked) => return self.ended(walked, steps).await,
                 Stepped::Done(done) => {
                     self.ending().finish_step(steps.len(), &done).await?;
-                    steps.push(done);
+                    steps.push(*done);
                 }
             }
         }
@@ -551,7 +551,7 @@ impl Run<'_> {
                     let found = groups.found(&self.job.database, &rule, gentle, total);
                     Box::pin(found).await?.enter(&mut done);
                 }
-                Ok(Stepped::Done(done))
+                Ok(Stepped::Done(Box::new(done)))
             }
         }
     }

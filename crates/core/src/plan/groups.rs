@@ -1,6 +1,6 @@
 //! Small groups in a plan: which columns can make them, and which plan is refused for them.
 
-use super::draft::RuleDraft;
+use super::draft::{self, RuleDraft};
 use super::facts::RuleFacts;
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
@@ -32,12 +32,7 @@ pub(super) fn draft(
     let promise = rule.groups.as_ref()?;
     let mut quasi = Vec::new();
     for name in &promise.columns {
-        let Some(column) = table.column(name) else {
-            refusals.push(Refusal::of(
-                &rule.name,
-                Reason::ColumnMissing,
-                format!("{} has no column {name}", table.name),
-            ));
+        let Some(column) = draft::column(rule, table, name, refusals) else {
             continue;
         };
         let of_key = key.iter().any(|key| key.0.name == *name) || table.primary_key.contains(name);

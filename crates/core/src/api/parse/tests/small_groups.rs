@@ -6,7 +6,7 @@ use super::{digest_of, fault, mandate_of, policy, with};
 use crate::api::reason::Reason;
 use crate::groups::Below;
 
-fn action(groups: Value) -> Value {
+fn action(groups: &Value) -> Value {
     json!({
         "type": "Anonymise",
         "columns": [
@@ -31,16 +31,16 @@ fn of(action: Value) -> Value {
 
 #[test]
 fn small_groups_are_refused_unless_they_are_to_be_left() {
-    let promise = |groups| {
+    let promise = |groups: &Value| {
         let mandate = mandate_of(of(action(groups))).unwrap();
         mandate.policy.rules[0].groups.clone().unwrap()
     };
-    let plain = promise(groups());
+    let plain = promise(&groups());
     assert_eq!((plain.k, plain.below), (5, Below::Refuse));
     let columns: Vec<String> = plain.columns.iter().map(ToString::to_string).collect();
     assert_eq!(columns, ["born_on", "postcode"]);
     assert_eq!(
-        promise(with(groups(), "/below", json!("Leave"))).below,
+        promise(&with(groups(), "/below", json!("Leave"))).below,
         Below::Leave
     );
     assert!(
@@ -70,7 +70,7 @@ fn faults_of_the_promise_name_their_field() {
         ),
         ("/below", json!("Warn"), "below"),
     ] {
-        let (found, reason, _) = fault(of(action(with(groups(), pointer, value))));
+        let (found, reason, _) = fault(of(action(&with(groups(), pointer, value))));
         let expected = format!("spec.rules[0].action.kAnonymity.{path}");
         assert_eq!((found, reason), (expected, Reason::InvalidSpec));
     }
@@ -88,7 +88,7 @@ fn faults_of_the_assessment_name_their_field() {
         ("/date", json!("yesterday"), "date"),
     ] {
         let assessed = with(
-            action(groups()),
+            action(&groups()),
             "/assessment",
             with(assessment(), pointer, value),
         );
@@ -99,7 +99,7 @@ fn faults_of_the_assessment_name_their_field() {
 
 #[test]
 fn nothing_is_called_anonymised_without_the_check_or_with_a_pseudonym() {
-    let mut lonely = with(action(groups()), "/assessment", assessment());
+    let mut lonely = with(action(&groups()), "/assessment", assessment());
     lonely.as_object_mut().unwrap().remove("kAnonymity");
     let (path, _, message) = fault(of(lonely));
     assert_eq!(path, "spec.rules[0].action.assessment");
@@ -109,14 +109,14 @@ fn nothing_is_called_anonymised_without_the_check_or_with_a_pseudonym() {
         "/pseudonymKey",
         json!({"secretRef": {"name": "s", "key": "k"}}),
     );
-    let pseudonym = |column: &str, groups: Value| {
+    let pseudonym = |column: &str, groups: &Value| {
         let entry = json!({"column": column, "strategy": "Pseudonym"});
         let action = with(action(groups), "/columns/-", entry);
         with(keyed.clone(), "/rules/0/action", action)
     };
-    let (path, _, _) = fault(pseudonym("postcode", groups()));
+    let (path, _, _) = fault(pseudonym("postcode", &groups()));
     assert_eq!(path, "spec.rules[0].action.kAnonymity.quasiIdentifiers");
-    let other = pseudonym("email", groups());
+    let other = pseudonym("email", &groups());
     mandate_of(other.clone()).unwrap();
     let (path, _, _) = fault(with(other, "/rules/0/action/assessment", assessment()));
     assert_eq!(path, "spec.rules[0].action.assessment");
@@ -143,14 +143,14 @@ fn only_anonymise_has_groups() {
 
 #[test]
 fn the_digest_covers_the_promise_and_the_assessment() {
-    let plain = digest_of(of(action(groups())));
+    let plain = digest_of(of(action(&groups())));
     let spelt = with(groups(), "/below", json!("Refuse"));
-    assert_eq!(digest_of(of(action(spelt))), plain);
-    let assessed = with(action(groups()), "/assessment", assessment());
+    assert_eq!(digest_of(of(action(&spelt))), plain);
+    let assessed = with(action(&groups()), "/assessment", assessment());
     for other in [
-        action(with(groups(), "/k", json!(6))),
-        action(with(groups(), "/below", json!("Leave"))),
-        action(with(groups(), "/quasiIdentifiers", json!(["born_on"]))),
+        action(&with(groups(), "/k", json!(6))),
+        action(&with(groups(), "/below", json!("Leave"))),
+        action(&with(groups(), "/quasiIdentifiers", json!(["born_on"]))),
         assessed,
     ] {
         assert_ne!(digest_of(of(other)), plain);
