@@ -1,5 +1,6 @@
 //! Small groups in a plan: which columns can make them, and which plan is refused for them.
 
+use super::approve::is_unindexed;
 use super::draft::{self, RuleDraft};
 use super::facts::RuleFacts;
 use super::refusal::Refusal;
@@ -112,6 +113,10 @@ impl RuleDraft {
 /// Why a rule's groups are no good.
 pub(super) fn refusal(rule: &RuleDraft, facts: &RuleFacts) -> Option<Refusal> {
     let promise = &rule.groups.as_ref()?.promise;
+    if is_unindexed(rule, facts) {
+        // Counting ended early.
+        return None;
+    }
     let weighed = rule.weigh(&facts.groups)?;
     let columns: Vec<String> = promise.columns.iter().map(ToString::to_string).collect();
     let columns = columns.join(", ");

@@ -141,25 +141,15 @@ impl CountSql {
         Some((Group::read(group)?, size))
     }
 
-    /// The groups that stand in the table, by their values as they are and in one plain statement: how
-    /// many, rows of the smallest, and rows in those smaller than `k`. What it finds does not hang on
-    /// the expressions that the rows were changed by (P6).
+    /// Counts the rows in groups smaller than `k` that stand in the table, by their values as they are and
+    /// in one plain statement: what it finds does not hang on the expressions that the rows were changed
+    /// by (P6).
     pub fn groups_found(&self, groups: &GroupSql, k: i64) -> Bound {
         let d = dialect(self.window.engine);
         let mut w = Writer::new(d);
         w.sql("SELECT ");
         d.whole(&mut w, &mut |w| {
-            w.sql("count(*)");
-        });
-        w.sql(", ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("min(found.n)");
-        });
-        w.sql(", ");
-        d.whole(&mut w, &mut |w| {
-            w.sql("SUM(CASE WHEN found.n < ")
-                .number(u32::try_from(k).unwrap_or(u32::MAX))
-                .sql(" THEN found.n ELSE 0 END)");
+            w.sql("SUM(found.n)");
         });
         w.sql(" FROM (SELECT count(*) AS n FROM ")
             .rows_of(&self.window.table, self.window.with_leaves)
@@ -172,7 +162,8 @@ impl CountSql {
         w.joined(&groups.quasi, ", ", |w, quasi| {
             w.dialect().exact(w, quasi.column(), None);
         });
-        w.sql(") AS found");
+        w.sql(") AS found WHERE found.n < ")
+            .number(u32::try_from(k).unwrap_or(u32::MAX));
         w.finish()
     }
 
