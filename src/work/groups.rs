@@ -1,7 +1,7 @@
 //! Small groups at work: counted when the rule's turn comes, asked by each batch, and counted again when
 //! the rule is done. Digests of groups are held in memory only, and only while the step lasts (P4).
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -10,8 +10,8 @@ use oubliette_core::groups::{Below, Group, Groups, Promise, SmallGroups};
 use oubliette_core::plan::{GroupDraft, RuleDraft};
 use oubliette_core::report::RuleRun;
 use oubliette_core::sql::{CountSql, KeyRow, Window};
-use oubliette_core::value::Value;
 
+use super::batch::count;
 use super::measure::Windows;
 use super::verify::ONE_STATEMENT;
 use crate::database::{Access, Database, Fault, Tx};
@@ -23,7 +23,7 @@ pub(super) struct Frozen {
     /// Whether an earlier process has changed rows of this step: which groups they are in, nobody knows.
     resumed: bool,
     /// The groups that rows were changed in, or may have been.
-    changed: Mutex<HashSet<Group>>,
+    changed: Mutex<BTreeSet<Group>>,
 }
 
 impl Frozen {
@@ -80,22 +80,25 @@ impl Frozen {
         let Some(draft) = &rule.groups else {
             return Ok(Found::default());
         };
-        let groups = measure(database, rule, draft, gentle).await?;
         let ours = self.changed.lock().map(|changed| changed.clone());
         let ours = ours.unwrap_or_default();
         let k = self.promise.k;
-        let (mut weighed, shrunk) = groups.found(k, |group| self.resumed || ours.contains(&group));
+        let look = async || {
+            let groups = measure(database, rule, draft, gentle).await?;
+            let ours = |group| self.resumed || ours.contains(&group);
+            Ok::<_, Fault>(groups.found(k, ours))
+        };
+        let (mut weighed, mut shrunk) = look().await?;
         let mut more = false;
         if total <= ONE_STATEMENT {
             let mut tx = database.begin(Access::ReadOnly).await?;
-            let rows = tx.rows(&rule.count.groups_found(&draft.sql, k)).await?;
+            let plain = count(&mut tx, &rule.count.groups_found(&draft.sql, k)).await?;
             tx.rollback().await;
-            if let Some([Value::Int(_), Value::Int(smallest), Value::Int(below)]) =
-                rows.first().map(Vec::as_slice)
-            {
-                more = *below > weighed.below;
-                weighed.below = weighed.below.max(*below);
-                weighed.smallest = weighed.smallest.map(|least| least.min(*smallest));
+            if plain > weighed.below {
+                // The application changes rows between the looks: only what both of them miss is missed.
+                (weighed, shrunk) = look().await?;
+                more = plain > weighed.below;
+                weighed.below = weighed.below.max(plain);
             }
         }
         Ok(Found {

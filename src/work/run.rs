@@ -343,7 +343,7 @@ struct Run<'a> {
 
 /// How a step ended.
 enum Stepped {
-    Done(RuleRun),
+    Done(Box<RuleRun>),
     Ended(Walked),
 }
 
@@ -382,7 +382,7 @@ impl Run<'_> {
                 Stepped::Ended(walked) => return self.ended(walked, steps).await,
                 Stepped::Done(done) => {
                     self.ending().finish_step(steps.len(), &done).await?;
-                    steps.push(done);
+                    steps.push(*done);
                 }
             }
         }
@@ -578,7 +578,7 @@ impl Run<'_> {
                     let found = groups.found(&self.job.database, &rule, gentle, total);
                     Box::pin(found).await?.enter(&mut done);
                 }
-                Ok(Stepped::Done(done))
+                Ok(Stepped::Done(Box::new(done)))
             }
         }
     }

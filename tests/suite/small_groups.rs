@@ -2,12 +2,14 @@
 //! found out where they shrink while a run is under way.
 
 use anyhow::{Context, Result, ensure};
-use oubliette::work::job::JobOutcome;
+use oubliette::work::job::{JobOutcome, StopWhy};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::groups::SmallGroups;
+use oubliette_core::ledger::Released;
 use oubliette_core::report::{Effect, PlanReport, RunOutcome, RunReport};
 
 use crate::case::{Case, Server};
+use crate::holds::{hold, placed};
 use crate::races::{OLD, patient};
 use crate::rig::{Rig, counts, own};
 use crate::world::World;
@@ -50,6 +52,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "several_workers_and_small_batches_leave_the_same_rows",
             several_workers,
         ),
+        all(
+            "a_run_that_is_stopped_and_resumed_leaves_the_same_rows",
+            resumed,
+        ),
+        all("what_hangs_on_a_row_that_is_left_is_left", hanging),
         all("what_cannot_make_groups_is_refused", unfit),
     ]
     .into_iter()
@@ -225,6 +232,21 @@ fn left_and_grown(world: &World, server: Server) -> Result<()> {
     let groups = rig.rows("SELECT born_on, count(*) FROM people GROUP BY born_on ORDER BY 1")?;
     ensure!(groups.len() == 2, "{groups:?}");
     ensure!(rig.completed("four")? == [[0]]);
+    // Numbers and the assessment, and no value of a group.
+    let bodies = rig.rows(&format!("SELECT body FROM {}", rig.ledger("evidence")))?;
+    let bodies: Vec<String> = bodies.into_iter().flatten().flatten().collect();
+    ensure!(
+        bodies
+            .iter()
+            .any(|b| b.contains("\"smallGroups\":{\"assessment\":{\"by\":\"dpo\"")),
+        "{bodies:?}"
+    );
+    ensure!(
+        !bodies
+            .iter()
+            .any(|b| b.contains("N1") || b.contains("1980-") || b.contains("1981-")),
+        "{bodies:?}"
+    );
     rig.expect_a_whole_chain()
 }
 
@@ -321,7 +343,7 @@ fn coarser(world: &World, server: Server) -> Result<()> {
     )?;
     let refusals = rig.refused()?;
     ensure!(
-        refusals.len() == 1 && refusals[0].message.starts_with("1 row "),
+        refusals.len() == 1 && refusals[0].message.starts_with("2 rows "),
         "{refusals:?}"
     );
     ensure!(
@@ -349,7 +371,7 @@ fn coarser(world: &World, server: Server) -> Result<()> {
     ensure!(plan.rules[0].effect == Effect::Masked, "{plan:?}");
     let run = rig.run("one")?;
     ensure!(
-        run.outcome == RunOutcome::Completed && own(&run) == 6,
+        run.outcome == RunOutcome::Completed && own(&run) == 7,
         "{run:?}"
     );
     ensure!(figures(of_run(&run)?) == (4, 2, Some(4), 0, 0), "{run:?}");
@@ -384,14 +406,24 @@ fn covered_by_who_goes(world: &World, server: Server) -> Result<()> {
 
 fn covered_by_who_stays(world: &World, server: Server) -> Result<()> {
     let rig = Rig::new(world, server, "groups_staying", TABLE, &rule(3, "Leave"))?;
+    let third = hold(&rig, "third", "people", "id", &["33"])?;
+    let store = placed(&rig, &third)?;
     add(&rig, &PEOPLE[..2])?;
+    add(&rig, &[(33, "1980-03-03", "N1")])?;
     // Alike already, and yet with everything by which somebody is recognised.
     rig.sql("INSERT INTO people SELECT id + 10, name, '1980-01-01', postcode, current_timestamp FROM people")?;
     rig.sql("INSERT INTO people SELECT id + 20, name, '1980-01-01', postcode, NULL FROM people WHERE id < 10")?;
     let plan = rig.plan()?;
     ensure!(figures(of_plan(&plan)?) == (3, 0, None, 0, 2), "{plan:?}");
     ensure!(rig.completed("one")? == [[0]]);
-    ensure!(named(&rig)? == 6);
+    ensure!(named(&rig)? == 8);
+    let released = Released {
+        at: jiff::Timestamp::now().to_string(),
+        by: "dpo".to_owned(),
+        reason: "settled".to_owned(),
+    };
+    rig.block_on(store.release_hold("third", &released))?;
+    ensure!(rig.completed("two")? == [[3]]);
     Ok(())
 }
 
@@ -473,13 +505,7 @@ fn several_workers(world: &World, server: Server) -> Result<()> {
     let rig = Rig::new(world, server, "groups_workers", TABLE, &rule(4, "Leave"))?;
     let mut rig = rig.workers(3);
     rig.pacing.batch_duration = std::time::Duration::from_millis(1);
-    // Group n of 1 to 20 has n members, all over the key.
-    let mut people = Vec::new();
-    let codes: Vec<String> = (1..=20).map(|n| format!("N{n}")).collect();
-    for (n, code) in (1_u32..).zip(&codes) {
-        people.extend((0..n).map(|i| (i * 100 + n, "1980-05-05", code.as_str())));
-    }
-    add(&rig, &people)?;
+    add_twenty(&rig)?;
     let run = rig.run("one")?;
     ensure!(
         run.outcome == RunOutcome::Completed && own(&run) == 210 - 6,
@@ -487,6 +513,61 @@ fn several_workers(world: &World, server: Server) -> Result<()> {
     );
     ensure!(figures(of_run(&run)?) == (4, 17, Some(4), 0, 6), "{run:?}");
     ensure!(named(&rig)? == 6);
+    Ok(())
+}
+
+/// Group n of 1 to 20 has n members, all over the key.
+fn add_twenty(rig: &Rig<'_>) -> Result<()> {
+    let codes: Vec<String> = (1..=20).map(|n| format!("N{n}")).collect();
+    let mut people = Vec::new();
+    for (n, code) in (1_u32..).zip(&codes) {
+        people.extend((0..n).map(|i| (i * 100 + n, "1980-05-05", code.as_str())));
+    }
+    add(rig, &people)
+}
+
+/// What an earlier process has changed is of the groups that the later one counts.
+fn resumed(world: &World, server: Server) -> Result<()> {
+    let rig = Rig::new(world, server, "groups_resumed", TABLE, &rule(4, "Leave"))?;
+    let rig = patient(rig);
+    add_twenty(&rig)?;
+    let application = rig.holding("UPDATE people SET name = name WHERE id = 1920")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    run.stop(StopWhy::Shutdown);
+    let outcome = rig.block_on(run.outcome())?;
+    ensure!(matches!(outcome, JobOutcome::Stopped(_)), "{outcome:?}");
+    ensure!(named(&rig)? == 7, "the case means to see half a run");
+    drop(application);
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && own(&run) == 210 - 6,
+        "{run:?}"
+    );
+    ensure!(figures(of_run(&run)?) == (4, 17, Some(4), 0, 6), "{run:?}");
+    rig.expect_a_whole_chain()
+}
+
+fn hanging(world: &World, server: Server) -> Result<()> {
+    let schema = format!(
+        "{TABLE}; CREATE TABLE letters (id integer NOT NULL PRIMARY KEY, person integer, body varchar(40), \
+         FOREIGN KEY (person) REFERENCES people (id)); CREATE INDEX letters_person ON letters (person)"
+    );
+    let rules = format!(
+        "{}  related: [{{table: '${{schema}}.letters', of: '${{schema}}.people', \
+         match: [{{column: person, equals: id}}], action: {{type: Delete}}}}]\n",
+        rule(3, "Leave")
+    );
+    let rig = Rig::new(world, server, "groups_hanging", &schema, &rules)?;
+    add(&rig, &PEOPLE)?;
+    rig.sql("INSERT INTO letters SELECT id, id, 'Planted' FROM people")?;
+    let plan = rig.plan()?;
+    ensure!(
+        plan.warnings.iter().any(|w| w.contains("at the most")),
+        "{plan:?}"
+    );
+    ensure!(rig.completed("one")? == [[3, 3]]);
+    ensure!(rig.number("SELECT count(*) FROM letters WHERE person IN (4, 5)")? == 2);
     Ok(())
 }
 

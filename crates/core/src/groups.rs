@@ -4,7 +4,7 @@
 //! coarse values can be guessed: they are held in memory, for as long as a plan or a step needs them,
 //! and stand in no output, not even Debug (P4).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -52,7 +52,7 @@ pub struct Assessment {
 }
 
 /// A group, by the first half of the digest of its values.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group(u128);
 
 impl Group {
@@ -90,7 +90,7 @@ impl Size {
 /// The groups of a table as they will be once the rows that are due are changed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Groups {
-    sizes: HashMap<Group, Size>,
+    sizes: BTreeMap<Group, Size>,
     overflown: bool,
 }
 

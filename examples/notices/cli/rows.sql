@@ -31,7 +31,15 @@ INSERT INTO research_records VALUES
   (1, 'Planted One', 'ZZ1 1ZZ', '1984-07-21', 357, 'found work', current_timestamp - INTERVAL '61' DAY),
   (2, 'Planted Two', 'ZZ1 1ZZ', '1984-07-21', 357, 'found work', current_timestamp - INTERVAL '59' DAY),
   (3, 'Planted Three', 'ZZ1 1ZZ', '1984-07-21', 357, 'found work', current_timestamp - INTERVAL '1' YEAR - INTERVAL '1' DAY),
-  (4, 'Planted Four', NULL, '1991-01-01', 400, 'moved away', current_timestamp - INTERVAL '1' YEAR + INTERVAL '1' DAY);
+  (4, 'Planted Four', NULL, '1991-01-01', 400, 'moved away', current_timestamp - INTERVAL '1' YEAR + INTERVAL '1' DAY),
+-- With 1 exactly three are alike, because 2 is not due and 3 goes; with 4 they are four; 10 and 11 are two.
+  (5, 'Planted Five', 'ZZ2 2ZZ', '1984-01-01', 300, 'found work', current_timestamp - INTERVAL '90' DAY),
+  (6, 'Planted Six', 'ZZ3 3ZZ', '1984-12-31', 399, 'found work', current_timestamp - INTERVAL '91' DAY),
+  (7, 'Planted Seven', NULL, '1991-03-03', 401, 'moved away', current_timestamp - INTERVAL '92' DAY),
+  (8, 'Planted Eight', NULL, '1991-04-04', 450, 'moved away', current_timestamp - INTERVAL '93' DAY),
+  (9, 'Planted Nine', NULL, '1991-05-05', 499, 'moved away', current_timestamp - INTERVAL '94' DAY),
+  (10, 'Planted Ten', 'ZZ1 1ZZ', '1975-05-05', 210, 'in training', current_timestamp - INTERVAL '95' DAY),
+  (11, 'Planted Eleven', 'ZZ1 1ZZ', '1975-06-06', 220, 'in training', current_timestamp - INTERVAL '96' DAY);
 
 INSERT INTO employees VALUES
   (1, 'Ada Bennett', current_timestamp - INTERVAL '15' YEAR, NULL), (2, 'Ibrahim Cole', current_timestamp - INTERVAL '15' YEAR, 1),

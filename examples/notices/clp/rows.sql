@@ -26,3 +26,15 @@ INSERT INTO request_letters VALUES
   (1, 1, 'in', current_timestamp - INTERVAL '3' YEAR), (2, 1, 'out', current_timestamp - INTERVAL '2' YEAR),
   (3, 2, 'in', current_timestamp - INTERVAL '3' YEAR), (4, 3, 'in', current_timestamp - INTERVAL '5' YEAR);
 INSERT INTO letter_attachments VALUES (1, 1, 'passport.pdf'), (2, 2, 'copy.zip'), (3, 3, 'question.pdf');
+-- Of each age and ethnicity: 1 to 3 are exactly three, 4 to 7 are more, 8 and 9 are two; 10 is not due yet.
+INSERT INTO profile_answers VALUES
+  (1, 'Planted One', 'ZZ1 1ZZ', 30, 'Somali', current_timestamp - INTERVAL '1' YEAR - INTERVAL '2' DAY),
+  (2, 'Planted Two', 'ZZ2 2ZZ', 34, 'Somali', current_timestamp - INTERVAL '14' MONTH),
+  (3, 'Planted Three', 'ZZ3 3ZZ', 39, 'Somali', current_timestamp - INTERVAL '2' YEAR),
+  (4, 'Planted Four', 'ZZ1 1ZZ', 40, NULL, current_timestamp - INTERVAL '2' YEAR),
+  (5, 'Planted Five', 'ZZ1 1ZZ', 42, NULL, current_timestamp - INTERVAL '2' YEAR),
+  (6, 'Planted Six', NULL, 49, NULL, current_timestamp - INTERVAL '3' YEAR),
+  (7, NULL, NULL, 40, NULL, current_timestamp - INTERVAL '4' YEAR),
+  (8, 'Planted Eight', 'ZZ1 1ZZ', 60, 'Welsh', current_timestamp - INTERVAL '2' YEAR),
+  (9, 'Planted Nine', 'ZZ1 1ZZ', 61, 'Welsh', current_timestamp - INTERVAL '2' YEAR),
+  (10, 'Planted Ten', 'ZZ1 1ZZ', 62, 'Welsh', current_timestamp - INTERVAL '1' YEAR + INTERVAL '2' DAY);

@@ -43,3 +43,9 @@ CREATE TABLE letter_attachments (
   FOREIGN KEY (letter_id) REFERENCES request_letters (id)
 );
 CREATE INDEX letter_attachments_letter ON letter_attachments (letter_id);
+-- What people answered for the profile of their community.
+CREATE TABLE profile_answers (
+  id integer PRIMARY KEY, full_name varchar(100) NULL, postcode varchar(10) NULL, age integer NULL,
+  ethnicity varchar(40) NULL, answered_on date NULL
+);
+CREATE INDEX profile_answers_answered ON profile_answers (answered_on);

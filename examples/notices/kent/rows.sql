@@ -21,3 +21,14 @@ INSERT INTO ${sealed}.people VALUES
 INSERT INTO ${sealed}.enrolments VALUES
   (901, 90, 'Welsh', current_timestamp - INTERVAL '20' YEAR, current_timestamp - INTERVAL '1' YEAR - INTERVAL '2' DAY, 'earlier'),
   (911, 91, 'Welsh', current_timestamp - INTERVAL '20' YEAR, current_timestamp - INTERVAL '1' YEAR + INTERVAL '2' DAY, 'earlier');
+-- Alike in decade and course: with 3, which is done already, exactly three; 4 to 7 are more. 8 and 9 are two, and not due.
+INSERT INTO course_statistics VALUES
+  (1, 'Planted One', '1980-02-29', 'Welsh', current_timestamp - INTERVAL '1' YEAR - INTERVAL '2' DAY),
+  (2, 'Planted Two', '1989-12-31', 'Welsh', current_timestamp - INTERVAL '2' YEAR),
+  (3, NULL, '1980-01-01', 'Welsh', current_timestamp - INTERVAL '3' YEAR),
+  (4, 'Planted Four', '1990-01-01', 'Pottery', current_timestamp - INTERVAL '2' YEAR),
+  (5, 'Planted Five', '1992-02-02', 'Pottery', current_timestamp - INTERVAL '2' YEAR),
+  (6, 'Planted Six', '1993-03-03', 'Pottery', current_timestamp - INTERVAL '2' YEAR),
+  (7, 'Planted Seven', '1999-12-31', 'Pottery', current_timestamp - INTERVAL '2' YEAR),
+  (8, 'Planted Eight', '1970-07-07', 'Pottery', current_timestamp - INTERVAL '1' YEAR + INTERVAL '2' DAY),
+  (9, 'Planted Nine', '1971-07-07', 'Pottery', NULL);

@@ -39,3 +39,9 @@ ALTER TABLE ${sealed}.payments
 CREATE TABLE ${sealed}.support_plans AS SELECT * FROM support_plans WHERE 1 = 0;
 ALTER TABLE ${sealed}.support_plans
   ADD COLUMN sealed_at ${sealed_at} NOT NULL, ADD COLUMN sealed_by ${sealed_by} NOT NULL, ADD PRIMARY KEY (id, sealed_at);
+-- What courses reached whom, for statistics.
+CREATE TABLE course_statistics (
+  id integer PRIMARY KEY, full_name varchar(100) NULL, date_of_birth date NULL, course varchar(100) NOT NULL,
+  ended_on date NULL
+);
+CREATE INDEX course_statistics_ended ON course_statistics (ended_on);

@@ -1,7 +1,8 @@
 //! The form for a comment on a pull request.
 
 use super::words::{
-    changed, day, held, number, open, outlook, ran, rows, seconds, share, tables, unreadable, whole,
+    alike, changed, day, held, number, open, outlook, ran, rows, seconds, share, tables, unreadable,
+    whole,
 };
 use super::{RefusalTold, Report, Told};
 
@@ -96,6 +97,7 @@ fn policy(text: &mut String, told: &Told) {
     let plan = told.plan.iter();
     let rules = plan.flat_map(|plan| &plan.rules);
     let unreadable = rules.clone().filter_map(unreadable);
+    let alike = rules.clone().filter_map(alike);
     let held = rules.clone().filter_map(held);
     let warnings = told.plan.iter().flat_map(|plan| &plan.warnings);
     let warnings = warnings.map(|warning| format!("warning: {warning}"));
@@ -108,6 +110,7 @@ fn policy(text: &mut String, told: &Told) {
     let said = unreadable
         .chain(whole)
         .chain(held)
+        .chain(alike)
         .chain(warnings)
         .chain(notes);
     let lines: Vec<String> = said.chain(stopped).chain(run).chain(places).collect();

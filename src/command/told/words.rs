@@ -1,6 +1,7 @@
 //! Words and numbers that the forms of output share.
 
 use jiff::Timestamp;
+use oubliette_core::groups::SmallGroups;
 use oubliette_core::report::{Effect, Residual, RulePlan, RunOutcome, RunReport};
 pub(in crate::command) use oubliette_core::rows::number;
 
@@ -92,6 +93,46 @@ pub(super) fn held(rule: &RulePlan) -> Option<String> {
     })
 }
 
+/// How many rows of a rule will look alike.
+pub(super) fn alike(rule: &RulePlan) -> Option<String> {
+    let groups = rule.small_groups.as_ref()?;
+    let left = match groups.left {
+        0 => String::new(),
+        left => format!("; left: {} in small groups", rows(left)),
+    };
+    let assessment = groups.assessment.as_ref().map_or_else(String::new, |told| {
+        format!(
+            "; assessed in {} by {} on {}",
+            told.reference, told.by, told.date
+        )
+    });
+    let (name, figures) = (&rule.rule, figures(groups));
+    Some(format!("rule {name}: {figures}{left}{assessment}"))
+}
+
+/// Groups of rows that look alike, in numbers.
+fn figures(groups: &SmallGroups) -> String {
+    let SmallGroups {
+        k,
+        groups,
+        smallest,
+        rows_below,
+        left: _,
+        assessment: _,
+    } = groups;
+    let count = number(*groups);
+    let unit = if *groups == 1 { "group" } else { "groups" };
+    let Some(smallest) = smallest else {
+        return format!("no group of rows that look alike, {k} at the least are asked for");
+    };
+    format!(
+        "{count} {unit} of rows that look alike, the smallest of {}, {k} at the least are asked for; {} \
+         in smaller ones",
+        rows(*smallest),
+        rows(*rows_below)
+    )
+}
+
 /// What would happen or has happened, in a few words.
 pub(super) fn outlook(told: &Told) -> String {
     if let Some(run) = &told.run {
@@ -158,7 +199,13 @@ pub(super) fn ran(run: &RunReport) -> Vec<String> {
         let left = rule
             .failed
             .map_or_else(|| left(rule.residual), |reason| format!("failed: {reason}"));
-        lines.push(format!("{}: {}; {left}", rule.rule, changed.join(", ")));
+        let alike = rule.small_groups.as_ref().map(figures);
+        let alike = alike.map_or_else(String::new, |figures| format!("; {figures}"));
+        lines.push(format!(
+            "{}: {}; {left}{alike}",
+            rule.rule,
+            changed.join(", ")
+        ));
     }
     if let Some(evidence) = &run.evidence {
         lines.push(format!("evidence {evidence}"));

@@ -96,6 +96,7 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
     let namespace = world.namespace("what_is_refused")?;
     let columns = |column: Value| json!({"type": "Anonymise", "columns": [column]});
     let test = |test: Value| json!([test]);
+    let groups = |k: u32| json!({"quasiIdentifiers": ["c"], "k": k});
     let event =
         || json!({"table": "a.e", "match": [{"column": "b", "equals": "id"}], "column": "c"});
     let policies = [
@@ -179,6 +180,27 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
                 json!({"column": "c", "strategy": "GeneraliseNumber", "generaliseNumber": {"width": 1}}),
             ),
             "width",
+        ),
+        (
+            "/rules/0/action",
+            json!({"type": "Delete", "kAnonymity": groups(5)}),
+            "only Anonymise takes kAnonymity",
+        ),
+        (
+            "/rules/0/action",
+            json!({
+                "type": "Anonymise", "columns": [{"column": "c", "strategy": "Nullify"}],
+                "assessment": {"ref": "a", "by": "b", "date": "2026-01-01"},
+            }),
+            "assessment needs kAnonymity",
+        ),
+        (
+            "/rules/0/action",
+            json!({
+                "type": "Anonymise", "columns": [{"column": "c", "strategy": "Nullify"}],
+                "kAnonymity": groups(1),
+            }),
+            "kAnonymity.k",
         ),
         (
             "/rules/0/where",

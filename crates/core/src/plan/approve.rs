@@ -67,7 +67,10 @@ impl Plan {
         warnings.extend(
             rules
                 .clone()
-                .filter_map(|(rule, facts)| groups::warning(rule, facts)),
+                .flat_map(|(rule, facts)| {
+                    [groups::warning(rule, facts), groups::at_most(rule, facts)]
+                })
+                .flatten(),
         );
         let kept = rules
             .clone()

@@ -419,6 +419,24 @@ fn leaves(table: &Table) -> Vec<TableName> {
     }
 }
 
+/// The column of that name, which must be there.
+pub(super) fn column<'t>(
+    rule: &Rule,
+    table: &'t Table,
+    name: &Ident,
+    refusals: &mut Vec<Refusal>,
+) -> Option<&'t Column> {
+    let column = table.column(name);
+    if column.is_none() {
+        refusals.push(Refusal::of(
+            &rule.name,
+            Reason::ColumnMissing,
+            format!("{} has no column {name}", table.name),
+        ));
+    }
+    column
+}
+
 /// The treatments of a table's columns, each checked against its column.
 pub(super) fn transforms(
     rule: &Rule,
@@ -433,12 +451,7 @@ pub(super) fn transforms(
         strategy,
     } in treatments
     {
-        let Some(column) = table.column(name) else {
-            refusals.push(Refusal::of(
-                &rule.name,
-                Reason::ColumnMissing,
-                format!("{} has no column {name}", table.name),
-            ));
+        let Some(column) = column(rule, table, name, refusals) else {
             continue;
         };
         if !fits(strategy, column.kind) {

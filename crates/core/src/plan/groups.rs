@@ -1,6 +1,7 @@
 //! Small groups in a plan: which columns can make them, and which plan is refused for them.
 
-use super::draft::RuleDraft;
+use super::approve::is_unindexed;
+use super::draft::{self, RuleDraft};
 use super::facts::RuleFacts;
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
@@ -32,12 +33,7 @@ pub(super) fn draft(
     let promise = rule.groups.as_ref()?;
     let mut quasi = Vec::new();
     for name in &promise.columns {
-        let Some(column) = table.column(name) else {
-            refusals.push(Refusal::of(
-                &rule.name,
-                Reason::ColumnMissing,
-                format!("{} has no column {name}", table.name),
-            ));
+        let Some(column) = draft::column(rule, table, name, refusals) else {
             continue;
         };
         let of_key = key.iter().any(|key| key.0.name == *name) || table.primary_key.contains(name);
@@ -117,6 +113,10 @@ impl RuleDraft {
 /// Why a rule's groups are no good.
 pub(super) fn refusal(rule: &RuleDraft, facts: &RuleFacts) -> Option<Refusal> {
     let promise = &rule.groups.as_ref()?.promise;
+    if is_unindexed(rule, facts) {
+        // Counting ended early.
+        return None;
+    }
     let weighed = rule.weigh(&facts.groups)?;
     let columns: Vec<String> = promise.columns.iter().map(ToString::to_string).collect();
     let columns = columns.join(", ");
@@ -179,6 +179,17 @@ pub(super) fn warning(rule: &RuleDraft, facts: &RuleFacts) -> Option<String> {
             rule.change.window.table,
             promise.k,
             rows(weighed.smallest.unwrap_or_default())
+        )
+    })
+}
+
+/// Says where related rows are counted that hang on rows which are left.
+pub(super) fn at_most(rule: &RuleDraft, facts: &RuleFacts) -> Option<String> {
+    (facts.left > 0 && !rule.nodes.is_empty()).then(|| {
+        format!(
+            "rule {}: of its related rows so many at the most: those that hang on rows of small groups \
+             are among them",
+            rule.name
         )
     })
 }

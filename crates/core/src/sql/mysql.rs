@@ -22,6 +22,26 @@ impl InnoDb {
             .sql(" USING utf8mb4) AS BINARY)");
     }
 
+    /// A number or time as the column rounds it.
+    fn rounded(w: &mut Writer<'_>, column: &Column, value: &mut dyn FnMut(&mut Writer<'_>)) {
+        let size = sizes(&column.type_name);
+        let size = |i: usize, otherwise: u32| size.get(i).copied().unwrap_or(otherwise);
+        match column.kind {
+            ColumnKind::Decimal => {
+                w.sql("CAST(");
+                value(w);
+                w.sql(" AS DECIMAL(").number(size(0, 10)).sql(", ");
+                w.number(size(1, 0)).sql("))");
+            }
+            ColumnKind::Instant | ColumnKind::Civil => {
+                w.sql("CAST(");
+                value(w);
+                w.sql(" AS DATETIME(").number(size(0, 0)).sql("))");
+            }
+            _ => value(w),
+        }
+    }
+
     /// `(a > x OR (a = x AND b > y))`: row comparison scans everything (SQL.md section 4).
     /// `last` compares the last column.
     fn lexicographic(
@@ -150,45 +170,24 @@ impl Dialect for InnoDb {
 
     fn differs(&self, w: &mut Writer<'_>, column: &Column, other: &mut dyn FnMut(&mut Writer<'_>)) {
         w.sql("NOT (");
-        match column.kind {
-            ColumnKind::Text => {
-                // CHAR gives its values back without blanks at the end.
-                let padded = column.type_name.to_ascii_lowercase().starts_with("char(");
-                Self::as_bytes(w, column);
-                w.sql(if padded {
-                    " <=> CAST(TRIM(TRAILING ' ' FROM "
-                } else {
-                    " <=> CAST("
-                });
-                other(w);
-                w.sql(if padded {
-                    ") AS BINARY)"
-                } else {
-                    " AS BINARY)"
-                });
-            }
-            // Compared as the column rounds it.
-            ColumnKind::Decimal => {
-                w.column(column).sql(" <=> CAST(");
-                other(w);
-                let size = sizes(&column.type_name);
-                w.sql(" AS DECIMAL(")
-                    .number(size.first().copied().unwrap_or(10))
-                    .sql(", ")
-                    .number(size.get(1).copied().unwrap_or(0))
-                    .sql("))");
-            }
-            ColumnKind::Instant | ColumnKind::Civil => {
-                w.column(column).sql(" <=> CAST(");
-                other(w);
-                w.sql(" AS DATETIME(")
-                    .number(sizes(&column.type_name).first().copied().unwrap_or(0))
-                    .sql("))");
-            }
-            _ => {
-                w.column(column).sql(" <=> ");
-                other(w);
-            }
+        if column.kind == ColumnKind::Text {
+            // CHAR gives its values back without blanks at the end.
+            let padded = column.type_name.to_ascii_lowercase().starts_with("char(");
+            Self::as_bytes(w, column);
+            w.sql(if padded {
+                " <=> CAST(TRIM(TRAILING ' ' FROM "
+            } else {
+                " <=> CAST("
+            });
+            other(w);
+            w.sql(if padded {
+                ") AS BINARY)"
+            } else {
+                " AS BINARY)"
+            });
+        } else {
+            w.column(column).sql(" <=> ");
+            Self::rounded(w, column, other);
         }
         w.sql(")");
     }
@@ -202,26 +201,7 @@ impl Dialect for InnoDb {
         w.sql("COALESCE(HEX(CONVERT(");
         if let Some(value) = value {
             w.sql("CAST(");
-            match column.kind {
-                ColumnKind::Decimal => {
-                    w.sql("CAST(");
-                    value(w);
-                    let size = sizes(&column.type_name);
-                    w.sql(" AS DECIMAL(")
-                        .number(size.first().copied().unwrap_or(10))
-                        .sql(", ")
-                        .number(size.get(1).copied().unwrap_or(0))
-                        .sql("))");
-                }
-                ColumnKind::Instant | ColumnKind::Civil => {
-                    w.sql("CAST(");
-                    value(w);
-                    w.sql(" AS DATETIME(")
-                        .number(sizes(&column.type_name).first().copied().unwrap_or(0))
-                        .sql("))");
-                }
-                _ => value(w),
-            }
+            Self::rounded(w, column, value);
             w.sql(" AS CHAR)");
         } else {
             self.read(w, column);

@@ -9,6 +9,7 @@ use crate::api::rule::{ActionSpec, ActionType};
 use crate::api::small_groups::{
     AssessmentSpec, BelowWord, KAnonymitySpec, MAX_QUASI_IDENTIFIERS, SIZES,
 };
+use crate::api::words::Choice;
 use crate::groups::{Assessment, Below, Promise};
 use crate::name::Ident;
 use crate::policy::Action;
@@ -26,8 +27,8 @@ pub(super) fn parse_promise(
     names: &Names,
 ) -> Option<Option<Promise>> {
     let (groups, assessment) = (spec.k_anonymity.as_ref(), spec.assessment.as_ref());
-    let anonymises =
-        spec.kind.as_ref().and_then(|kind| kind.known()) == Some(ActionType::Anonymise);
+    let kind = spec.kind.as_ref().and_then(Choice::known);
+    let anonymises = kind == Some(ActionType::Anonymise);
     let assessed = assessment.map(|spec| parse_assessment(&at.field("assessment"), spec));
     let Some(groups) = groups else {
         if assessment.is_some() {

@@ -1,5 +1,7 @@
 //! What manifests become, and what is said of those that become nothing.
 
+mod small_groups;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -69,6 +71,11 @@ fn mandate_on(target: &Target, document: Value) -> Result<Mandate, Vec<FieldErro
 
 fn mandate_of(document: Value) -> Result<Mandate, Vec<FieldError>> {
     mandate_on(&crm(), document)
+}
+
+/// What a plan's digest covers of a policy.
+fn digest_of(document: Value) -> Value {
+    read::<RetentionPolicySpec>(document).digest_input()
 }
 
 /// The only fault of a policy, as `(path, reason, message)`.
@@ -243,6 +250,8 @@ fn a_field_that_is_not_known_is_found_at_every_depth() {
         "/rules/0/action/columns/0/constant",
         "/rules/0/action/columns/1/generaliseDate",
         "/rules/0/action/columns/2/generaliseNumber",
+        "/rules/0/action/kAnonymity",
+        "/rules/0/action/assessment",
         "/rules/0/related/0",
         "/rules/0/related/0/match/0",
         "/rules/0/related/0/action",
@@ -280,7 +289,9 @@ fn a_field_that_is_not_known_is_found_at_every_depth() {
                 {"column": "c1", "strategy": "Constant", "constant": {"value": "x"}},
                 {"column": "c2", "strategy": "GeneraliseDate", "generaliseDate": {"to": "Year"}},
                 {"column": "c3", "strategy": "GeneraliseNumber", "generaliseNumber": {"width": 10}},
-            ]},
+            ],
+            "kAnonymity": {"quasiIdentifiers": ["c2"], "k": 5},
+            "assessment": {"ref": "a", "by": "b", "date": "2026-01-01"}},
             "related": [{
                 "table": "a.d", "of": "a.b", "match": [{"column": "b", "equals": "id"}],
                 "action": {"type": "Anonymise", "columns": [{"column": "c", "strategy": "Nullify"}]},
@@ -549,11 +560,7 @@ fn nulls_mean_the_same_as_leaving_out() {
 
 #[test]
 fn the_digest_does_not_change_with_what_changes_no_row_or_a_spelt_out_default() {
-    let digest = |document: Value| {
-        serde_json::from_value::<RetentionPolicySpec>(document)
-            .unwrap()
-            .digest_input()
-    };
+    let digest = digest_of;
     let plain = digest(policy());
     for (field, value) in [
         ("/mode", json!("Enforce")),
