@@ -10,15 +10,16 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use oubliette_core::api::reason::Reason;
-use oubliette_core::coverage::{Coverage, Gap, reached};
+use oubliette_core::coverage::{Coverage, Gap, qualified, reached};
 use oubliette_core::name::{Ident, TableName};
+use oubliette_core::target::Target;
 use serde::Serialize;
 
 use super::columns::{Cell, grid, wrap};
 use super::form;
 use super::source::{Given, given, namespace_name};
 use super::told::{self, Output};
-use crate::database::{Access, Database, Fault, survey};
+use crate::database::{Access, Database, survey};
 use crate::inputs::files;
 use crate::inputs::offline::{Name, Offline, Promise, target_of};
 use crate::inputs::secrets;
@@ -117,7 +118,7 @@ async fn without_manifests(request: &Request) -> anyhow::Result<Found> {
     };
     let target = target_of(&url)?;
     let database = secrets::connect(&target, login, None).await?;
-    let found = look(&database, BTreeSet::new(), request).await;
+    let found = look(&database, &target, BTreeSet::new(), request).await;
     database.close().await;
     Ok(Found {
         database: None,
@@ -138,15 +139,13 @@ async fn listed(
             .connect_to(&name, &target)
             .await
             .with_context(failed)?;
-        let place = Ident::new(target.connection.database.clone()).with_context(failed)?;
         let policies = promises.iter().filter(|promise| decides(promise, &name));
-        let decided = policies
-            .flat_map(|promise| reached(&promise.mandate.policy, database.engine(), &place))
-            .collect();
+        let decided = policies.flat_map(|promise| reached(&promise.mandate.policy));
+        let decided = decided.collect();
         databases.push(Found {
             database: Some(name.to_string()),
             address: target.address(),
-            coverage: look(&database, decided, request)
+            coverage: look(&database, &target, decided, request)
                 .await
                 .with_context(failed)?,
         });
@@ -164,14 +163,21 @@ fn decides(promise: &Promise, database: &Name) -> bool {
 /// Weighs the tables of a database.
 async fn look(
     database: &Database,
+    target: &Target,
     mut decided: BTreeSet<TableName>,
     request: &Request,
-) -> Result<Coverage, Fault> {
+) -> anyhow::Result<Coverage> {
     let mut tx = database.begin(Access::ReadOnly).await?;
     let seen = survey(&mut tx).await;
     tx.rollback().await;
     decided.extend(request.except.iter().cloned());
-    Ok(Coverage::of(database.engine(), &seen?, &decided))
+    let place = Ident::new(target.connection.database.clone())?;
+    let engine = database.engine();
+    Ok(Coverage::of(
+        engine,
+        &seen?,
+        &qualified(decided, engine, &place),
+    ))
 }
 
 impl Found {
@@ -225,29 +231,26 @@ fn table(report: &Report) -> String {
 
 /// The first of some names, and how many more there are.
 fn some(names: &[String]) -> String {
-    let mut text = names[..names.len().min(NAMED)].join(", ");
-    if names.len() > NAMED {
-        text.push_str(&format!(" and {} more", names.len() - NAMED));
+    let text = names[..names.len().min(NAMED)].join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
-    text
 }
 
 fn markdown(report: &Report) -> String {
     let open: usize = report.databases.iter().map(|f| f.coverage.gaps.len()).sum();
-    let mut text = match open {
-        0 => "## Retention coverage: no gap\n".to_owned(),
-        1 => "## Retention coverage: 1 table without a decision\n".to_owned(),
-        _ => format!("## Retention coverage: {open} tables without a decision\n"),
-    };
+    let mut lines = vec![match open {
+        0 => "## Retention coverage: no gap".to_owned(),
+        1 => "## Retention coverage: 1 table without a decision".to_owned(),
+        _ => format!("## Retention coverage: {open} tables without a decision"),
+    }];
     for found in &report.databases {
         let name = found.database.as_deref().unwrap_or(&found.address);
-        text.push_str(&format!(
-            "\n### {}\n\n{}.\n",
-            told::plain(name),
-            told::plain(&found.outcome())
-        ));
+        lines.push(format!("\n### {}\n", told::plain(name)));
+        lines.push(format!("{}.", told::plain(&found.outcome())));
         if found.has_gaps() {
-            text.push_str("\n| Table | Looks personal | Dates |\n|---|---|---|\n");
+            lines.push("\n| Table | Looks personal | Dates |\n|---|---|---|".to_owned());
         }
         for Gap {
             table,
@@ -255,13 +258,14 @@ fn markdown(report: &Report) -> String {
             dates,
         } in &found.coverage.gaps
         {
-            text.push_str(&format!(
-                "| {} | {} | {} |\n",
+            lines.push(format!(
+                "| {} | {} | {} |",
                 told::code(&table.to_string()),
                 told::plain(&some(personal)),
                 told::plain(&some(dates)),
             ));
         }
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }

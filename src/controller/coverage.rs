@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kube::core::DynamicObject;
 use oubliette_core::catalog::Engine;
-use oubliette_core::coverage::reached;
+use oubliette_core::coverage::{qualified, reached};
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::policy::Mandate;
 
@@ -42,8 +42,8 @@ pub(super) async fn decided(
         };
         let from = Name::of(&policy).namespace;
         if usable(target, &own, &from, context).await.is_ok() {
-            decided.extend(reached(&mandate.policy, engine, &place));
+            decided.extend(reached(&mandate.policy));
         }
     }
-    decided
+    qualified(decided, engine, &place)
 }

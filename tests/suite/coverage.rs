@@ -196,7 +196,8 @@ fn listed(world: &World, server: Server) -> Result<()> {
     let names = wanted.as_array().into_iter().flatten();
     let except = names.map(|gap| {
         let name = gap["table"].as_str().unwrap_or_default();
-        format!("--except={}.{name}", database.schema())
+        // On MySQL and MariaDB the database is what is meant where no schema is written.
+        format!("--except={schema}{name}")
     });
     let except: Vec<String> = except.collect();
     let except: Vec<&str> = except.iter().map(String::as_str).collect();

@@ -17,7 +17,7 @@ use crate::rig::Rig;
 use crate::world::World;
 
 /// Graphs tried on each server.
-const TRIALS: u32 = 12;
+const TRIALS: u32 = 10;
 
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {

@@ -88,9 +88,8 @@ impl Gap {
 }
 
 /// The tables about whose rows a policy decides: those of its rules, and what goes or changes with
-/// them. Rows that are only detached stay as they are. `database`: where names without a schema are
-/// looked up, on MySQL and MariaDB.
-pub fn reached(policy: &Policy, engine: Engine, database: &Ident) -> BTreeSet<TableName> {
+/// them, as they are written. Rows that are only detached stay as they are.
+pub fn reached(policy: &Policy) -> BTreeSet<TableName> {
     let mut reached = BTreeSet::new();
     for rule in &policy.rules {
         reached.insert(rule.table.clone());
@@ -98,11 +97,21 @@ pub fn reached(policy: &Policy, engine: Engine, database: &Ident) -> BTreeSet<Ta
         let decided = related.filter(|related| !matches!(related.action, RelatedAction::Detach));
         reached.extend(decided.map(|related| related.table.clone()));
     }
+    reached
+}
+
+/// Names with the schema in which they are looked up where none is written: on MySQL and MariaDB the
+/// database's.
+pub fn qualified(
+    names: BTreeSet<TableName>,
+    engine: Engine,
+    database: &Ident,
+) -> BTreeSet<TableName> {
     let qualified = |name: TableName| match name.schema {
         None if engine.is_innodb() => TableName::qualified(database.clone(), name.table),
         _ => name,
     };
-    reached.into_iter().map(qualified).collect()
+    names.into_iter().map(qualified).collect()
 }
 
 /// Types of dates and instants.

@@ -80,7 +80,7 @@ pub async fn survey(tx: &mut Tx) -> Result<Vec<SeenTable>, Fault> {
     for row in tx.rows(&Bound::fixed(text, Vec::new())).await? {
         let mut a = Answer::new(row);
         let (schema, table) = (a.text()?, a.text()?);
-        tables.add(&schema, &table, a.shown()?, a.text()?);
+        tables.add(&schema, &table, a.shown()?, &a.text()?);
     }
     if tx.engine().is_innodb() {
         hidden(tx, &mut tables).await?;
@@ -117,7 +117,7 @@ async fn hidden(tx: &mut Tx, tables: &mut Tables) -> Result<(), Fault> {
         let end = table.to_ascii_lowercase().find("#p#");
         let table = spelt(&table[..end.unwrap_or(table.len())]);
         if !visible.contains(&alike(&table)) {
-            tables.add(database.as_str(), &table, a.shown()?, a.text()?);
+            tables.add(database.as_str(), &table, a.shown()?, &a.text()?);
         }
     }
     Ok(())
@@ -171,7 +171,7 @@ fn alike(name: &str) -> String {
 struct Tables(BTreeMap<(String, String), Option<SeenTable>>);
 
 impl Tables {
-    fn add(&mut self, schema: &str, table: &str, column: String, type_name: String) {
+    fn add(&mut self, schema: &str, table: &str, column: String, type_name: &str) {
         let key = (schema.to_owned(), table.to_owned());
         let named = || {
             let name: TableName = table_name(schema, table).ok()?;
