@@ -64,6 +64,7 @@ mod rig;
 mod rights;
 mod samples;
 mod scenario;
+mod scissors;
 mod servers;
 mod sql;
 mod tenants;

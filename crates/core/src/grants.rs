@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{Catalog, Engine, Privileges};
 use crate::name::{Ident, TableName};
 use crate::plan::Intent;
-use crate::policy::{Action, Policy, Related, RelatedAction, Rule, Treatment};
+use crate::policy::{Action, Partitions, Policy, Related, RelatedAction, Rule, Treatment};
+use crate::sql::partition::aside;
 use crate::sql::{Writer, dialect};
 
 /// What is needed on one table.
@@ -15,6 +16,8 @@ pub struct Needed {
     pub delete: bool,
     /// UPDATE of these columns.
     pub update: BTreeSet<Ident>,
+    /// What it takes to exchange its partitions, where they are to go as a whole.
+    pub whole: bool,
 }
 
 /// What a policy needs beyond SELECT, per table as the policy names it. On PostgreSQL choosing
@@ -35,6 +38,7 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
         if engine == Engine::Postgres {
             own.update.extend(rule.own_column().cloned());
         }
+        own.whole |= rule.partitions == Partitions::Whole;
         for looked_at in rule.looked_at() {
             tables.entry(looked_at.clone()).or_default();
         }
@@ -134,6 +138,7 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
         let known = tables.entry(table).or_default();
         known.delete |= found.delete;
         known.update.extend(found.update);
+        known.whole |= found.whole;
     }
     let mut all = Vec::new();
     if engine == Engine::Postgres {
@@ -154,6 +159,13 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
         }
         if intent == Intent::Enforce {
             all.extend(changing(engine, needed, table, user));
+            // On PostgreSQL partitions are granted one by one: the plan names those that are not.
+            if needed.whole
+                && engine.is_innodb()
+                && let Ok(aside) = aside(to.ledger, table)
+            {
+                all.extend(exchanging(engine, table, &aside, user));
+            }
         }
     }
     if intent == Intent::Enforce {
@@ -196,7 +208,11 @@ pub fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
 }
 
 fn changing(engine: Engine, needed: &Needed, table: &TableName, user: &str) -> Vec<String> {
-    let Needed { delete, update } = needed;
+    let Needed {
+        delete,
+        update,
+        whole: _,
+    } = needed;
     let mut all = Vec::new();
     if *delete {
         all.push(grant(engine, "DELETE", &BTreeSet::new(), table, user));
@@ -280,6 +296,8 @@ pub fn missing(policy: &Policy, catalog: &Catalog, intent: Intent) -> Vec<String
         let lacking = Needed {
             delete: needed.delete && !has.delete,
             update: needed.update.difference(&has.update).cloned().collect(),
+            // Without these rows go one by one, and the plan says why.
+            whole: false,
         };
         all.extend(changing(
             catalog.engine,

@@ -1,8 +1,7 @@
 //! The form for a comment on a pull request.
 
 use super::words::{
-    changed, day, held, number, open, outlook, ran, rows, seconds, share, tables, unreadable,
-    whole,
+    changed, day, held, number, open, outlook, ran, rows, seconds, share, tables, unreadable, whole,
 };
 use super::{RefusalTold, Report, Told};
 
@@ -97,6 +96,7 @@ fn policy(text: &mut String, told: &Told) {
     let plan = told.plan.iter();
     let rules = plan.flat_map(|plan| &plan.rules);
     let unreadable = rules.clone().filter_map(unreadable);
+    let whole = rules.clone().filter_map(whole);
     let held = rules.filter_map(held);
     let warnings = told.plan.iter().flat_map(|plan| &plan.warnings);
     let warnings = warnings.map(|warning| format!("warning: {warning}"));
@@ -105,8 +105,11 @@ fn policy(text: &mut String, told: &Told) {
     let run = told.run.iter().flat_map(ran);
     let places = told.left_elsewhere.iter().filter(|_| told.run.is_some());
     let places = places.map(|place| format!("left elsewhere: {place}"));
-    let whole = rules.clone().filter_map(whole);
-    let said = unreadable.chain(whole).chain(held).chain(warnings).chain(notes);
+    let said = unreadable
+        .chain(whole)
+        .chain(held)
+        .chain(warnings)
+        .chain(notes);
     let lines: Vec<String> = said.chain(stopped).chain(run).chain(places).collect();
     if !lines.is_empty() {
         add("\n");

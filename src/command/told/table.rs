@@ -1,7 +1,9 @@
 //! The form for people: a block per policy.
 
 use super::super::columns::{Cell, grid, shorten, wrap};
-use super::words::{day, held, number, open, outlook, ran, seconds, share, tables, unreadable};
+use super::words::{
+    day, held, number, open, outlook, ran, seconds, share, tables, unreadable, whole,
+};
 use super::{RefusalTold, Told};
 
 /// Longest name of a rule or table, and longest walk, that a column makes room for.
@@ -44,6 +46,10 @@ fn block(told: &Told) -> String {
     }
     let plan = told.plan.iter();
     for note in plan.flat_map(|plan| &plan.rules).filter_map(unreadable) {
+        wrap(&mut lines, "  ", &note);
+    }
+    let plan = told.plan.iter();
+    for note in plan.flat_map(|plan| &plan.rules).filter_map(whole) {
         wrap(&mut lines, "  ", &note);
     }
     let plan = told.plan.iter();
