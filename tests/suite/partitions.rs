@@ -13,7 +13,7 @@ use crate::case::{Case, Server};
 use crate::holds::{hold, place, placed};
 use crate::races::patient;
 use crate::rig::{Rig, own, series};
-use crate::scissors::{Cut, Scissors};
+use crate::scissors::{Cut, Marks, Scissors};
 use crate::traps::granted;
 use crate::world::World;
 
@@ -341,16 +341,16 @@ fn ceiling(world: &World, server: Server) -> Result<()> {
 fn cut_anywhere(world: &World, server: Server) -> Result<()> {
     let mut rig = rig(world, server, "cut")?;
     completed_with(&rig, "ledger", (500, 2))?;
-    let mark: &[u8] = if server.is_postgres() {
-        b"LOCK TABLE ONLY"
+    let marks: Marks = if server.is_postgres() {
+        (b"LOCK TABLE ONLY", b"COMMIT\0")
     } else {
-        b"GET_LOCK("
+        (b"GET_LOCK(", b"RELEASE_LOCK(")
     };
     let target = rig.database.endpoint.port;
     for at in 0.. {
         fill(&rig, 0, 30, "2015-06-01")?;
         let cut = if at % 2 == 0 { Cut::Before } else { Cut::After };
-        let scissors = rig.block_on(Scissors::start(target, mark, at, cut))?;
+        let scissors = rig.block_on(Scissors::start(target, marks, at, cut))?;
         rig.through = Some(scissors.port());
         let id = format!("run-{at}");
         let first = rig.outcome(&id);
@@ -380,7 +380,8 @@ fn given_up(world: &World, server: Server) -> Result<()> {
     completed_with(&rig, "ledger", (500, 2))?;
     fill(&rig, 0, 30, "2015-06-01")?;
     let target = rig.database.endpoint.port;
-    let scissors = rig.block_on(Scissors::start(target, b"EXCHANGE PARTITION", 1, Cut::Dead))?;
+    let marks: Marks = (b"EXCHANGE PARTITION", b"RELEASE_LOCK(");
+    let scissors = rig.block_on(Scissors::start(target, marks, 1, Cut::Dead))?;
     rig.through = Some(scissors.port());
     // Nothing of the run goes on: its process dies with its connection.
     let run = rig.begin_run("one")?;

@@ -19,8 +19,11 @@ pub(crate) enum Cut {
     Dead,
 }
 
+/// From which question to which other one a connection's questions count.
+pub(crate) type Marks = (&'static [u8], &'static [u8]);
+
 struct Plan {
-    mark: &'static [u8],
+    marks: Marks,
     at: u32,
     cut: Cut,
     seen: AtomicU32,
@@ -49,14 +52,15 @@ impl Drop for Scissors {
 }
 
 impl Scissors {
-    /// Cuts the question that comes `at` questions after the first one with `mark` in it (0: that one).
-    pub(crate) async fn start(target: u16, mark: &'static [u8], at: u32, cut: Cut) -> Result<Self> {
+    /// Cuts the question that comes `at` questions after the first one with the first mark in it (0: that
+    /// one), up to that with the other one.
+    pub(crate) async fn start(target: u16, marks: Marks, at: u32, cut: Cut) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .context("no free port")?;
         let port = listener.local_addr()?.port();
         let plan = Arc::new(Plan {
-            mark,
+            marks,
             at,
             cut,
             seen: AtomicU32::new(0),
@@ -100,9 +104,9 @@ async fn forward(client: TcpStream, target: u16, plan: &Plan) -> Result<()> {
     loop {
         let n = from_client.read(&mut buffer).await?;
         let question = &buffer[..n];
-        marked |= question
-            .windows(plan.mark.len())
-            .any(|part| part == plan.mark);
+        let has = |mark: &[u8]| question.windows(mark.len()).any(|part| part == mark);
+        marked |= has(plan.marks.0);
+        let last = has(plan.marks.1);
         let dead = plan.cut == Cut::Dead && plan.done.load(Ordering::SeqCst);
         let cut = marked && plan.is_now();
         if n == 0 || dead || cut && plan.cut == Cut::Before {
@@ -117,5 +121,6 @@ async fn forward(client: TcpStream, target: u16, plan: &Plan) -> Result<()> {
             return Ok(());
         }
         to_server.write_all(question).await?;
+        marked &= !last;
     }
 }
