@@ -54,12 +54,7 @@ pub(super) async fn exchange(
 async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, LedgerFault> {
     let (run, step, _) = whole.place;
     let ledger = whole.step.store.sql();
-    let sql = AsideSql {
-        engine: whole.parted.engine,
-        table: whole.parted.table.clone(),
-        partition: part.name.table.clone(),
-        aside: whole.parted.aside.clone(),
-    };
+    let sql = whole.parted.aside_sql(part);
     let mut tx = whole
         .step
         .database
@@ -85,10 +80,13 @@ async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, 
     let acting = whole.intent(part, 0, IntentState::Acting);
     tx.change(&ledger.insert_intent(run, &acting)).await?;
     commit(&mut tx).await?;
-    let [like, plain] = sql.make();
-    for statement in [like, plain, sql.exchange()] {
+    for statement in sql.make() {
         alter(&mut tx, &statement).await?;
     }
+    if let Some(next) = next_number(&mut tx, &sql).await? {
+        alter(&mut tx, &sql.go_on(next)).await?;
+    }
+    alter(&mut tx, &sql.exchange()).await?;
     let Some(n) = whole.count(&mut tx, sql.exchanged(), saved).await? else {
         return Ok(Tried::Stays);
     };
@@ -102,6 +100,16 @@ async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, 
     }
     commit(&mut tx).await?;
     Ok(Tried::Gone(n))
+}
+
+/// The number that the table's next row gets.
+async fn next_number(tx: &mut Tx, sql: &AsideSql) -> Result<Option<u64>, Fault> {
+    if let Some(fresh) = sql.fresh_counters() {
+        tx.change(&fresh).await?;
+    }
+    let rows = tx.rows(&sql.next_number()).await?;
+    let next = rows.first().and_then(|row| row.first()?.as_text());
+    Ok(next.and_then(|next| next.parse().ok()))
 }
 
 /// A statement that commits by itself. MariaDB renames the table aside in a transaction of its own, which

@@ -52,6 +52,10 @@ pub(crate) fn cases() -> Vec<Case> {
             added,
         ),
         innodb("a_run_that_is_given_up_brings_rows_back", given_up),
+        innodb(
+            "the_numbers_of_rows_that_are_gone_are_not_given_again",
+            numbers,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -442,5 +446,18 @@ fn privileges(world: &World, server: Server) -> Result<()> {
     }
     completed_with(&rig, "one", (500, 2))?;
     rig.login = None;
+    expect_nothing_left(&rig)
+}
+
+fn numbers(world: &World, server: Server) -> Result<()> {
+    let table = "CREATE TABLE t (id integer NOT NULL AUTO_INCREMENT, ended date NOT NULL, \
+         PRIMARY KEY (id, ended)) PARTITION BY RANGE (YEAR(ended)) \
+         (PARTITION p2015 VALUES LESS THAN (2016), PARTITION p2090 VALUES LESS THAN MAXVALUE)";
+    let rig = Rig::new(world, server, "numbers", table, RULE)?;
+    rig.sql("INSERT INTO t (ended) VALUES ('2015-01-01'), ('2015-01-01'), ('2015-01-01')")?;
+    rig.sql("DELETE FROM t WHERE id = 3")?;
+    completed_with(&rig, "one", (2, 1))?;
+    rig.sql("INSERT INTO t (ended) VALUES ('2015-01-01')")?;
+    ensure!(rig.number("SELECT id FROM t")? == 4);
     expect_nothing_left(&rig)
 }
