@@ -24,7 +24,7 @@ use crate::ledger::{LedgerFault, Place};
 /// How often a partition that was locked is tried.
 const PASSES: usize = 3;
 
-/// So long a count may keep writers from a partition.
+/// So long a count may keep writers from a partition, beside the wait for its lock.
 const COUNTED_IN: Duration = Duration::from_secs(10);
 
 /// How a try ended.
@@ -203,9 +203,10 @@ impl Whole<'_> {
     /// PostgreSQL: everything in one transaction with the ledger. While rows are counted the application
     /// reads the partition; nobody writes to it from before the count to the commit.
     async fn truncate(&self, part: &Part, saved: &Saved) -> Result<Tried, LedgerFault> {
+        let timeouts = self.step.timeouts;
         let access = Access::Change(Timeouts {
-            statement: self.step.timeouts.statement.min(COUNTED_IN),
-            ..self.step.timeouts
+            statement: timeouts.statement.min(timeouts.lock + COUNTED_IN),
+            ..timeouts
         });
         let mut tx = self.step.database.begin(access).await?;
         match Box::pin(self.truncate_in(&mut tx, part, saved)).await {

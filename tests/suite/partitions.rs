@@ -235,15 +235,16 @@ fn obstacles(world: &World, server: Server) -> Result<()> {
     // A condition that every row meets is none.
     let some = "- {table: '${schema}.t', partitions: Whole, \
                 where: [{column: note, operator: In, values: [x]}]}\n";
-    let mut rig = rig.rules(some);
+    let rig = rig.rules(some);
     rig.sql("DELETE FROM t WHERE id BETWEEN 1000 AND 1999")?;
     fill(&rig, 1_000, 200, "2016-06-01")?;
     rig.sql("UPDATE t SET note = 'y' WHERE id = 1001")?;
     completed_with(&rig, "some", (499, 1))?;
     // What can never go so says it at once.
-    rig.rules = "- {table: '${schema}.t', partitions: Whole, action: {type: Anonymise, \
-                 columns: [{column: note, strategy: Nullify}]}}\n"
-        .to_owned();
+    let rig = rig.rules(
+        "- {table: '${schema}.t', partitions: Whole, action: {type: Anonymise, \
+                 columns: [{column: note, strategy: Nullify}]}}\n",
+    );
     let why = told(&rig.plan()?, "not with their partitions").context("not told")?;
     ensure!(why.contains("only rows that are deleted"), "{why}");
     expect_nothing_left(&rig)
@@ -417,7 +418,8 @@ fn added(world: &World, server: Server) -> Result<()> {
     let run = rig.begin_run("one")?;
     rig.wait_for_a_waiter()?;
     rig.sql(
-        "CREATE TABLE p2012 PARTITION OF t FOR VALUES FROM ('2012-01-01') TO ('2013-01-01'); \
+        "CREATE TABLE p2012 (LIKE t INCLUDING ALL); \
+         ALTER TABLE t ATTACH PARTITION p2012 FOR VALUES FROM ('2012-01-01') TO ('2013-01-01'); \
          INSERT INTO t VALUES (5000, '2012-05-05', 'x')",
     )?;
     rig.in_session(&mut application, "COMMIT")?;

@@ -234,11 +234,11 @@ impl Reading {
     /// A date or time as servers write it in UTC: `2026-02-28`, `2026-02-28 23:00:00+00`.
     fn time(text: &str) -> Option<Self> {
         let text = text.strip_suffix("+00").unwrap_or(text);
-        let date = || text.parse::<Date>().ok().map(|date| date.at(0, 0, 0, 0));
-        let parsed = if text.contains(' ') {
-            text.parse::<DateTime>().ok()
-        } else {
-            date()
+        let parsed = match text.split_once(' ') {
+            // Of another zone.
+            Some((_, time)) if time.contains(['+', '-']) => None,
+            Some(_) => text.parse::<DateTime>().ok(),
+            None => text.parse::<Date>().ok().map(|date| date.at(0, 0, 0, 0)),
         };
         parsed.map(Self::Time)
     }
