@@ -247,6 +247,25 @@ fn obstacles(world: &World, server: Server) -> Result<()> {
     );
     let why = told(&rig.plan()?, "not with their partitions").context("not told")?;
     ensure!(why.contains("only rows that are deleted"), "{why}");
+    if server.is_postgres() {
+        rig.sql(
+            "CREATE TABLE c (id integer PRIMARY KEY, t_id integer, t_ended date, \
+             FOREIGN KEY (t_id, t_ended) REFERENCES t (id, ended))",
+        )?;
+        let rig = rig.rules(
+            "- table: '${schema}.t'
+  partitions: Whole
+  related:
+  - table: '${schema}.c'
+    of: '${schema}.t'
+    match: [{column: t_id, equals: id}, {column: t_ended, equals: ended}]
+    action: {type: Delete}
+",
+        );
+        let why = told(&rig.plan()?, "not with their partitions").context("not told")?;
+        ensure!(why.contains("hang on them"), "{why}");
+        return Ok(());
+    }
     expect_nothing_left(&rig)
 }
 
