@@ -54,12 +54,7 @@ pub(super) async fn exchange(
 async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, LedgerFault> {
     let (run, step, _) = whole.place;
     let ledger = whole.step.store.sql();
-    let sql = AsideSql {
-        engine: whole.parted.engine,
-        table: whole.parted.table.clone(),
-        partition: part.name.table.clone(),
-        aside: whole.parted.aside.clone(),
-    };
+    let sql = whole.parted.aside_sql(part);
     let mut tx = whole
         .step
         .database
@@ -86,9 +81,12 @@ async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, 
     tx.change(&ledger.insert_intent(run, &acting)).await?;
     commit(&mut tx).await?;
     for statement in sql.make() {
-        tx.change(&statement).await?;
+        alter(&mut tx, &statement).await?;
     }
-    tx.change(&sql.exchange()).await?;
+    if let Some(next) = next_number(&mut tx, &sql).await? {
+        alter(&mut tx, &sql.go_on(next)).await?;
+    }
+    alter(&mut tx, &sql.exchange()).await?;
     let Some(n) = whole.count(&mut tx, sql.exchanged(), saved).await? else {
         return Ok(Tried::Stays);
     };
@@ -104,9 +102,31 @@ async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, 
     Ok(Tried::Gone(n))
 }
 
-/// Makes a transaction's connection the only one that acts on the two tables. Statements that commit by
-/// themselves end the transaction: the next one begins with the next statement, and the connection is
-/// closed in the end, never reused.
+/// The number that the table's next row gets.
+async fn next_number(tx: &mut Tx, sql: &AsideSql) -> Result<Option<u64>, Fault> {
+    if let Some(fresh) = sql.fresh_counters() {
+        tx.change(&fresh).await?;
+    }
+    let rows = tx.rows(&sql.next_number()).await?;
+    let next = rows.first().and_then(|row| row.first()?.as_text());
+    Ok(next.and_then(|next| next.parse().ok()))
+}
+
+/// A statement that commits by itself. MariaDB renames the table aside in a transaction of its own, which
+/// waits in vain for the session's where that one does not end with the statement.
+async fn alter(tx: &mut Tx, statement: &Bound) -> Result<(), Fault> {
+    for bound in [
+        &Bound::fixed("SET SESSION autocommit = 1", Vec::new()),
+        statement,
+        &Bound::fixed("SET SESSION autocommit = 0", Vec::new()),
+    ] {
+        tx.change(bound).await?;
+    }
+    Ok(())
+}
+
+/// Makes a transaction's connection the only one that acts on the two tables. From then on a transaction
+/// begins with its first statement; the connection is closed in the end, never reused.
 async fn reserve(tx: &mut Tx, sql: &AsideSql, seconds: u32) -> Result<bool, Fault> {
     let granted = tx.rows(&sql.reserve(seconds)).await?;
     if granted != [[Value::Int(1)]] {
@@ -187,7 +207,7 @@ async fn end(store: &Store, run: &str, known: &IntentRow) -> Result<(), LedgerFa
         }
     };
     if is_there(&mut tx, &sql).await? {
-        tx.change(&sql.drop()).await?;
+        alter(&mut tx, &sql.drop()).await?;
     }
     tx.change(&ledger.carry_intent(run, &intent, ended, intent.n))
         .await?;
@@ -208,7 +228,7 @@ async fn put_back(tx: &mut Tx, sql: &AsideSql) -> Result<(), Fault> {
         return Ok(());
     }
     if is_empty(tx, sql, false).await? {
-        tx.change(&sql.exchange()).await?;
+        alter(tx, &sql.exchange()).await?;
     }
     if is_empty(tx, sql, true).await? {
         return Ok(());

@@ -1,6 +1,8 @@
 //! Partitions that go as a whole, before the walk of their rule: those of the plan, each looked at
 //! again where nobody can write to it. What does not go so is left to the walk.
 
+use std::time::Duration;
+
 use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use oubliette_core::ledger::{CheckpointRow, IntentRow, IntentState};
@@ -14,11 +16,16 @@ use super::aside;
 use super::batch::Step;
 use super::job::StopSignal;
 use super::walk::Seen;
-use crate::database::{Access, CommitFault, Database, Fault, FaultClass, Tx, may_exchange};
+use crate::database::{
+    Access, CommitFault, Database, Fault, FaultClass, Timeouts, Tx, may_exchange,
+};
 use crate::ledger::{LedgerFault, Place};
 
 /// How often a partition that was locked is tried.
 const PASSES: usize = 3;
+
+/// So long a count may keep writers from a partition, beside the wait for its lock.
+const COUNTED_IN: Duration = Duration::from_secs(10);
 
 /// How a try ended.
 pub(super) enum Tried {
@@ -58,7 +65,7 @@ pub(super) async fn look(database: &Database, rule: &RuleDraft) -> Result<Vec<(P
             let counted = tx
                 .rows(&counts(
                     parted.engine,
-                    rows_of(parted, &part),
+                    parted.rows_of(&part),
                     &rule.count.eligible,
                 ))
                 .await;
@@ -95,14 +102,6 @@ async fn due(database: &Database, parted: &Parted) -> Result<Vec<Part>, Fault> {
 async fn due_in(tx: &mut Tx, parted: &Parted) -> Result<Vec<Part>, Fault> {
     let may = !parted.engine.is_innodb() || may_exchange(tx, &parted.table, &parted.aside).await?;
     Ok(parted.due(&tx.rows(&parted.look()).await?, may))
-}
-
-fn rows_of<'a>(parted: &'a Parted, part: &'a Part) -> Rowed<'a> {
-    if parted.engine.is_innodb() {
-        Rowed::Partition(&parted.table, &part.name.table)
-    } else {
-        Rowed::Table(&part.name)
-    }
 }
 
 /// Lets the plan's partitions go. Ends early when told to stop.
@@ -204,7 +203,11 @@ impl Whole<'_> {
     /// PostgreSQL: everything in one transaction with the ledger. While rows are counted the application
     /// reads the partition; nobody writes to it from before the count to the commit.
     async fn truncate(&self, part: &Part, saved: &Saved) -> Result<Tried, LedgerFault> {
-        let access = Access::Change(self.step.timeouts);
+        let timeouts = self.step.timeouts;
+        let access = Access::Change(Timeouts {
+            statement: timeouts.statement.min(timeouts.lock + COUNTED_IN),
+            ..timeouts
+        });
         let mut tx = self.step.database.begin(access).await?;
         match Box::pin(self.truncate_in(&mut tx, part, saved)).await {
             Ok(Tried::Gone(n)) => match tx.commit().await {

@@ -69,6 +69,7 @@ mod rig;
 mod rights;
 mod samples;
 mod scenario;
+mod scissors;
 mod seals;
 mod servers;
 mod small_groups;

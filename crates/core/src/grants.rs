@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::{Catalog, Engine, Privileges};
 use crate::name::{Ident, TableName};
 use crate::plan::Intent;
-use crate::policy::{Action, Policy, Related, RelatedAction, Rule, Treatment};
+use crate::policy::{Action, Partitions, Policy, Related, RelatedAction, Rule, Treatment};
+use crate::sql::partition::aside;
 use crate::sql::{SEALED_AT, Writer, dialect};
 
 /// What is needed on one table.
@@ -17,6 +18,8 @@ pub struct Needed {
     pub insert: bool,
     /// UPDATE of these columns.
     pub update: BTreeSet<Ident>,
+    /// What it takes to exchange its partitions, where they are to go as a whole.
+    pub whole: bool,
 }
 
 /// What a policy needs beyond SELECT, per table as the policy names it. On PostgreSQL choosing
@@ -49,6 +52,7 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
         for (table, seal) in rule.sealed() {
             tables.entry(seal.of(table)).or_default().insert = true;
         }
+        own.whole |= rule.partitions == Partitions::Whole;
         for looked_at in rule.looked_at() {
             tables.entry(looked_at.clone()).or_default();
         }
@@ -150,6 +154,7 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
         known.delete |= found.delete;
         known.insert |= found.insert;
         known.update.extend(found.update);
+        known.whole |= found.whole;
     }
     let mut all = Vec::new();
     if engine == Engine::Postgres {
@@ -174,6 +179,13 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
         }
         if intent == Intent::Enforce {
             all.extend(changing(engine, needed, table, user));
+            // On PostgreSQL partitions are granted one by one: the plan names those that are not.
+            if needed.whole
+                && engine.is_innodb()
+                && let Ok(aside) = aside(to.ledger, table)
+            {
+                all.extend(exchanging(engine, table, &aside, user));
+            }
         }
     }
     if intent == Intent::Enforce {
@@ -220,6 +232,7 @@ fn changing(engine: Engine, needed: &Needed, table: &TableName, user: &str) -> V
         delete,
         insert,
         update,
+        whole: _,
     } = needed;
     let mut all = Vec::new();
     if *insert {
@@ -346,6 +359,8 @@ pub fn missing(policy: &Policy, catalog: &Catalog, intent: Intent) -> Vec<String
             delete: needed.delete && !has.delete,
             insert: needed.insert && !has.insert,
             update: needed.update.difference(&has.update).cloned().collect(),
+            // Without these rows go one by one, and the plan says why.
+            whole: false,
         };
         all.extend(changing(
             catalog.engine,

@@ -98,7 +98,8 @@ fn policy(text: &mut String, told: &Told) {
     let rules = plan.flat_map(|plan| &plan.rules);
     let unreadable = rules.clone().filter_map(unreadable);
     let alike = rules.clone().filter_map(alike);
-    let held = rules.clone().filter_map(held);
+    let whole = rules.clone().filter_map(whole);
+    let held = rules.filter_map(held);
     let warnings = told.plan.iter().flat_map(|plan| &plan.warnings);
     let warnings = warnings.map(|warning| format!("warning: {warning}"));
     let notes = told.notes.iter().map(|note| format!("note: {note}"));
@@ -106,7 +107,6 @@ fn policy(text: &mut String, told: &Told) {
     let run = told.run.iter().flat_map(ran);
     let places = told.left_elsewhere.iter().filter(|_| told.run.is_some());
     let places = places.map(|place| format!("left elsewhere: {place}"));
-    let whole = rules.clone().filter_map(whole);
     let said = unreadable
         .chain(whole)
         .chain(held)

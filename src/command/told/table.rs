@@ -2,7 +2,7 @@
 
 use super::super::columns::{Cell, grid, shorten, wrap};
 use super::words::{
-    alike, day, held, number, open, outlook, ran, seconds, share, tables, unreadable,
+    alike, day, held, number, open, outlook, ran, seconds, share, tables, unreadable, whole,
 };
 use super::{RefusalTold, Told};
 
@@ -46,6 +46,10 @@ fn block(told: &Told) -> String {
     }
     let plan = told.plan.iter();
     for note in plan.flat_map(|plan| &plan.rules).filter_map(unreadable) {
+        wrap(&mut lines, "  ", &note);
+    }
+    let plan = told.plan.iter();
+    for note in plan.flat_map(|plan| &plan.rules).filter_map(whole) {
         wrap(&mut lines, "  ", &note);
     }
     let plan = told.plan.iter();

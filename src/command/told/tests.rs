@@ -110,6 +110,7 @@ fn report() -> Report {
         hold: "learning/matter-14".to_owned(),
         rows: 3,
     }];
+    learners.partitions = 2;
     learners.walk = "first_part_of_the_key, second_part_of_the_key, third".to_owned();
     let mut full = told("learning", vec![enquiries, learners]);
     full.estimated_seconds = vec![Some(8_333), None];

@@ -439,13 +439,7 @@ impl Ledger {
         changed: Rows,
         reached: Option<&Key>,
     ) -> Bound {
-        let mut w = self.writer();
-        w.sql("UPDATE ");
-        self.table(&mut w, "checkpoint");
-        w.sql(" SET seq = seq + 1, own = own + ");
-        self.cast_int(&mut w, changed.own);
-        w.sql(", n = n + ");
-        self.cast_int(&mut w, changed.all);
+        let mut w = self.begin_fence(changed);
         match reached {
             Some(key) => {
                 w.sql(", cursor_key = ").bind(encode(Some(key)));
@@ -467,13 +461,7 @@ impl Ledger {
 
     /// The fence of a change that is no part of the walk: the cursor stays where it is.
     pub fn fence_beside(&self, place: &(String, i32, i32), saved: &Saved, changed: Rows) -> Bound {
-        let mut w = self.writer();
-        w.sql("UPDATE ");
-        self.table(&mut w, "checkpoint");
-        w.sql(" SET seq = seq + 1, own = own + ");
-        self.cast_int(&mut w, changed.own);
-        w.sql(", n = n + ");
-        self.cast_int(&mut w, changed.all);
+        let mut w = self.begin_fence(changed);
         let fenced = Fenced {
             part: saved.part,
             epoch: saved.epoch,
@@ -482,6 +470,17 @@ impl Ledger {
         };
         self.write_fence(&mut w, place, fenced, changed);
         w.finish()
+    }
+
+    fn begin_fence(&self, changed: Rows) -> Writer<'static> {
+        let mut w = self.writer();
+        w.sql("UPDATE ");
+        self.table(&mut w, "checkpoint");
+        w.sql(" SET seq = seq + 1, own = own + ");
+        self.cast_int(&mut w, changed.own);
+        w.sql(", n = n + ");
+        self.cast_int(&mut w, changed.all);
+        w
     }
 
     /// What a fence compares.

@@ -121,8 +121,16 @@ impl Plan {
     /// The statements of each rule, in order: how a window is bounded, what is counted in it, and what
     /// changes it. Text with the engine's placeholders; what is bound is not in it.
     pub fn statements(&self) -> Vec<(String, Vec<String>)> {
-        let all = self.draft.rules.iter();
-        all.map(|rule| (rule.name.clone(), rule.shown())).collect()
+        let all = self.draft.rules.iter().zip(&self.facts.rules);
+        all.map(|(rule, facts)| {
+            let mut shown = rule.shown();
+            if let Some(Ok(parted)) = &rule.parted {
+                let whole = facts.whole();
+                shown.extend(whole.flat_map(|part| parted.shown(part, &rule.count.eligible)));
+            }
+            (rule.name.clone(), shown)
+        })
+        .collect()
     }
 
     /// What stands in the way.

@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table};
 use crate::grants;
 use crate::name::{Ident, TableName};
 use crate::policy::{Action, Partitions, Rule};
-use crate::sql::partition::{aside, partitions};
+use crate::sql::partition::{AsideSql, Rowed, aside, counts, lock, partitions, truncate};
 use crate::sql::{Bound, ClockSql, Eligible, Writer, dialect};
 use crate::value::Value;
 
@@ -101,6 +101,40 @@ impl Parted {
     /// the privileges for an exchange (InnoDB).
     pub fn due(&self, rows: &[Vec<Value>], may: bool) -> Vec<Part> {
         rows.iter().filter_map(|row| self.part(row, may)).collect()
+    }
+
+    /// Where a partition's rows are.
+    pub fn rows_of<'a>(&'a self, part: &'a Part) -> Rowed<'a> {
+        if self.engine.is_innodb() {
+            Rowed::Partition(&self.table, &part.name.table)
+        } else {
+            Rowed::Table(&part.name)
+        }
+    }
+
+    /// The statements about a partition that is exchanged (InnoDB).
+    pub fn aside_sql(&self, part: &Part) -> AsideSql {
+        AsideSql {
+            engine: self.engine,
+            table: self.table.clone(),
+            partition: part.name.table.clone(),
+            aside: self.aside.clone(),
+        }
+    }
+
+    /// The statements by which a partition goes, in the order in which they run.
+    pub(super) fn shown(&self, part: &Part, eligible: &Eligible) -> Vec<String> {
+        let bounds = if self.engine.is_innodb() {
+            let sql = self.aside_sql(part);
+            let [like, plain] = sql.make();
+            let counted = counts(self.engine, sql.exchanged(), eligible);
+            vec![like, plain, sql.exchange(), counted, sql.drop()]
+        } else {
+            let counted = counts(self.engine, self.rows_of(part), eligible);
+            vec![lock(&part.name), counted, truncate(&part.name)]
+        };
+        let texts = bounds.into_iter().map(|bound| bound.sql.text().to_owned());
+        texts.collect()
     }
 
     fn part(&self, row: &[Value], may: bool) -> Option<Part> {
@@ -203,11 +237,11 @@ impl Reading {
     /// A date or time as servers write it in UTC: `2026-02-28`, `2026-02-28 23:00:00+00`.
     fn time(text: &str) -> Option<Self> {
         let text = text.strip_suffix("+00").unwrap_or(text);
-        let date = || text.parse::<Date>().ok().map(|date| date.at(0, 0, 0, 0));
-        let parsed = if text.contains(' ') {
-            text.parse::<DateTime>().ok()
-        } else {
-            date()
+        let parsed = match text.split_once(' ') {
+            // Of another zone.
+            Some((_, time)) if time.contains(['+', '-']) => None,
+            Some(_) => text.parse::<DateTime>().ok(),
+            None => text.parse::<Date>().ok().map(|date| date.at(0, 0, 0, 0)),
         };
         parsed.map(Self::Time)
     }

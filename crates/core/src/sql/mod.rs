@@ -129,6 +129,12 @@ impl<'d> Writer<'d> {
         self
     }
 
+    /// A counter of the server's own, which takes no placeholder where it is set.
+    fn counter(&mut self, n: u64) -> &mut Self {
+        self.text.push_str(&n.to_string());
+        self
+    }
+
     /// A quoted identifier.
     pub fn ident(&mut self, name: &Ident) -> &mut Self {
         self.dialect.quote(&mut self.text, name.as_str());

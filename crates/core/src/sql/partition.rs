@@ -220,6 +220,32 @@ impl AsideSql {
         [like.finish(), plain.finish()]
     }
 
+    /// Makes the server look up counters instead of remembering them (MySQL).
+    pub fn fresh_counters(&self) -> Option<Bound> {
+        let text = "SET SESSION information_schema_stats_expiry = 0";
+        (self.engine == Engine::MySql).then(|| Bound::fixed(text, Vec::new()))
+    }
+
+    /// The number that the next row gets, as text; NULL: rows are not numbered.
+    pub fn next_number(&self) -> Bound {
+        let value = |name: &Ident| Value::Text(name.as_str().to_owned());
+        let schema = self.table.schema.as_ref().map_or(Value::Null, value);
+        Bound::fixed(
+            "SELECT CONVERT(AUTO_INCREMENT, CHAR) FROM information_schema.TABLES \
+             WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+            vec![schema, value(&self.table.table)],
+        )
+    }
+
+    /// Makes the table aside go on with that number: each partition has a counter of its own, and those of
+    /// rows that are gone would be given once more.
+    pub fn go_on(&self, next: u64) -> Bound {
+        let mut w = self.writer();
+        w.sql("ALTER TABLE ").table(&self.aside);
+        w.sql(" AUTO_INCREMENT = ").counter(next);
+        w.finish()
+    }
+
     /// Exchanges the rows of the partition for those of the table aside.
     pub fn exchange(&self) -> Bound {
         let mut w = self.writer();

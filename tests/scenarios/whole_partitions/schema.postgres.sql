@@ -1,0 +1,6 @@
+CREATE TABLE visits (id integer, held_on date NOT NULL, PRIMARY KEY (id, held_on)) PARTITION BY RANGE (held_on);
+CREATE TABLE visits_first PARTITION OF visits FOR VALUES FROM (MINVALUE) TO ('2015-01-01');
+CREATE TABLE visits_2015 PARTITION OF visits FOR VALUES FROM ('2015-01-01') TO ('2016-01-01');
+CREATE TABLE visits_last PARTITION OF visits FOR VALUES FROM ('2016-01-01') TO (MAXVALUE);
+GRANT SELECT, TRUNCATE ON visits_first, visits_2015, visits_last TO PUBLIC;
+INSERT INTO visits VALUES (1, '1969-05-05'), (2, '2014-06-06'), (3, '2015-05-05'), (4, '2015-07-07'), (5, '2016-01-01'), (6, '2095-05-05');
