@@ -335,7 +335,7 @@ fn promises(manifests: &Manifests) -> Result<Vec<Promise>, Faults> {
                 promise.mandate.policy.maps = maps.unwrap_or_default();
             }
         }
-        Err(found) => faults.extend(found),
+        Err(found) => faults.extend(found.0),
     }
     if !faults.is_empty() {
         return Err(Faults(faults));

@@ -1,7 +1,7 @@
 //! The form for a comment on a pull request.
 
 use super::words::{
-    changed, day, held, number, open, outlook, ran, rows, seconds, share, tables, unreadable,
+    changed, day, held, kept, number, open, outlook, ran, rows, seconds, share, tables, unreadable,
 };
 use super::{RefusalTold, Report, Told};
 
@@ -96,7 +96,7 @@ fn policy(text: &mut String, told: &Told) {
     let plan = told.plan.iter();
     let rules = plan.flat_map(|plan| &plan.rules);
     let unreadable = rules.clone().filter_map(unreadable);
-    let held = rules.filter_map(held);
+    let held = rules.clone().filter_map(held).chain(rules.filter_map(kept));
     let warnings = told.plan.iter().flat_map(|plan| &plan.warnings);
     let warnings = warnings.map(|warning| format!("warning: {warning}"));
     let notes = told.notes.iter().map(|note| format!("note: {note}"));

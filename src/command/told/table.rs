@@ -1,7 +1,9 @@
 //! The form for people: a block per policy.
 
 use super::super::columns::{Cell, grid, shorten, wrap};
-use super::words::{day, held, number, open, outlook, ran, seconds, share, tables, unreadable};
+use super::words::{
+    day, held, kept, number, open, outlook, ran, seconds, share, tables, unreadable,
+};
 use super::{RefusalTold, Told};
 
 /// Longest name of a rule or table, and longest walk, that a column makes room for.
@@ -47,8 +49,10 @@ fn block(told: &Told) -> String {
         wrap(&mut lines, "  ", &note);
     }
     let plan = told.plan.iter();
-    for note in plan.flat_map(|plan| &plan.rules).filter_map(held) {
-        wrap(&mut lines, "  ", &note);
+    for rule in plan.flat_map(|plan| &plan.rules) {
+        for note in held(rule).into_iter().chain(kept(rule)) {
+            wrap(&mut lines, "  ", &note);
+        }
     }
     if told.estimated_seconds.contains(&None) && told.pending() > 0 {
         wrap(
