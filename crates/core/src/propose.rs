@@ -336,4 +336,4 @@ fn unique(table: &str, taken: &mut BTreeSet<String>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
