@@ -107,6 +107,15 @@ fn report() -> Report {
         hold: "learning/matter-14".to_owned(),
         rows: 3,
     }];
+    learners.kept = KeptRows {
+        rows: 5,
+        duties: vec![oubliette_core::report::DutyCount {
+            duty: "crm/map learners[0]".to_owned(),
+            rows: 5,
+            open_ended: 2,
+            next_ends_at: Some("2027-01-10T00:00:00Z".parse().expect("an instant")),
+        }],
+    };
     learners.walk = "first_part_of_the_key, second_part_of_the_key, third".to_owned();
     let mut full = told("learning", vec![enquiries, learners]);
     full.estimated_seconds = vec![Some(8_333), None];
@@ -160,6 +169,7 @@ fn run(outcome: RunOutcome) -> RunReport {
             }],
             residual: Residual {
                 held: 0,
+                kept: 0,
                 locked: 0,
                 newly_eligible: 2,
                 unexplained: 0,

@@ -82,10 +82,14 @@ fn treated(names: &[&str]) -> Value {
     each.collect()
 }
 
+fn ledger() -> Ident {
+    "oubliette".parse().unwrap()
+}
+
 fn draft(rule: &Value, duties: &Value, columns: &Value) -> Result<Draft, Vec<Refusal>> {
     let setting = Setting {
         spec: &Value::Null,
-        ledger: &"oubliette".parse().unwrap(),
+        ledger: &ledger(),
         intent: Intent::DryRun,
         as_of: as_of(),
     };
