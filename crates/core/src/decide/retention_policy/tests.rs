@@ -1203,7 +1203,11 @@ fn under_other_duties_the_policy_is_planned_anew() {
     assert_eq!(world.look().action, Action::Nothing);
     for duties in [Some("sha256:one"), Some("sha256:two"), None] {
         world.duties = duties.map(str::to_owned);
-        assert_eq!(world.look().action, Action::Start(JobKind::Plan), "{duties:?}");
+        assert_eq!(
+            world.look().action,
+            Action::Start(JobKind::Plan),
+            "{duties:?}"
+        );
         world.end(planned(3));
         world.look();
         assert_eq!(world.look().action, Action::Nothing, "{duties:?}");
