@@ -1,7 +1,7 @@
 //! What a plan or command is made from, gathered with I/O: manifests here, the cluster beside it.
 
 pub mod cluster;
-mod data_maps;
+pub mod data_maps;
 pub mod fault;
 pub mod files;
 pub mod offline;

@@ -1,10 +1,12 @@
 //! `oubliette grants`: the least privileges that policies need, as the statements that give them.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use oubliette_core::api::target_database::TargetDatabaseSpec;
 use oubliette_core::catalog::Engine;
 use oubliette_core::grants::{Grantee, account, statements};
 use oubliette_core::name::Ident;
@@ -13,7 +15,9 @@ use oubliette_core::policy::Policy;
 use oubliette_core::target::{EngineName, Target};
 
 use super::source::{given, namespace_name, user_name};
-use crate::inputs::files::{self, Manifests};
+use crate::inputs::data_maps;
+use crate::inputs::files::{self, Manifests, Written};
+use crate::inputs::offline::Name;
 
 /// What is asked of the command.
 #[derive(Clone, Debug, Args)]
@@ -53,9 +57,23 @@ fn print(manifests: &Manifests, request: &Request) -> anyhow::Result<String> {
         Intent::Enforce
     };
     let mut text = String::new();
+    let name_of = |database: &Written<TargetDatabaseSpec>| Name {
+        namespace: database.namespace.clone(),
+        name: database.name.clone(),
+    };
+    let mut targets = BTreeMap::new();
     for database in &manifests.databases {
         let target =
             Target::parse(&database.spec).map_err(|faults| told(&database.name, &faults))?;
+        targets.insert(name_of(database), target);
+    }
+    let maps = data_maps::gather(manifests, &targets)?;
+    for database in &manifests.databases {
+        let name = name_of(database);
+        let Some(target) = targets.get(&name) else {
+            continue;
+        };
+        let maps = maps.get(&name).cloned().unwrap_or_default();
         let policies = manifests
             .policies
             .iter()
@@ -67,9 +85,12 @@ fn print(manifests: &Manifests, request: &Request) -> anyhow::Result<String> {
                     && namespace.unwrap_or(&policy.namespace) == database.namespace
             })
             .map(|policy| {
-                Policy::parse(&policy.spec, &target).map_err(|faults| told(&policy.name, &faults))
+                let policy = Policy::parse(&policy.spec, target)
+                    .map_err(|faults| told(&policy.name, &faults))?;
+                let maps = maps.clone();
+                Ok(Policy { maps, ..policy })
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let engine = match target.engine {
             EngineName::PostgreSQL => Engine::Postgres,
             EngineName::MySQL => Engine::MySql,

@@ -7,15 +7,15 @@ use oubliette_core::api::data_map::DataMapSpec;
 use oubliette_core::duty::{DataMap, NamedMap};
 use oubliette_core::target::Target;
 
-use super::fault::Fault;
+use super::fault::Faults;
 use super::files::{MAP, Manifests, Written};
 use super::offline::{Name, fault, not_among, refuses};
 
 /// The maps of each database, in the order of their names.
-pub(super) fn gather(
+pub fn gather(
     manifests: &Manifests,
     targets: &BTreeMap<Name, Target>,
-) -> Result<BTreeMap<Name, Vec<NamedMap>>, Vec<Fault>> {
+) -> Result<BTreeMap<Name, Vec<NamedMap>>, Faults> {
     let mut faults = Vec::new();
     let mut all: BTreeMap<Name, Vec<NamedMap>> = BTreeMap::new();
     for written in &manifests.maps {
@@ -51,7 +51,7 @@ pub(super) fn gather(
     if faults.is_empty() {
         Ok(all)
     } else {
-        Err(faults)
+        Err(Faults(faults))
     }
 }
 

@@ -348,7 +348,7 @@ fn promises(manifests: &Manifests) -> Result<Read, Faults> {
                 promise.mandate.policy.maps = maps.unwrap_or_default();
             }
         }
-        Err(found) => faults.extend(found),
+        Err(found) => faults.extend(found.0),
     }
     if !faults.is_empty() {
         return Err(Faults(faults));

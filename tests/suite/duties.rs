@@ -13,7 +13,7 @@ use crate::case::{Case, Server};
 use crate::cluster::{API_VERSION, ready, resource};
 use crate::controller::{ROWS, hurry, left, stage};
 use crate::misspelt::exempt;
-use crate::races::{RULE, patient, rig};
+use crate::races::{patient, rig};
 use crate::rig::own;
 use crate::scenario::{Stage, TARGET};
 use crate::wait::{PATIENCE, wait_for};

@@ -148,6 +148,13 @@ impl Notice {
         policy.with_context(|| format!("{} has no RetentionPolicy", self.name))
     }
 
+    /// The tables of its DataMap, as YAML; empty: it has none.
+    fn mapped(&self, fill: impl FnOnce(&str) -> String) -> Result<String> {
+        let objects = documents(&fill(&scenario::manifests(&self.folder)?))?;
+        let map = objects.into_iter().find(|o| o["kind"] == "DataMap");
+        Ok(map.map_or_else(String::new, |map| map["spec"]["tables"].to_string()))
+    }
+
     /// Every rule keeps a promise, and is tried at its boundaries.
     fn is_whole(&self) -> Result<()> {
         let policy = self.policy(str::to_owned)?;
@@ -215,6 +222,8 @@ fn calendar(world: &World, server: Server, notice: &Notice) -> Result<()> {
     let mut rig = Rig::new(world, server, &name, &schema, "")?;
     let policy = notice.policy(|manifests| rig.database.fill(manifests))?;
     rig.rules = policy["spec"]["rules"].to_string();
+    let mapped = notice.mapped(|manifests| rig.database.fill(manifests))?;
+    rig = rig.mapped(&mapped);
     rig.spec = json!({"timeZone": policy["spec"]["timeZone"]});
     let mut instants: BTreeMap<Timestamp, Vec<(&OfRule, &Boundary)>> = BTreeMap::new();
     for of_rule in &notice.calendar {

@@ -167,6 +167,7 @@ fn locked_row(world: &World, server: Server) -> Result<()> {
     let run = rig.run("one")?;
     let residual = Residual {
         held: 0,
+        kept: 0,
         locked: 2,
         newly_eligible: 0,
         unexplained: 0,
@@ -199,6 +200,7 @@ fn locked_child(world: &World, server: Server) -> Result<()> {
     ensure!(counts(&run) == [[59, 59]], "{run:?}");
     let residual = Residual {
         held: 0,
+        kept: 0,
         locked: 1,
         newly_eligible: 0,
         unexplained: 0,
@@ -334,6 +336,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             held_by: Vec::new(),
             small_groups: None,
             partitions: 0,
+            kept: oubliette_core::report::KeptRows::default(),
             failed: None,
         };
         let evidence = Evidence {

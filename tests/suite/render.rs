@@ -336,7 +336,7 @@ fn policies_fail_closed(_: &World) -> Result<()> {
     let objects = rendered()?;
     let policies = of_kind(&objects, "ValidatingAdmissionPolicy");
     let bindings = of_kind(&objects, "ValidatingAdmissionPolicyBinding");
-    ensure!(policies.len() == 8, "there are {} policies", policies.len());
+    ensure!(policies.len() == 9, "there are {} policies", policies.len());
     for policy in policies {
         let name = &policy["metadata"]["name"];
         ensure!(

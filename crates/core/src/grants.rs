@@ -49,10 +49,10 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
         if engine == Engine::Postgres {
             own.update.extend(rule.own_column().cloned());
         }
+        own.whole |= rule.partitions == Partitions::Whole;
         for (table, seal) in rule.sealed() {
             tables.entry(seal.of(table)).or_default().insert = true;
         }
-        own.whole |= rule.partitions == Partitions::Whole;
         for looked_at in rule.looked_at() {
             tables.entry(looked_at.clone()).or_default();
         }
@@ -313,6 +313,7 @@ pub fn for_sealed(engine: Engine, table: &TableName, user: &str) -> Vec<String> 
             .filter(|_| engine == Engine::Postgres)
             .into_iter()
             .collect(),
+        whole: false,
     };
     let mut all = Vec::new();
     if let Some(schema) = table.schema.as_ref().filter(|_| engine == Engine::Postgres) {

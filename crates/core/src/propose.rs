@@ -341,4 +341,4 @@ fn unique(table: &str, taken: &mut BTreeSet<String>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,6 +11,14 @@ INSERT INTO client_services VALUES
   (31, 3, 'mentoring', current_timestamp - INTERVAL '12' YEAR, current_timestamp - INTERVAL '10' YEAR),
   (32, 3, 'housing', current_timestamp - INTERVAL '9' YEAR, NULL);
 INSERT INTO case_notes VALUES (1, 11, 'Planted note'), (2, 12, 'Planted note'), (3, 21, 'Planted note'), (4, 31, 'Planted note');
+-- Long after their services, on each side of the ten years that a report must be kept: 6 and 7; 8 is held.
+INSERT INTO clients VALUES
+  (6, 'Planted Six', NULL, current_timestamp - INTERVAL '15' YEAR), (7, 'Planted Seven', NULL, current_timestamp - INTERVAL '15' YEAR),
+  (8, 'Planted Eight', NULL, current_timestamp - INTERVAL '15' YEAR), (9, 'Planted Nine', NULL, current_timestamp - INTERVAL '15' YEAR);
+INSERT INTO referrals VALUES
+  (6, 6, 'Planted account', current_timestamp - INTERVAL '10' YEAR + INTERVAL '2' DAY),
+  (7, 7, 'Planted account', current_timestamp - INTERVAL '10' YEAR - INTERVAL '2' DAY),
+  (9, 9, 'Planted account', NULL);
 
 INSERT INTO vacancies VALUES
   (1, 'Mentor', current_timestamp - INTERVAL '12' MONTH - INTERVAL '2' DAY), (2, 'Cook', current_timestamp - INTERVAL '12' MONTH + INTERVAL '2' DAY), (3, 'Driver', NULL);

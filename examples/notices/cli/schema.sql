@@ -11,6 +11,12 @@ CREATE TABLE case_notes (
   FOREIGN KEY (service_id) REFERENCES client_services (id)
 );
 CREATE INDEX case_notes_service ON case_notes (service_id);
+-- What was reported about a client's safety. Without closed_on: open.
+CREATE TABLE referrals (
+  id integer PRIMARY KEY, client_id integer NOT NULL, account varchar(200) NULL, closed_on date NULL,
+  FOREIGN KEY (client_id) REFERENCES clients (id)
+);
+CREATE INDEX referrals_client ON referrals (client_id);
 
 -- A recruitment exercise.
 CREATE TABLE vacancies (id integer PRIMARY KEY, title varchar(60) NOT NULL, completed_on date NULL);

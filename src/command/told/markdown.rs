@@ -1,8 +1,8 @@
 //! The form for a comment on a pull request.
 
 use super::words::{
-    alike, changed, day, held, number, open, outlook, ran, rows, seconds, share, tables, unreadable,
-    whole,
+    alike, changed, day, held, kept, number, open, outlook, ran, rows, seconds, share, tables,
+    unreadable, whole,
 };
 use super::{RefusalTold, Report, Told};
 
@@ -99,7 +99,7 @@ fn policy(text: &mut String, told: &Told) {
     let unreadable = rules.clone().filter_map(unreadable);
     let alike = rules.clone().filter_map(alike);
     let whole = rules.clone().filter_map(whole);
-    let held = rules.filter_map(held);
+    let held = rules.clone().filter_map(held).chain(rules.filter_map(kept));
     let warnings = told.plan.iter().flat_map(|plan| &plan.warnings);
     let warnings = warnings.map(|warning| format!("warning: {warning}"));
     let notes = told.notes.iter().map(|note| format!("note: {note}"));

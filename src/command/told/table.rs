@@ -2,7 +2,7 @@
 
 use super::super::columns::{Cell, grid, shorten, wrap};
 use super::words::{
-    alike, day, held, number, open, outlook, ran, seconds, share, tables, unreadable, whole,
+    alike, day, held, kept, number, open, outlook, ran, seconds, share, tables, unreadable, whole,
 };
 use super::{RefusalTold, Told};
 
@@ -53,8 +53,10 @@ fn block(told: &Told) -> String {
         wrap(&mut lines, "  ", &note);
     }
     let plan = told.plan.iter();
-    for note in plan.flat_map(|plan| &plan.rules).filter_map(held) {
-        wrap(&mut lines, "  ", &note);
+    for rule in plan.flat_map(|plan| &plan.rules) {
+        for note in held(rule).into_iter().chain(kept(rule)) {
+            wrap(&mut lines, "  ", &note);
+        }
     }
     let plan = told.plan.iter();
     for note in plan.flat_map(|plan| &plan.rules).filter_map(alike) {

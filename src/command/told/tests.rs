@@ -111,6 +111,15 @@ fn report() -> Report {
         rows: 3,
     }];
     learners.partitions = 2;
+    learners.kept = KeptRows {
+        rows: 5,
+        duties: vec![oubliette_core::report::DutyCount {
+            duty: "crm/map learners[0]".to_owned(),
+            rows: 5,
+            open_ended: 2,
+            next_ends_at: Some("2027-01-10T00:00:00Z".parse().expect("an instant")),
+        }],
+    };
     learners.walk = "first_part_of_the_key, second_part_of_the_key, third".to_owned();
     let mut full = told("learning", vec![enquiries, learners]);
     full.estimated_seconds = vec![Some(8_333), None];
@@ -164,6 +173,7 @@ fn run(outcome: RunOutcome) -> RunReport {
             }],
             residual: Residual {
                 held: 0,
+                kept: 0,
                 locked: 0,
                 newly_eligible: 2,
                 unexplained: 0,

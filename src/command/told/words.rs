@@ -133,6 +133,29 @@ fn figures(groups: &SmallGroups) -> String {
     )
 }
 
+/// What duties keep of a rule, which do, and when the first of them ends.
+pub(super) fn kept(rule: &RulePlan) -> Option<String> {
+    let duties = rule.kept.duties.iter();
+    let duties: Vec<String> = duties
+        .map(|duty| {
+            let ends = duty
+                .next_ends_at
+                .map(|at| format!(", the first until {at}"));
+            let open = (duty.open_ended > 0).then(|| format!(", {} without end", duty.open_ended));
+            format!(
+                "{} by {}{}{}",
+                duty.rows,
+                duty.duty,
+                ends.unwrap_or_default(),
+                open.unwrap_or_default()
+            )
+        })
+        .collect();
+    let (name, count) = (&rule.rule, rows(rule.kept.rows));
+    (rule.kept.rows > 0)
+        .then(|| format!("rule {name}: {count} kept by duty: {}", duties.join("; ")))
+}
+
 /// What would happen or has happened, in a few words.
 pub(super) fn outlook(told: &Told) -> String {
     if let Some(run) = &told.run {

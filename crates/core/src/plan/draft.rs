@@ -149,6 +149,9 @@ impl Draft {
             all: duty::typed(&policy.maps, &policy.zone, catalog, as_of, &mut refusals),
             catalog,
         };
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
         // With what duties make of the rules.
         let mut whole = policy.clone();
         for rule in &policy.rules {

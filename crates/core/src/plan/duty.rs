@@ -479,3 +479,6 @@ fn strategy_missing(
     )
     .remedy(format!("{place}{}", yaml.join("\n")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,11 @@ fn ident(name: &str) -> Ident {
     Ident::new(name).unwrap()
 }
 
-fn name(table: &str) -> TableName {
+pub(crate) fn name(table: &str) -> TableName {
     TableName::qualified(ident("public"), ident(table))
 }
 
-fn column(text: &str, kind: ColumnKind) -> Column {
+pub(crate) fn column(text: &str, kind: ColumnKind) -> Column {
     Column {
         name: ident(text),
         kind,
@@ -31,7 +31,7 @@ fn column(text: &str, kind: ColumnKind) -> Column {
 }
 
 /// A table with the key `id`, these dates, and so many rows.
-fn table(text: &str, dates: &[&str], estimated_rows: u64) -> Table {
+pub(crate) fn table(text: &str, dates: &[&str], estimated_rows: u64) -> Table {
     let mut columns = vec![column("id", ColumnKind::Int)];
     columns.extend(dates.iter().map(|date| column(date, ColumnKind::Instant)));
     Table {
@@ -77,7 +77,7 @@ fn reference(from: &str, to: &str, number: usize) -> Reference {
     }
 }
 
-fn catalog(tables: Vec<Table>, references: Vec<Reference>) -> Catalog {
+pub(crate) fn catalog(tables: Vec<Table>, references: Vec<Reference>) -> Catalog {
     let mut tables: BTreeMap<TableName, Table> =
         tables.into_iter().map(|t| (t.name.clone(), t)).collect();
     for reference in &references {

@@ -253,6 +253,7 @@ mod tests {
             .into(),
             sees_references: true,
             sees_triggers: true,
+            readers: std::collections::BTreeMap::new(),
             database: "crm".to_owned(),
             user: "u".to_owned(),
         }

@@ -312,8 +312,12 @@ mod tests {
         })
     }
 
-    fn parse(spec: &Value) -> Result<DataMap, Vec<FieldError>> {
-        DataMap::alone(&serde_json::from_value(spec.clone()).unwrap())
+    fn spec(value: &Value) -> DataMapSpec {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    fn parse(value: &Value) -> Result<DataMap, Vec<FieldError>> {
+        DataMap::alone(&spec(value))
     }
 
     #[test]

@@ -1041,7 +1041,7 @@ fn what_a_run_that_met_its_ceiling_left_is_counted_anew_and_the_ceiling_stays_to
 
 #[test]
 fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
-    let cases: [(&str, Change, &str); 6] = [
+    let cases: [(&str, Change, &str); 7] = [
         (
             "a rewound ledger",
             |w| w.database = Database::Rewound("restored".into()),
@@ -1074,6 +1074,11 @@ fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
             |w| w.conflicts = vec!["crm/other has rule a".into()],
             "Conflict",
         ),
+        (
+            "a map that cannot be read",
+            |w| w.unreadable = vec!["the DataMap crm/map has faults".into()],
+            "DutiesUnreadable",
+        ),
     ];
     for (what, breaks, reason) in cases {
         let mut world = World::enforcing();
@@ -1086,6 +1091,7 @@ fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
         assert_eq!(world.look().events, [], "{what} is told once");
         world.faults.clear();
         world.conflicts.clear();
+        world.unreadable.clear();
         world.database = Database::Ready(Engine::Postgres);
         let decision = world.look();
         assert!(
@@ -1098,7 +1104,11 @@ fn what_keeps_everything_from_running_is_told_and_clears_with_its_cause() {
 
 #[test]
 fn what_appears_in_the_middle_of_a_run_stops_it_except_a_database_that_stumbles() {
-    let cases: [(Change, Action); 8] = [
+    let cases: [(Change, Action); 9] = [
+        (
+            |w| w.unreadable = vec!["a map has faults".into()],
+            Action::Stop(StopWhy::Suspended),
+        ),
         (
             |w| w.database = Database::Rewound("restored".into()),
             Action::Stop(StopWhy::Suspended),
@@ -1199,3 +1209,21 @@ fn no_note_is_longer_than_the_api_server_takes() {
 mod allowed;
 mod keep_up;
 mod window;
+
+#[test]
+fn under_other_duties_the_policy_is_planned_anew() {
+    let mut world = World::enforcing();
+    assert_eq!(world.look().action, Action::Nothing);
+    for duties in [Some("sha256:one"), Some("sha256:two"), None] {
+        world.duties = duties.map(str::to_owned);
+        assert_eq!(
+            world.look().action,
+            Action::Start(JobKind::Plan),
+            "{duties:?}"
+        );
+        world.end(planned(3));
+        world.look();
+        assert_eq!(world.look().action, Action::Nothing, "{duties:?}");
+        assert_eq!(world.status.duties.as_deref(), duties);
+    }
+}
