@@ -137,6 +137,7 @@ fn manifests(_world: &World) -> Result<()> {
                     read.databases.len()
                         + read.policies.len()
                         + read.holds.len()
+                        + read.maps.len()
                         + read.approvals.len()
                         > 0,
                     "{read:?}"
