@@ -16,7 +16,7 @@ mod session;
 
 pub use authorities::PUBLIC_AUTHORITIES;
 pub use cancel::Canceller;
-pub use catalog::{inspect, tables};
+pub use catalog::{inspect, readers, tables};
 pub use connect::{ConnectSettings, Database, DeclaredEngine, Tls, Version};
 pub use fault::{Fault, FaultClass};
 pub use probe::{Concern, ServerFacts, Warning, give_pads};

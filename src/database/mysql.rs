@@ -18,9 +18,9 @@ use super::connect::Version;
 use super::fault::{Fault, FaultClass};
 use super::session::{Timeouts, statement};
 
-/// What every session has. Strict, and nothing of the driver's own choice; `sql_select_limit` and
-/// `sql_safe_updates` because a server may set them for everybody and reads would end early.
-const SET: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION', \
+/// What every session has. Strict, and nothing of the driver's own choice; a key of 0 is copied as it
+/// is; `sql_select_limit` and `sql_safe_updates` because a server may set them for everybody and reads would end early.
+const SET: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION', \
     SESSION time_zone = '+00:00', SESSION foreign_key_checks = 1, SESSION unique_checks = 1, \
     SESSION autocommit = 1, SESSION completion_type = 'NO_CHAIN', SESSION wait_timeout = 30, SESSION sql_safe_updates = 0, \
     SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1, \
@@ -30,7 +30,7 @@ const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 /// What [`SET`] leads to, in the order of [`LOOK_MYSQL`].
 const FIXED: [&str; 14] = [
-    "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION",
+    "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION",
     "+00:00",
     "1",
     "1",

@@ -76,6 +76,7 @@ impl From<Effect> for Word {
             Effect::Pseudonymised => "pseudonymised",
             Effect::Masked => "masked",
             Effect::Detached => "detached",
+            Effect::Sealed => "sealed",
         })
     }
 }
@@ -93,11 +94,12 @@ impl From<Engine> for Word {
 }
 
 /// Every effect, so that a policy's series can be dropped with it.
-pub(super) const EFFECTS: [Effect; 4] = [
+pub(super) const EFFECTS: [Effect; 5] = [
     Effect::Deleted,
     Effect::Pseudonymised,
     Effect::Masked,
     Effect::Detached,
+    Effect::Sealed,
 ];
 /// Every outcome's word, for the same.
 pub(super) const OUTCOMES: [&str; 3] = ["completed", "stopped", "failed"];

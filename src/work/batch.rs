@@ -18,6 +18,7 @@ use oubliette_core::value::{Key, Value};
 use super::graph::{Walk, take_hold};
 use super::holds::Kept;
 use super::pages;
+use super::seal::{add_copies, copy, stamp};
 use crate::database::{
     Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx, give_pads,
 };
@@ -71,6 +72,8 @@ pub(super) enum Stop {
     Raced,
     /// Fewer rows changed than were locked, though nobody else could touch them.
     NotFound,
+    /// The sealed table refused a copy.
+    Unsealed(Fault),
     /// The partition is no part of the table any more.
     Detached,
     /// The engine may have changed other rows than those that were counted.
@@ -114,17 +117,20 @@ impl Done {
 
     /// What the engine must have changed, and nothing else.
     fn counted(&self, rule: &RuleDraft) -> Witness {
-        let nodes = rule
-            .nodes
-            .iter()
-            .map(|node| (&node.depth.effect, node.counted));
+        let nodes = rule.nodes.iter().map(|node| {
+            let depth = &node.depth;
+            (&depth.effect, node.counted, depth.seal.as_ref())
+        });
         let related = nodes.zip(self.related.iter().copied());
-        let own = ((&rule.change.effect, rule.counted), self.changed);
+        let change = &rule.change;
+        let own = (&change.effect, rule.counted, change.seal.as_ref());
+        let own = (own, self.changed);
         let mut counted = Witness {
             updated: self.cut,
             ..Witness::default()
         };
-        for ((effect, times), rows) in std::iter::once(own).chain(related) {
+        for ((effect, times, seal), rows) in std::iter::once(own).chain(related) {
+            add_copies(&mut counted, effect, seal, rows);
             match effect {
                 Effect::Delete => counted.deleted += times * signed(rows),
                 Effect::Update(..) => counted.updated += times * signed(rows),
@@ -206,6 +212,14 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
                     );
                     Outcome::Failed(Reason::RowsNotFound)
                 }
+                Stop::Unsealed(fault) => {
+                    tracing::error!(
+                        rule = step.rule.name,
+                        fault = %fault,
+                        "batch rolled back: the sealed table refused a copy"
+                    );
+                    Outcome::Failed(Reason::SealedAlready)
+                }
                 Stop::Doubtful => Outcome::Again(Reason::RowsUnaccounted),
                 Stop::Detached => Outcome::Failed(Reason::Drifted),
                 Stop::Unaccounted { counted, witnessed } => {
@@ -252,7 +266,7 @@ async fn change(
         Some(found) if order.window.pages().is_some() => {
             Box::pin(pages::change(step, found, order, tx)).await?
         }
-        _ => Box::pin(over_window(step, order, tx)).await?,
+        _ => Box::pin(over_window(step, place, order, tx)).await?,
     };
     if tx.engine() == Engine::Postgres {
         // A deferred constraint would fail at COMMIT, behind the fence, and a deferred trigger act there,
@@ -263,9 +277,10 @@ async fn change(
     if let (Some(before), Some(after)) = (before, Box::pin(witness(step, thorough, tx)).await?) {
         let (counted, mut witnessed) = (done.counted(step.rule), after.since(before));
         let looks_elsewhere = step.rule.change.eligible.looks_elsewhere();
-        if step.rule.triggered || tx.engine().is_innodb() && looks_elsewhere {
+        let untold = witnessed.inserted == 0;
+        if step.rule.triggered || tx.engine().is_innodb() && (looks_elsewhere || untold) {
             // A declared trigger may add rows, and nothing else. Where subqueries are looked at, MySQL
-            // counts the rows of its own temporary tables, too.
+            // counts the rows of its own temporary tables, too; where it logs into tables, none are told.
             witnessed.inserted = counted.inserted;
         }
         if counted != witnessed && !thorough {
@@ -306,7 +321,12 @@ async fn witness(step: Step<'_>, thorough: bool, tx: &mut Tx) -> Result<Option<W
 }
 
 /// Finds the end of the next window of the key, and changes its eligible rows.
-async fn over_window(step: Step<'_>, order: &Order, tx: &mut Tx) -> Result<Done, Stop> {
+async fn over_window(
+    step: Step<'_>,
+    place: &Place,
+    order: &Order,
+    tx: &mut Tx,
+) -> Result<Done, Stop> {
     let sql = &step.rule.change;
     let mut window = order.window.clone();
     let end = tx.rows(&sql.window.probe(&window, order.width)).await?;
@@ -318,6 +338,7 @@ async fn over_window(step: Step<'_>, order: &Order, tx: &mut Tx) -> Result<Done,
         Ok(Done::nothing(reached))
     } else if order.form == Form::Window
         && step.rule.nodes.is_empty()
+        && sql.seal.is_none()
         && !sql.eligible.looks_elsewhere()
     {
         let changed = tx.change(&sql.by_window(&window)).await?;
@@ -327,18 +348,20 @@ async fn over_window(step: Step<'_>, order: &Order, tx: &mut Tx) -> Result<Done,
         })
     } else {
         let skip_locked = order.form != Form::Keys;
-        Box::pin(by_keys(step, &window, reached, skip_locked, tx)).await
+        let by = stamp(&place.0, step.rule);
+        Box::pin(by_keys(step, &window, reached, skip_locked, &by, tx)).await
     }
 }
 
 /// Locks the eligible rows first; then, where what keeps them is in other tables, looks again; then
 /// everything that hangs on them goes, from the bottom up; then the rows themselves, by key and
-/// predicate. A child that would come late waits for the lock on its parent.
+/// predicate. Rows that are sealed are copied before they or others change. A child that would come late waits for the lock on its parent.
 async fn by_keys(
     step: Step<'_>,
     window: &Window,
     mut reached: Option<Key>,
     skip_locked: bool,
+    by: &str,
     tx: &mut Tx,
 ) -> Result<Done, Stop> {
     let sql = &step.rule.change;
@@ -364,7 +387,10 @@ async fn by_keys(
             return Err(Stop::Raced);
         }
     }
-    let hanging = Box::pin(Walk::locking(step.rule).change(&rows, tx)).await?;
+    if !step.rule.nodes.iter().any(|node| node.own) {
+        Box::pin(copy(tx, &keys, |keys| sql.copy(window, keys, by))).await?;
+    }
+    let hanging = Box::pin(Walk::locking(step.rule).change(&rows, by, tx)).await?;
     let changed = if let Some(own) = hanging.own {
         // They have gone together with others of their table.
         own

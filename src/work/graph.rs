@@ -11,6 +11,7 @@ use oubliette_core::sql::{Depth, Grip, KeyRow, Window};
 use oubliette_core::value::{Key, Value};
 
 use super::batch::{KEYS, Stop, count, signed, unsigned};
+use super::seal::copy;
 use crate::database::{Fault, Tx};
 
 /// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
@@ -400,8 +401,20 @@ impl<'a> Walk<'a> {
 
     /// Locks what hangs on chosen rows and changes it: what stays lets go first, then the others go
     /// from the bottom up.
-    pub(super) async fn change(mut self, rows: &[KeyRow], tx: &mut Tx) -> Result<Changed, Stop> {
+    pub(super) async fn change(
+        mut self,
+        rows: &[KeyRow],
+        by: &str,
+        tx: &mut Tx,
+    ) -> Result<Changed, Stop> {
         Box::pin(self.find(rows, tx)).await?;
+        // What is sealed is copied as it is, before anything lets go of anything.
+        for (node, found) in self.rule.nodes.iter().zip(&self.found) {
+            if node.depth.seal.is_some() {
+                let keys: Vec<Key> = found.keys.keys().cloned().collect();
+                Box::pin(copy(tx, &keys, |keys| node.depth.copy(keys, by))).await?;
+            }
+        }
         if self.rule.change.eligible.looks_elsewhere() {
             self.told = Some(rows.iter().map(|row| row.key.clone()).collect());
         }

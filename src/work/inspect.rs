@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
+use oubliette_core::catalog::Catalog;
 use oubliette_core::hmac::hmac_hex;
 use oubliette_core::hold::Hold;
 use oubliette_core::ledger::Ledger;
+use oubliette_core::name::TableName;
 use oubliette_core::plan::{Draft, Intent, Plan, Setting};
 use oubliette_core::report::{Phase, Progress};
 
@@ -16,7 +18,7 @@ use super::holds::{in_force, names};
 use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
 use super::run::refused;
-use crate::database::{Access, Fault, ServerFacts, inspect};
+use crate::database::{Access, Fault, ServerFacts, Tx, inspect, readers};
 use crate::ledger::Store;
 
 /// The operator's clock and the database's may differ by this much (DESIGN section 5).
@@ -44,7 +46,7 @@ pub async fn plan(
         .begin(Access::ReadOnly)
         .await
         .map_err(|f| failed(&f))?;
-    let catalog = inspect(&mut tx, &names(job, &holds)).await;
+    let catalog = Box::pin(seen(job, &holds, &mut tx)).await;
     tx.rollback().await;
     let catalog = catalog.map_err(|f| failed(&f))?;
     let spec = digested(job);
@@ -92,6 +94,18 @@ pub async fn plan(
         });
     }
     Ok(plan)
+}
+
+/// What the database says of the tables, and who may read those into which rows are sealed.
+async fn seen(job: &Job, holds: &[Hold], tx: &mut Tx) -> Result<Catalog, Fault> {
+    let mut catalog = inspect(tx, &names(job, holds)).await?;
+    let rules = job.rules.rules.iter();
+    let sealed = rules.flat_map(|rule| rule.sealed().map(|(table, seal)| seal.of(table)));
+    let mut sealed: Vec<TableName> = sealed.filter(|t| catalog.tables.contains_key(t)).collect();
+    sealed.sort();
+    sealed.dedup();
+    catalog.readers = readers(tx, &sealed).await?;
+    Ok(catalog)
 }
 
 /// What the plan's digest is made of beside schema and statements. A keyed check value stands for the

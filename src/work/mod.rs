@@ -16,6 +16,7 @@ mod meter;
 pub mod owned;
 mod pages;
 mod run;
+mod seal;
 mod verify;
 mod walk;
 

@@ -23,6 +23,7 @@ use super::holds::Kept;
 use super::inspect::{failed, plan};
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
 use super::meter::Meter;
+use super::seal::miscounted;
 use super::verify::{Verification, Verified, verify};
 use super::walk::{Walked, stopped, walk};
 use crate::database::Timeouts;
@@ -528,9 +529,13 @@ impl Run<'_> {
             Verified::Classed(residual, held_by) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
+                let gentle = !pacing.backlog;
+                let look = miscounted(common.database, rule, &self.row.id, &done, gentle);
+                let miscounted = Box::pin(look).await?;
                 Ok(Stepped::Done(RuleRun {
                     residual,
                     held_by,
+                    failed: miscounted.then_some(Reason::SealedMiscounted),
                     ..done
                 }))
             }
@@ -570,6 +575,7 @@ fn is_the_rules_own(reason: Reason) -> bool {
             | Reason::ColumnUnfit
             | Reason::RowsNotFound
             | Reason::ReferenceRing
+            | Reason::SealedAlready
     )
 }
 

@@ -65,7 +65,7 @@ const ANONYMISE: &str = "
 ";
 
 /// A hold on rows with one of these values in a column.
-fn hold(rig: &Rig<'_>, id: &str, table: &str, column: &str, values: &[&str]) -> Result<Hold> {
+pub(crate) fn hold(rig: &Rig<'_>, id: &str, table: &str, column: &str, values: &[&str]) -> Result<Hold> {
     let (table, values) = (rig.database.fill(&format!("${{schema}}.{table}")), values);
     Ok(Hold {
         id: id.to_owned(),
@@ -93,7 +93,7 @@ fn store(rig: &Rig<'_>) -> Result<Store> {
 }
 
 /// Places a hold; when this returns, it is accepted.
-async fn place(store: &Store, hold: &Hold) -> Result<()> {
+pub(crate) async fn place(store: &Store, hold: &Hold) -> Result<()> {
     let row = HoldRow {
         id: hold.id.clone(),
         name: hold.name.clone(),
@@ -108,14 +108,14 @@ async fn place(store: &Store, hold: &Hold) -> Result<()> {
     Ok(())
 }
 
-fn placed(rig: &Rig<'_>, hold: &Hold) -> Result<Store> {
+pub(crate) fn placed(rig: &Rig<'_>, hold: &Hold) -> Result<Store> {
     let store = store(rig)?;
     rig.block_on(place(&store, hold))?;
     Ok(store)
 }
 
 /// How many rows each hold is said to have kept.
-fn held_by(run: &RunReport) -> Vec<(&str, i64)> {
+pub(crate) fn held_by(run: &RunReport) -> Vec<(&str, i64)> {
     let holds = run.rules.iter().flat_map(|rule| &rule.held_by);
     holds.map(|held| (held.hold.as_str(), held.rows)).collect()
 }

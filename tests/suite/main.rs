@@ -63,6 +63,7 @@ mod rig;
 mod rights;
 mod samples;
 mod scenario;
+mod seals;
 mod servers;
 mod sql;
 mod tenants;
@@ -111,6 +112,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(engine::cases());
     cases.extend(races::cases());
     cases.extend(lookups::cases());
+    cases.extend(seals::cases());
     cases.extend(model::cases());
     cases.extend(holds::cases());
     cases.extend(endings::cases());

@@ -51,6 +51,8 @@ pub(crate) struct Rig<'w> {
     pub(crate) reading: Timeouts,
     /// Where batches are counted.
     pub(crate) metrics: Metrics,
+    /// Who may read sealed rows.
+    pub(crate) readers: Vec<String>,
     /// Heads of the evidence chain that are remembered elsewhere.
     pub(crate) remembered: Vec<String>,
 }
@@ -140,6 +142,7 @@ impl<'w> Rig<'w> {
             },
             metrics: Metrics::new(),
             remembered: Vec::new(),
+            readers: Vec::new(),
             database,
         })
     }
@@ -248,6 +251,7 @@ impl<'w> Rig<'w> {
                 "database": self.database.name,
                 "credentials": {"secretRef": {"name": "unused"}},
             },
+            "seal": {"schema": self.database.sealed(), "readers": self.readers},
         }))?)
         .map_err(|faults| anyhow!("the database's spec: {faults:?}"))?;
         let mut rules = documents(&self.database.fill(&self.rules))?

@@ -471,6 +471,7 @@ pub(crate) fn target_database(database: &Database) -> Value {
             },
             // Most cases are about a run, not about what comes before it.
             "guards": {"dryRun": "None"},
+            "seal": {"schema": database.sealed()},
             // Nobody else uses these databases.
             "pacing": {"maxRowsPerSecond": 100_000},
         },

@@ -275,8 +275,16 @@ impl Database {
         }
     }
 
-    /// Fills in what differs between engines in a scenario's text:
-    /// `${schema}`, `${instant}` (a type with a zone), `${civil}` (one without), `${uuid}`.
+    /// Where its rows are sealed.
+    pub(crate) fn sealed(&self) -> String {
+        if self.server.is_postgres() {
+            "sealed".to_owned()
+        } else {
+            format!("{}_sealed", self.name)
+        }
+    }
+
+    /// Fills in what differs between engines in a scenario's text: `${schema}`, `${sealed}`, `${instant}` (a type with a zone), `${civil}` (one without), `${uuid}`.
     pub(crate) fn fill(&self, text: &str) -> String {
         let (instant, civil, uuid) = match self.server {
             Server::Postgres15 | Server::Postgres18 => {
@@ -286,6 +294,7 @@ impl Database {
             Server::MariaDb => ("timestamp", "datetime", "uuid"),
         };
         text.replace("${schema}", self.schema())
+            .replace("${sealed}", &self.sealed())
             .replace("${database}", &self.name)
             .replace("${instant}", instant)
             .replace("${civil}", civil)

@@ -51,6 +51,8 @@ pub struct Catalog {
     pub missing: Vec<TableName>,
     /// What the user may do and could not be seen, per table (missing grants are named from it).
     pub privileges: BTreeMap<TableName, Privileges>,
+    /// Who else may read tables that must be locked down, as far as they were asked about.
+    pub readers: BTreeMap<TableName, Readers>,
     /// Whether the user can see every foreign key: always on PostgreSQL; on InnoDB it needs PROCESS.
     pub sees_references: bool,
     /// Whether the user can see every trigger: always on PostgreSQL; on InnoDB it needs TRIGGER.
@@ -366,6 +368,24 @@ pub enum OnDelete {
     SetDefault,
 }
 
+/// Who may read or change a table, beside its owner, administrators and the connected user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Readers {
+    /// These.
+    Known(Vec<Reader>),
+    /// The connected user cannot see it.
+    Hidden,
+}
+
+/// Somebody who may read a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Reader {
+    /// The role, or the account as grants name it.
+    pub name: String,
+    /// InnoDB: on what it is granted, as grants name it; PostgreSQL: empty, the schema or a table of it.
+    pub on: String,
+}
+
 /// What the connected user may do with one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Privileges {
@@ -373,6 +393,8 @@ pub struct Privileges {
     pub select: bool,
     /// DELETE.
     pub delete: bool,
+    /// INSERT into every column.
+    pub insert: bool,
     /// The columns the user may UPDATE: every column where the privilege is the table's.
     pub update: BTreeSet<Ident>,
 }

@@ -6,13 +6,15 @@ use crate::catalog::{Catalog, Engine, Privileges};
 use crate::name::{Ident, TableName};
 use crate::plan::Intent;
 use crate::policy::{Action, Policy, Related, RelatedAction, Rule, Treatment};
-use crate::sql::{Writer, dialect};
+use crate::sql::{SEALED_AT, Writer, dialect};
 
 /// What is needed on one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needed {
     /// DELETE.
     pub delete: bool,
+    /// INSERT.
+    pub insert: bool,
     /// UPDATE of these columns.
     pub update: BTreeSet<Ident>,
 }
@@ -35,6 +37,9 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
         if engine == Engine::Postgres {
             own.update.extend(rule.own_column().cloned());
         }
+        for (table, seal) in rule.sealed() {
+            tables.entry(seal.of(table)).or_default().insert = true;
+        }
         for looked_at in rule.looked_at() {
             tables.entry(looked_at.clone()).or_default();
         }
@@ -42,7 +47,7 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
             let own = tables.entry(related.table.clone()).or_default();
             let columns = || related.matches.iter().map(|(column, _)| column.clone());
             match &related.action {
-                RelatedAction::Delete => own.delete = true,
+                RelatedAction::Delete | RelatedAction::Seal => own.delete = true,
                 RelatedAction::Anonymise(treatments) => update(own, treatments),
                 RelatedAction::Detach => own.update.extend(columns()),
             }
@@ -67,7 +72,8 @@ fn lets_go(rule: &Rule, related: &Related) -> bool {
             }
         }
     }
-    let deletes = |entry: &Related| matches!(entry.action, RelatedAction::Delete);
+    let deletes =
+        |entry: &Related| matches!(entry.action, RelatedAction::Delete | RelatedAction::Seal);
     let mut entries = rule.related.iter();
     let gone = matches!(rule.action, Action::Delete) && rule.table == related.table
         || entries.any(|entry| entry.table == related.table && deletes(entry));
@@ -133,6 +139,7 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
         }
         let known = tables.entry(table).or_default();
         known.delete |= found.delete;
+        known.insert |= found.insert;
         known.update.extend(found.update);
     }
     let mut all = Vec::new();
@@ -146,6 +153,10 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
     } else {
         // To see every foreign key; without it a cascade could stay hidden (SQL.md section 3).
         all.push(format!("GRANT PROCESS ON *.* TO {user};"));
+        let mut rules = policies.iter().flat_map(|policy| &policy.rules);
+        if rules.any(|rule| rule.seal.is_some()) {
+            all.extend(seeing_readers(user));
+        }
     }
     for (table, needed) in &tables {
         all.push(grant(engine, "SELECT", &BTreeSet::new(), table, user));
@@ -196,8 +207,15 @@ pub fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
 }
 
 fn changing(engine: Engine, needed: &Needed, table: &TableName, user: &str) -> Vec<String> {
-    let Needed { delete, update } = needed;
+    let Needed {
+        delete,
+        insert,
+        update,
+    } = needed;
     let mut all = Vec::new();
+    if *insert {
+        all.push(grant(engine, "INSERT", &BTreeSet::new(), table, user));
+    }
     if *delete {
         all.push(grant(engine, "DELETE", &BTreeSet::new(), table, user));
     }
@@ -238,6 +256,44 @@ pub fn seeing_triggers(catalog: &Catalog, table: &TableName) -> String {
     )
 }
 
+/// What lets a user see who may read a table (MySQL and MariaDB): who has what, and nothing of anybody's
+/// password.
+pub fn seeing_readers(user: &str) -> Vec<String> {
+    [
+        "SELECT (User, Host, Select_priv, Update_priv, Delete_priv, Super_priv) ON mysql.user",
+        "SELECT ON mysql.db",
+        "SELECT ON mysql.tables_priv",
+    ]
+    .map(|what| format!("GRANT {what} TO {user};"))
+    .to_vec()
+}
+
+/// What lets a user seal rows into a table, and end them there. `user`: as grants name it, on PostgreSQL
+/// not quoted.
+pub fn for_sealed(engine: Engine, table: &TableName, user: &str) -> Vec<String> {
+    let needed = Needed {
+        delete: true,
+        insert: true,
+        update: Ident::new(SEALED_AT)
+            .ok()
+            .filter(|_| engine == Engine::Postgres)
+            .into_iter()
+            .collect(),
+    };
+    let mut all = Vec::new();
+    if let Some(schema) = table.schema.as_ref().filter(|_| engine == Engine::Postgres) {
+        let mut w = Writer::new(dialect(engine));
+        w.sql("GRANT USAGE ON SCHEMA ").ident(schema);
+        all.push(format!("{} TO {user};", w.finish().sql.text()));
+    }
+    all.push(grant(engine, "SELECT", &BTreeSet::new(), table, user));
+    if engine.is_innodb() {
+        all.push(grant(engine, "TRIGGER", &BTreeSet::new(), table, user));
+    }
+    all.extend(changing(engine, &needed, table, user));
+    all
+}
+
 /// The grants a user lacks, as far as the catalog tells.
 pub fn missing(policy: &Policy, catalog: &Catalog, intent: Intent) -> Vec<String> {
     let mut all = Vec::new();
@@ -267,6 +323,7 @@ pub fn missing(policy: &Policy, catalog: &Catalog, intent: Intent) -> Vec<String
         }
         let lacking = Needed {
             delete: needed.delete && !has.delete,
+            insert: needed.insert && !has.insert,
             update: needed.update.difference(&has.update).cloned().collect(),
         };
         all.extend(changing(

@@ -89,6 +89,43 @@ pub struct Rule {
     pub allow_unindexed: bool,
     /// Triggers that may fire.
     pub triggers: Vec<DeclaredTrigger>,
+    /// Where rows that leave the table are moved to, those of related entries with `Seal` among them;
+    /// `None`: they are gone.
+    pub seal: Option<Seal>,
+    /// Of a rule that ends what another one has sealed: the table that its rows came from.
+    pub sealed_from: Option<TableName>,
+}
+
+/// How rows are sealed: moved into a schema that others cannot read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// The schema; on InnoDB another database of the server.
+    pub schema: Ident,
+    /// Roles or accounts that may read it.
+    pub readers: Vec<String>,
+    /// How long rows are kept there, from the instant at which they were sealed.
+    pub keep: Period,
+}
+
+impl Seal {
+    /// The name of the rule that ends what a rule has sealed of a table.
+    pub fn ending(rule: &Rule, table: &TableName) -> String {
+        if *table == rule.table {
+            format!("{}.sealed", rule.name)
+        } else {
+            format!("{}.sealed.{}", rule.name, table.table)
+        }
+    }
+
+    /// Whether a rule of this name ends what was sealed: what people write has no dot in it.
+    pub fn is_ending(rule: &str) -> bool {
+        rule.contains(".sealed")
+    }
+
+    /// Where the rows of a table are moved to.
+    pub fn of(&self, table: &TableName) -> TableName {
+        TableName::qualified(self.schema.clone(), table.table.clone())
+    }
 }
 
 /// A trigger that somebody has looked at and found harmless.
@@ -159,6 +196,16 @@ impl Rule {
         let leads = hop.matches.first().map(|pair| &pair.equals);
         let own = event.otherwise.as_ref().map(|clock| &clock.column);
         own.or(leads)
+    }
+
+    /// The tables whose rows are sealed: its own, and those of related entries.
+    pub fn sealed(&self) -> impl Iterator<Item = (&TableName, &Seal)> {
+        let seals = |entry: &&Related| matches!(entry.action, RelatedAction::Seal);
+        let related = self.related.iter().filter(seals).map(|entry| &entry.table);
+        let tables = std::iter::once(&self.table).chain(related);
+        self.seal
+            .iter()
+            .flat_map(move |seal| tables.clone().map(move |table| (table, seal)))
     }
 
     /// Everything that is looked up in other tables.
@@ -353,4 +400,6 @@ pub enum RelatedAction {
     Anonymise(Vec<Treatment>),
     /// Its reference becomes NULL.
     Detach,
+    /// It is moved with the row that it hangs on.
+    Seal,
 }

@@ -151,6 +151,8 @@ impl<'c> Proposing<'c, '_> {
                 .collect(),
             allow_unindexed: false,
             triggers: Vec::new(),
+            seal: None,
+            sealed_from: None,
         };
         let policy = Policy {
             zone: TimeZone::UTC,

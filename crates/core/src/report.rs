@@ -22,6 +22,8 @@ pub enum Effect {
     Masked,
     /// The reference was set to NULL.
     Detached,
+    /// The rows were moved into a schema that others cannot read: still personal data.
+    Sealed,
 }
 
 impl Effect {
@@ -32,6 +34,7 @@ impl Effect {
             Self::Pseudonymised => "pseudonymise",
             Self::Masked => "mask",
             Self::Detached => "detach",
+            Self::Sealed => "seal",
         }
     }
 }

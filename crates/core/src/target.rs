@@ -30,6 +30,17 @@ pub struct Target {
     pub suspend: bool,
     /// How fast rows are changed.
     pub pacing: Pacing,
+    /// Where sealed rows are kept.
+    pub seal: Option<SealPlace>,
+}
+
+/// Where sealed rows are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealPlace {
+    /// PostgreSQL: the schema. MySQL: another database of the server.
+    pub schema: Ident,
+    /// Roles or accounts that may read it.
+    pub readers: Vec<String>,
 }
 
 impl Target {
@@ -41,14 +52,19 @@ impl Target {
             max_percent,
             guarded: _,
         } = self.guards;
-        serde_json::json!({
+        let mut input = serde_json::json!({
             "engine": format!("{:?}", self.engine),
             "host": self.connection.host,
             "port": self.connection.port,
             "database": self.connection.database,
             "ledger": self.ledger,
             "guards": {"maxRows": max_rows, "maxPercent": max_percent},
-        })
+        });
+        // Left out where there is none, so that digests of older versions stay.
+        if let Some(SealPlace { schema, readers }) = &self.seal {
+            input["seal"] = serde_json::json!({"schema": schema, "readers": readers});
+        }
+        input
     }
 }
 

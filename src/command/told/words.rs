@@ -161,6 +161,7 @@ fn past(effect: Effect) -> &'static str {
         Effect::Pseudonymised => "pseudonymised",
         Effect::Masked => "masked",
         Effect::Detached => "detached",
+        Effect::Sealed => "sealed",
     }
 }
 

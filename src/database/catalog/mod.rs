@@ -9,12 +9,14 @@ mod mysql_grants;
 mod mysql_references;
 mod postgres;
 mod postgres_text;
+mod readers;
 
 use oubliette_core::catalog::{Catalog, Engine, Table};
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::sql::Bound;
 
 pub(super) use self::answer::harmless;
+pub use self::readers::readers;
 use super::fault::{Fault, FaultClass};
 use super::session::Tx;
 

@@ -131,6 +131,7 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
         references,
         missing,
         privileges,
+        readers: BTreeMap::new(),
         sees_references,
         sees_triggers,
         database,

@@ -106,6 +106,7 @@ impl Grants {
         Privileges {
             select: self.on("SELECT", schema, table),
             delete: self.on("DELETE", schema, table),
+            insert: self.on("INSERT", schema, table),
             update,
         }
     }

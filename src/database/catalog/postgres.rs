@@ -52,6 +52,7 @@ pub(super) async fn inspect(tx: &mut Tx, wanted: &[TableName]) -> Result<Catalog
         references,
         missing,
         privileges,
+        readers: BTreeMap::new(),
         sees_references: true,
         sees_triggers: true,
         database,
@@ -118,6 +119,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
         let privileges = Privileges {
             select: a.yes()?,
             delete: a.yes()?,
+            insert: a.yes()?,
             update: BTreeSet::new(),
         };
         let usage = a.yes()?;

@@ -60,6 +60,9 @@ SELECT c.oid::pg_catalog.int8, n.nspname, c.relname, c.relkind::pg_catalog.text,
         AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
         AND pg_catalog.has_table_privilege(c.oid, 'DELETE'),
     pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+        AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+        AND pg_catalog.has_table_privilege(c.oid, 'INSERT'),
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
 FROM everything
 JOIN pg_catalog.pg_class c USING (oid)
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -192,6 +192,10 @@ reasons! {
         "Set REPLICA IDENTITY, or take the table out of the publication.";
     ConstraintConflict Stalled "A transformation would break a constraint of the column."
         "Choose another strategy; the message names the constraint.";
+    SealTargetUnfit Stalled "The table into which rows are to be sealed is missing, or cannot take them as they are."
+        "Run the statements that the message prints, as an administrator.";
+    SealedReadable Stalled "Others may read or change the table into which rows are sealed."
+        "Run the REVOKE that the message prints, or name who is meant to read it in the TargetDatabase's `seal.readers`.";
     WalkUnindexed Stalled "The walk would scan a large table without an index."
         "Create the index that the message names, or set `walk.allowUnindexed: true`.";
     LimitExceeded Stalled "The plan changes more than the limits allow, so nothing was changed."
@@ -213,6 +217,10 @@ reasons! {
         "Allow NULL in one of the columns of the ring, or take the ring apart in the data.";
     RowsNotFound Stalled "Rows that a batch had chosen and locked were not changed when they were asked for by their key: the key has values that the database does not give back as they are, or a trigger that is younger than the plan keeps them. The batch was rolled back and the rule ended; the other rules ran."
         "Look for keys with bytes or dates that their type does not know, and for triggers on the rule's table.";
+    SealedAlready Stalled "A row could not be sealed, because the sealed table has one with its key already, from an earlier row of that key, or another constraint of it refused the copy. The batch was rolled back, the row is where it was, and the rule ended; the other rules ran."
+        "Make `sealed_at` a part of the sealed table's primary key, as in the statement that the plan prints, and drop other constraints of it.";
+    SealedMiscounted Stalled "In the sealed table lie more or fewer rows of the run than it counted: somebody else has changed it. The run failed."
+        "Find out who did; nothing runs until the spec changes or `run-now` asks for it.";
     RowsLocked Retrying "Rows stayed locked by the application for the whole run and were left."
         "Look for long transactions; the next run takes them.";
     VerificationFailed Stalled "Rows remain that nothing explains: the run is not what it claims to be."

@@ -24,6 +24,9 @@ pub const MAX_TRIGGERS: usize = 32;
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "has(self.expireOn) ? !has(self.since) && !has(self.expireAfter) : has(self.since) && has(self.expireAfter)",
     "message": "write since and expireAfter, or expireOn instead of both"
+}, {
+    "rule": "!has(self.grace) || self.action.type == 'Delete'",
+    "message": "grace is for the action Delete: Seal has seal.expireAfter"
 }]))]
 pub struct RuleSpec {
     /// A short name, unique within the policy; status, metrics and evidence use it.
@@ -79,6 +82,16 @@ pub struct RuleSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub action: Option<ActionSpec>,
+    /// For Delete: rows are sealed first, as by `Seal`, and deleted so long after: until then an
+    /// accident has a way back. Related entries with Delete are sealed, too. A period as in
+    /// `expireAfter`. Example: `P14D`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 32), regex(pattern = Period::PATTERN))]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "self.matches('[1-9]')",
+        "message": "a period must be longer than nothing, such as P14D"
+    }]))]
+    pub grace: Option<String>,
     /// How the table is walked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub walk: Option<WalkSpec>,
@@ -117,6 +130,7 @@ impl RuleSpec {
             only_if,
             unless,
             action,
+            grace,
             walk,
             related,
             triggers,
@@ -137,6 +151,7 @@ impl RuleSpec {
             "onlyIf": only_if.as_deref().unwrap_or_default(),
             "unless": unless.as_deref().unwrap_or_default(),
             "action": action,
+            "grace": grace,
             "walk": {
                 "allowUnindexed": allow_unindexed.unwrap_or(false),
                 "unknown": unknown_of_walk,
@@ -277,9 +292,14 @@ pub struct WalkSpec {
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "self.type == 'Anonymise' ? has(self.columns) : !has(self.columns)",
     "message": "Anonymise needs columns, and only Anonymise takes them"
+}, {
+    "rule": "(self.type == 'Seal') == has(self.seal)",
+    "message": "Seal needs seal, and only Seal takes it"
 }]))]
 pub struct ActionSpec {
-    /// Delete: the row goes. Anonymise: the listed columns are transformed and the row stays.
+    /// Delete: the row goes. Anonymise: the listed columns are transformed and the row stays. Seal: the
+    /// row is moved into the TargetDatabase's `seal.schema`, with the rows of related entries that say
+    /// Seal, and deleted there when `seal.expireAfter` is over.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub kind: Option<Choice<ActionType>>,
@@ -287,6 +307,9 @@ pub struct ActionSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub columns: Option<Vec<ColumnSpec>>,
+    /// For Seal: how long rows are kept where they were moved to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealedSpec>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -299,7 +322,28 @@ words! {
         Delete,
         /// Columns are transformed.
         Anonymise,
+        /// The row is moved to where others cannot read it.
+        Seal,
     }
+}
+
+/// How long sealed rows are kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedSpec {
+    /// How long a sealed row is kept, counted from the instant at which it was sealed (its column
+    /// `sealed_at`), not from the rule's clock; then the same policy deletes it, in a step of its own. A
+    /// period as in the rule's `expireAfter`. Example: `P6Y`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, length(min = 3, max = 32), regex(pattern = Period::PATTERN))]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "self.matches('[1-9]')",
+        "message": "a period must be longer than nothing, such as P6Y"
+    }]))]
+    pub expire_after: Option<String>,
+    /// What this version does not know; never empty without a refusal.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// How one column is transformed.
@@ -501,7 +545,7 @@ pub struct MatchSpec {
 }]))]
 pub struct RelatedActionSpec {
     /// Delete: the row goes too. Anonymise: the listed columns are transformed. Detach: the reference
-    /// becomes NULL and the row stays.
+    /// becomes NULL and the row stays. Seal, under a rule with Seal: the row is moved, too.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub kind: Option<Choice<RelatedActionType>>,
@@ -523,5 +567,7 @@ words! {
         Anonymise,
         /// Its reference becomes NULL.
         Detach,
+        /// It is moved, too.
+        Seal,
     }
 }

@@ -25,6 +25,10 @@ pub const DEFAULT_LOCK_TIMEOUT: &str = "100ms";
 /// One existing database and how it may be treated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(oldSelf.seal) || (has(self.seal) && self.seal.schema == oldSelf.seal.schema)",
+    "message": "seal.schema is immutable: rows that were sealed are there"
+}]))]
 pub struct TargetDatabaseSpec {
     /// PostgreSQL or MySQL; MariaDB is declared as MySQL and detected. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +72,9 @@ pub struct TargetDatabaseSpec {
         "lockTimeout": DEFAULT_LOCK_TIMEOUT
     }))]
     pub pacing: Option<PacingSpec>,
+    /// Where rows are kept that rules seal (`action.type: Seal`, `grace`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealSpec>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -197,6 +204,28 @@ pub struct LedgerSpec {
         extend("default" = DEFAULT_LEDGER)
     )]
     pub schema: Option<String>,
+    /// What this version does not know; never empty without a refusal.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// Where sealed rows are kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SealSpec {
+    /// PostgreSQL: a schema of the same database. MySQL and MariaDB: another database of the same
+    /// server. Rows of `public.people` are moved to `SCHEMA.people`, which must exist with the same
+    /// columns and two more; a plan without it prints the statements that create it. Immutable: sealed rows are there.
+    /// Example: `sealed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required, length(min = 1, max = 64))]
+    pub schema: Option<String>,
+    /// Roles (PostgreSQL) or accounts (`name@host`) that may read sealed rows, beside the owner,
+    /// administrators and the operator's own user. Anybody else who may refuses the plan
+    /// (`SealedReadable`). Default: nobody. Example: `[dpo]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub readers: Option<Vec<String>>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,

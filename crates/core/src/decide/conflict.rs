@@ -264,6 +264,8 @@ mod tests {
             related: vec![],
             allow_unindexed: false,
             triggers: Vec::new(),
+            seal: None,
+            sealed_from: None,
         };
         Policy {
             zone: TimeZone::UTC,

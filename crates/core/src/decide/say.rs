@@ -46,6 +46,7 @@ fn done_as(effect: Effect) -> &'static str {
         Effect::Pseudonymised => "pseudonymised",
         Effect::Masked => "masked",
         Effect::Detached => "detached",
+        Effect::Sealed => "sealed",
     }
 }
 

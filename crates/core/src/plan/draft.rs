@@ -105,6 +105,8 @@ pub struct RuleDraft {
     pub allow_unindexed: bool,
     /// Whether declared triggers may add rows elsewhere.
     pub triggered: bool,
+    /// The table that its rows came from, where it ends what was sealed.
+    pub sealed_from: Option<TableName>,
     /// The server's estimate of the table's rows.
     pub estimated_rows: u64,
 }
@@ -176,6 +178,10 @@ fn draft_rule(
 ) -> Option<RuleDraft> {
     let catalog = view.catalog;
     let Some(table) = catalog.table(&rule.table) else {
+        if rule.sealed_from.is_some() {
+            // The rule that seals is refused for it.
+            return None;
+        }
         refusals.push(Refusal::of(
             &rule.name,
             Reason::TableMissing,
@@ -203,6 +209,7 @@ fn draft_rule(
     let eligible = super::clock::eligible(policy, view, rule, table, as_of)
         .map_err(|r| refusals.extend(r))
         .ok();
+    let seal = super::seal::sealed(view, rule, table, refusals);
     let mut nodes = graph::nodes(view, rule, table, refusals);
     let (typed, (key, index)) = (eligible?, key?);
     let Typed {
@@ -242,10 +249,15 @@ fn draft_rule(
     let by_pages = catalog.engine == Engine::Postgres
         && matches!(effect, Effect::Delete)
         && nodes.is_empty()
+        && seal.is_none()
         && !eligible.looks_elsewhere();
     Some(RuleDraft {
         name: rule.name.clone(),
-        effect: touch.reported(),
+        effect: if seal.is_some() {
+            report::Effect::Sealed
+        } else {
+            touch.reported()
+        },
         cutoff,
         count: CountSql {
             window: window.clone(),
@@ -257,6 +269,7 @@ fn draft_rule(
             effect,
             referenced,
             grips,
+            seal,
         },
         counted: counted(catalog.engine, table),
         nodes,
@@ -266,6 +279,7 @@ fn draft_rule(
         leaves: if by_pages { leaves(table) } else { Vec::new() },
         allow_unindexed: rule.allow_unindexed,
         triggered: !rule.triggers.is_empty(),
+        sealed_from: rule.sealed_from.clone(),
         estimated_rows: table.estimated_rows,
     })
 }
@@ -297,13 +311,14 @@ impl RuleDraft {
         };
         let mut bounds = vec![self.count.counts(&window)];
         let elsewhere = self.change.eligible.looks_elsewhere();
-        if self.nodes.is_empty() && !elsewhere {
+        if self.nodes.is_empty() && !elsewhere && self.change.seal.is_none() {
             bounds.push(self.change.by_window(&window));
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
             if elsewhere {
                 bounds.push(self.change.still(&window, std::slice::from_ref(&key)));
             }
+            bounds.extend(self.change.copy(&window, std::slice::from_ref(&key), ""));
             let related = self.nodes.iter().rev();
             bounds.extend(related.flat_map(Node::statements));
             bounds.push(self.change.by_keys(&window, &[key]));
@@ -456,7 +471,9 @@ fn leaf_triggers(catalog: &Catalog, table: &Table) -> Option<Vec<serde_json::Val
 
 /// The texts of a rule's effect statements, in the form without bounds.
 fn statements(rule: &RuleDraft) -> Vec<String> {
+    let key = vec![Value::Null; rule.change.window.key.len()];
     std::iter::once(rule.change.by_window(&Window::default()))
+        .chain(rule.change.copy(&Window::default(), &[key], ""))
         .chain(rule.nodes.iter().flat_map(Node::statements))
         .map(|bound| bound.sql.text().to_owned())
         .collect()

@@ -82,6 +82,7 @@ impl Node {
         let mut all: Vec<Bound> = self.links.iter().map(change).collect();
         if self.is_keyed() {
             let cuts = self.links.iter().filter_map(|link| link.cut.as_ref());
+            all.extend(self.depth.copy(&key, ""));
             all.extend(cuts.map(|cut| cut.by_keys(&key)));
             all.push(self.depth.by_keys(&key));
         }
@@ -265,18 +266,30 @@ impl<'a> Graph<'a> {
             });
             let beside = above(&child.name).first().copied();
             let goes = self.goes(&child.name);
+            let mut depth = self.depth(child, &touch);
+            let seals = edges.iter().filter(|edge| edge.seals()).count();
+            if seals > 0 && seals < edges.len() {
+                refusals.push(refuse::half_sealed(self.rule, child));
+            } else if seals > 0 {
+                let sealed = super::seal::sealed(self.view, self.rule, child, refusals);
+                depth.seal = sealed;
+            } else if own && edges[0].deletes() && self.rule.seal.is_some() {
+                refusals.push(refuse::half_sealed(self.rule, child));
+            }
             nodes.push(Node {
-                depth: self.depth(child, &touch),
                 links: links.collect(),
                 beside: beside.filter(|_| goes && !edges[0].deletes()),
                 own: own && edges[0].deletes(),
                 ring: None,
                 effect: if detach {
                     report::Effect::Detached
+                } else if depth.seal.is_some() {
+                    report::Effect::Sealed
                 } else {
                     touch.reported()
                 },
                 counted: crate::sql::counted(self.catalog().engine, child),
+                depth,
             });
         }
         self.tell_apart(&mut nodes, refusals);
@@ -295,12 +308,13 @@ impl<'a> Graph<'a> {
             },
             referenced: Vec::new(),
             grips: Vec::new(),
+            seal: None,
         }
     }
 
     fn touch(&self, edge: &Edge<'_>, refusals: &mut Vec<Refusal>) -> (Touch, bool) {
         match &edge.related.action {
-            RelatedAction::Delete => (Touch::Delete, false),
+            RelatedAction::Delete | RelatedAction::Seal => (Touch::Delete, false),
             RelatedAction::Anonymise(treatments) => {
                 let transforms = super::draft::transforms(
                     self.rule,
@@ -345,7 +359,8 @@ impl<'a> Graph<'a> {
                 ));
             }
             let shared = node.links.len() > 1 || ring.is_some() || node.beside.is_some();
-            if shared || node.own {
+            // What is copied goes by its key, so that nothing else goes.
+            if shared || node.own || node.depth.seal.is_some() {
                 self.key(node, refusals);
             }
         }

@@ -135,6 +135,16 @@ fn held(rule: &RuleDraft, hold: &Typed<'_>, catalog: &Catalog) -> Result<Option<
             tests: hold.tests.clone(),
         });
     }
+    if let Some(from) = &rule.sealed_from
+        && concerns(catalog, hold.table, from)
+    {
+        // Its columns are those of the table that the rows came from, or the plan is refused.
+        places.push(HeldAt {
+            path: Vec::new(),
+            node: None,
+            tests: hold.tests.clone(),
+        });
+    }
     for (i, node) in rule.nodes.iter().enumerate() {
         if concerns(catalog, hold.table, &node.depth.table) {
             let paths = paths(rule, i).ok_or_else(|| unknown_below(rule, hold))?;

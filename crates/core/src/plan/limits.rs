@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Refusal;
 use super::draft::Draft;
 use crate::api::reason::Reason;
-use crate::policy::Limits;
+use crate::policy::{Limits, Seal};
 use crate::report::{PlanReport, RulePlan};
 use crate::rows::{Rows, number};
 
@@ -128,7 +128,9 @@ impl<'a> Shares<'a> {
             };
             (table, share)
         };
-        Self(rules.iter().map(of_table).collect())
+        // A sealed table empties by itself, and at once where it was filled at once.
+        let shared = rules.iter().filter(|rule| !Seal::is_ending(&rule.rule));
+        Self(shared.map(of_table).collect())
     }
 
     fn room(&mut self, table: &str) -> Option<&mut i64> {

@@ -19,6 +19,7 @@ mod limits;
 mod lookup;
 mod overlap;
 mod refusal;
+mod seal;
 
 pub use approve::{ApprovedPlan, Plan, is_unindexed};
 pub use assent::Assent;

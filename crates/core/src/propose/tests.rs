@@ -91,6 +91,7 @@ fn catalog(tables: Vec<Table>, references: Vec<Reference>) -> Catalog {
     let may = |table: &Table| Privileges {
         select: true,
         delete: false,
+        insert: false,
         update: table
             .columns
             .iter()
@@ -108,6 +109,7 @@ fn catalog(tables: Vec<Table>, references: Vec<Reference>) -> Catalog {
         tables,
         references,
         missing: Vec::new(),
+        readers: BTreeMap::new(),
         sees_references: true,
         sees_triggers: true,
         database: "crm".to_owned(),

@@ -5,7 +5,7 @@ use super::eligible::Eligible;
 use super::grip::Grip;
 use super::transform::{Transform, assignments};
 use super::window::{Window, WindowSql, write_hint};
-use super::{Bound, Writer, dialect};
+use super::{Bound, SealSql, Writer, dialect};
 use crate::catalog::Column;
 use crate::name::{Ident, TableName};
 use crate::value::{Key, Value};
@@ -32,6 +32,8 @@ pub struct ChangeSql {
     pub referenced: Vec<Column>,
     /// What locks the chosen rows against new children, beside their own lock.
     pub grips: Vec<Grip>,
+    /// Where the rows are copied to before they go.
+    pub seal: Option<SealSql>,
 }
 
 /// A chosen and locked row: its key, and what its related rows refer to.
@@ -133,7 +135,7 @@ impl ChangeSql {
         w.finish()
     }
 
-    fn write_keys(&self, w: &mut Writer<'_>, window: &Window, keys: &[Key]) {
+    pub(super) fn write_keys(&self, w: &mut Writer<'_>, window: &Window, keys: &[Key]) {
         let columns: Vec<&Column> = self.window.key.iter().map(|c| &c.0).collect();
         if columns.len() > 1 {
             // Not every optimiser turns a list of rows into ranges: the bounds keep the scan short.

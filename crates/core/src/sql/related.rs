@@ -5,7 +5,7 @@ use super::count::begin_count;
 use super::grip::Grip;
 use super::transform::Transform;
 use super::window::{KeyColumn, write_hint};
-use super::{Bound, Writer, dialect};
+use super::{Bound, SealSql, Writer, dialect};
 use crate::catalog::{Column, Engine};
 use crate::name::{Ident, TableName};
 use crate::value::{Key, Value};
@@ -60,6 +60,8 @@ pub struct Depth {
     pub referenced: Vec<Column>,
     /// What locks chosen rows against new children, beside their own lock.
     pub grips: Vec<Grip>,
+    /// Where the rows are copied to before they go. Only with a key.
+    pub seal: Option<SealSql>,
 }
 
 impl Depth {

@@ -108,6 +108,7 @@ fn catalog() -> Catalog {
         }],
         tables: tables.into_iter().collect(),
         missing: Vec::new(),
+        readers: std::collections::BTreeMap::new(),
         sees_references: true,
         sees_triggers: true,
         database: "CRM 2".to_owned(),

@@ -15,12 +15,20 @@ pub(super) fn parse_action(at: &At<'_>, spec: &ActionSpec, names: &Names) -> Opt
     let ActionSpec {
         kind,
         columns,
+        seal,
         unknown,
     } = spec;
     at.known::<ActionSpec>(unknown);
     let kind = at.field("type").word(kind.as_ref());
+    if seal.is_some() && kind != Some(ActionType::Seal) {
+        at.field("seal")
+            .invalid("only the type Seal takes it: remove it, or change the type");
+    }
     match kind? {
-        ActionType::Delete => no_columns(at, columns.as_deref()).map(|()| Action::Delete),
+        // Where the rows go is no part of the action: see `Rule::seal`.
+        ActionType::Delete | ActionType::Seal => {
+            no_columns(at, columns.as_deref()).map(|()| Action::Delete)
+        }
         ActionType::Anonymise => {
             parse_columns(&at.field("columns"), columns.as_deref(), names).map(Action::Anonymise)
         }
@@ -46,6 +54,7 @@ pub(super) fn parse_related_action(
         RelatedActionType::Detach => {
             no_columns(at, columns.as_deref()).map(|()| RelatedAction::Detach)
         }
+        RelatedActionType::Seal => no_columns(at, columns.as_deref()).map(|()| RelatedAction::Seal),
         RelatedActionType::Anonymise => {
             parse_columns(&at.field("columns"), columns.as_deref(), names)
                 .map(RelatedAction::Anonymise)

@@ -102,6 +102,7 @@ fn parse_condition(at: &At<'_>, condition: &HoldConditionSpec) -> Option<WantedT
     let names = Names {
         engine: None,
         database: None,
+        seal: None,
     };
     let column = at
         .field("column")

@@ -11,6 +11,7 @@ mod legal_hold;
 mod lookup;
 mod policy;
 mod rule;
+mod seal;
 mod since;
 mod target;
 #[cfg(test)]
@@ -305,6 +306,8 @@ struct Names {
     /// MySQL: the database in which unqualified tables are. They are qualified here, so that two
     /// spellings of one table cannot pass for two tables.
     database: Option<Ident>,
+    /// Where the database's sealed rows are kept.
+    seal: Option<crate::target::SealPlace>,
 }
 
 impl Names {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::approval::parse_policy_guards;
 use super::rule::parse_rule;
+use super::seal::add_endings;
 use super::target::parse_limits;
 use super::{At, Faults, FieldError, Names};
 use crate::api::retention_policy::{PseudonymKeySpec, RetentionPolicySpec};
@@ -27,8 +28,11 @@ impl Mandate {
                 EngineName::PostgreSQL => None,
                 EngineName::MySQL => target.connection.database.parse().ok(),
             },
+            seal: target.seal.clone(),
         };
-        let mandate = parse_mandate(&faults.root(), spec, &names).map(|mut mandate| {
+        let at = faults.root();
+        let mandate = parse_mandate(&at, spec, &names).map(|mut mandate| {
+            add_endings(&at.field("rules"), &mut mandate.policy.rules, target.engine);
             mandate.policy.limits = tighter(mandate.policy.limits, target.guards);
             mandate.asks = mandate.asks.stricter(target.asks);
             mandate
@@ -46,6 +50,7 @@ impl Mandate {
             &Names {
                 engine: None,
                 database: None,
+                seal: None,
             },
         );
         faults.conclude(mandate)
@@ -192,6 +197,6 @@ fn is_keyed(rule: &Rule) -> bool {
     };
     own || rule.related.iter().any(|related| match &related.action {
         RelatedAction::Anonymise(treatments) => keyed(treatments),
-        RelatedAction::Delete | RelatedAction::Detach => false,
+        RelatedAction::Delete | RelatedAction::Detach | RelatedAction::Seal => false,
     })
 }

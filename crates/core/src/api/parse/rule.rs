@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::action::{parse_action, parse_related_action};
 use super::condition::parse_clause;
 use super::lookup::parse_lookups;
+use super::seal::{parse_seal, sealed_with};
 use super::since::parse_expiry;
 use super::{At, Names, all};
 use crate::api::refs::is_label;
@@ -26,6 +27,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         only_if,
         unless,
         action,
+        grace,
         walk,
         related,
         triggers,
@@ -58,6 +60,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         at.required(action.as_ref(), "`{type: Delete}`")
             .and_then(|action| parse_action(&at, action, names))
     };
+    let seal = parse_seal(at, spec.action.as_ref(), grace.as_ref(), names);
     let allow_unindexed = match walk {
         None => false,
         Some(WalkSpec {
@@ -74,6 +77,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
     let related = all(entries, |i, entry| {
         parse_related(&related_at.index(i), entry, names)
     });
+    let related = related.map(|related| sealed_with(&related_at, related, spec));
     if let (Some(table), Some(related)) = (&table, &related) {
         check_related(&related_at, table, related);
     }
@@ -95,6 +99,8 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         related: related?,
         allow_unindexed,
         triggers: triggers?,
+        seal: seal?,
+        sealed_from: None,
     })
 }
 

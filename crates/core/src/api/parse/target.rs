@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::approval::parse_database_guards;
+use super::seal::parse_seal_place;
 use super::{At, Faults, FieldError, Names};
 use crate::api::refs::SecretRef;
 use crate::api::retention_policy::LimitsSpec;
@@ -34,6 +35,7 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
         usable_from,
         suspend,
         pacing,
+        seal,
         unknown,
     } = spec;
     at.known::<TargetDatabaseSpec>(unknown);
@@ -49,6 +51,13 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
     let guards = parse_database_guards(&at.field("guards"), guards.as_ref());
     let usable_from = parse_usable_from(&at.field("usableFrom"), usable_from.as_ref());
     let pacing = parse_pacing(&at.field("pacing"), pacing.as_ref());
+    let seal = match seal {
+        None => Some(None),
+        Some(seal) => {
+            let database = connection.as_ref().map(|to| to.database.as_str());
+            parse_seal_place(&at.field("seal"), seal, engine, database).map(Some)
+        }
+    };
     let (guards, asks) = guards?;
     Some(Target {
         engine: engine?,
@@ -59,6 +68,7 @@ fn parse_target(at: &At<'_>, spec: &TargetDatabaseSpec) -> Option<Target> {
         usable_from: usable_from?,
         suspend: suspend.unwrap_or(false),
         pacing: pacing?,
+        seal: seal?,
     })
 }
 
@@ -103,6 +113,7 @@ fn parse_connection(
             &Names {
                 engine,
                 database: None,
+                seal: None,
             },
             "`crm`",
         )

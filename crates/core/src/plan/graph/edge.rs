@@ -167,7 +167,15 @@ fn edge<'a>(
 impl<'a> Edge<'a> {
     /// Whether its rows go.
     pub(super) fn deletes(&self) -> bool {
-        matches!(self.related.action, RelatedAction::Delete)
+        matches!(
+            self.related.action,
+            RelatedAction::Delete | RelatedAction::Seal
+        )
+    }
+
+    /// Whether its rows are sealed.
+    pub(super) fn seals(&self) -> bool {
+        matches!(self.related.action, RelatedAction::Seal)
     }
 
     /// The referencing columns that may be NULL.

@@ -1,7 +1,7 @@
 //! What is said of references that are not decided, and the entry that decides one.
 
 use crate::api::reason::Reason;
-use crate::catalog::{Catalog, OnDelete, Reference};
+use crate::catalog::{Catalog, OnDelete, Reference, Table};
 use crate::name::Ident;
 use crate::plan::Refusal;
 use crate::policy::{Related, Rule};
@@ -52,6 +52,19 @@ pub(super) fn undecided(rule: &Rule, reference: &Reference, closes: bool) -> Ref
         ),
     )
     .remedy(format!("related:\n{}", entry(reference, closes)))
+}
+
+/// Rows of one table that would be sealed or deleted, depending on which way leads to them.
+pub(super) fn half_sealed(rule: &Rule, table: &Table) -> Refusal {
+    Refusal::of(
+        &rule.name,
+        Reason::ReferenceUnsupported,
+        format!(
+            "related {}: rows of one table are sealed or deleted, not both: give all of its entries, \
+             and the rule where it is the rule's own table, the action Seal",
+            table.name
+        ),
+    )
 }
 
 pub(super) fn missing(related: &Related) -> String {

@@ -1,0 +1,286 @@
+//! Where sealed rows go: the table must be there, take the rows as they are, and be closed to others.
+
+use super::Refusal;
+use super::draft::View;
+use super::guard;
+use crate::api::reason::Reason;
+use crate::catalog::{Catalog, Column, Engine, Reader, Readers, Table};
+use crate::grants;
+use crate::name::{Ident, TableName};
+use crate::policy::{Rule, Seal};
+use crate::sql::{SEALED_AT, SEALED_BY, SealSql, WindowSql, Writer, counted, dialect};
+
+/// How rows of a table are sealed; `None`: they are not, or there is a refusal.
+pub(super) fn sealed(
+    view: View<'_>,
+    rule: &Rule,
+    source: &Table,
+    refusals: &mut Vec<Refusal>,
+) -> Option<SealSql> {
+    let seal = rule.seal.as_ref()?;
+    let catalog = view.catalog;
+    let place = seal.of(&source.name);
+    let (Ok(at), Ok(by)) = (Ident::new(SEALED_AT), Ident::new(SEALED_BY)) else {
+        return None;
+    };
+    let stamps = [at, by];
+    let refuse = |reason, message: String| Refusal::of(&rule.name, reason, message);
+    let Some(target) = catalog.tables.get(&place) else {
+        let message = format!(
+            "rows of {} are to be sealed in {place}, which does not exist, or {} may not see it",
+            source.name, catalog.user
+        );
+        let refusal = refuse(Reason::SealTargetUnfit, message);
+        refusals.push(refusal.remedy(create(catalog, seal, source, &stamps)));
+        return None;
+    };
+    let unfit = unfit(catalog.engine, source, target, &stamps);
+    if !unfit.is_empty() {
+        let message = format!(
+            "{} cannot take the rows of {} as they are: {}",
+            target.name,
+            source.name,
+            unfit.join("; ")
+        );
+        let refusal = refuse(Reason::SealTargetUnfit, message);
+        let made = create(catalog, seal, source, &stamps);
+        refusals.push(refusal.remedy(format!(
+            "change it; a table that fits would be made by:\n{made}"
+        )));
+        return None;
+    }
+    refusals.extend(locked_down(catalog, rule, seal, &target.name));
+    let (key, index) = guard::usable_key(rule, target)
+        .map_err(|refusal| refusals.push(refusal))
+        .ok()?;
+    Some(SealSql {
+        window: WindowSql {
+            engine: catalog.engine,
+            table: target.name.clone(),
+            with_leaves: target.has_leaves(),
+            key,
+            index,
+        },
+        stamps,
+        columns: copied(source, target).cloned().collect(),
+        overriding: target.columns.iter().any(|column| column.identity_always),
+        counted: counted(catalog.engine, target),
+    })
+}
+
+/// The columns that are copied: what the sealed table computes itself is not.
+fn copied<'t>(source: &'t Table, target: &'t Table) -> impl Iterator<Item = &'t Column> {
+    let computed = |column: &&Column| target.column(&column.name).is_some_and(|to| to.generated);
+    source
+        .columns
+        .iter()
+        .filter(move |column| !computed(column))
+}
+
+/// What of the sealed table does not fit.
+fn unfit(engine: Engine, source: &Table, target: &Table, stamps: &[Ident; 2]) -> Vec<String> {
+    let mut unfit = Vec::new();
+    for column in &source.columns {
+        let name = &column.name;
+        if stamps.contains(name) {
+            unfit.push(format!("the rows have a column {name} of their own"));
+            continue;
+        }
+        let Some(to) = target.column(name) else {
+            unfit.push(format!("it has no column {name} ({})", described(column)));
+            continue;
+        };
+        if described(column) != described(to) {
+            unfit.push(format!(
+                "{name} is {}, and must be {}",
+                described(to),
+                described(column)
+            ));
+        }
+        if column.nullable && !to.nullable {
+            unfit.push(format!("{name} is NOT NULL, and rows may have none"));
+        }
+        if to.generated && !column.generated {
+            unfit.push(format!(
+                "{name} is generated, and the rows have values of it"
+            ));
+        }
+    }
+    for (name, type_name) in stamps.iter().zip(stamp_types(engine)) {
+        match target.column(name) {
+            None => unfit.push(format!("it has no column {name} ({type_name})")),
+            Some(to) if to.type_name != type_name || to.generated => {
+                unfit.push(format!(
+                    "{name} is {}, and must be {type_name}",
+                    to.type_name
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    for column in &target.columns {
+        let known = source.column(&column.name).is_some() || stamps.contains(&column.name);
+        if !known && !column.nullable && !column.generated {
+            unfit.push(format!(
+                "{} is NOT NULL, and the rows have none",
+                column.name
+            ));
+        }
+    }
+    unfit
+}
+
+fn described(column: &Column) -> String {
+    match (&column.charset, &column.collation) {
+        (Some(charset), Some(collation)) => {
+            format!("{} {charset} {collation}", column.type_name)
+        }
+        (_, Some(collation)) => format!("{} {collation}", column.type_name),
+        (_, None) => column.type_name.clone(),
+    }
+}
+
+/// The types of `sealed_at` and `sealed_by`, as the catalogs spell them.
+fn stamp_types(engine: Engine) -> [&'static str; 2] {
+    if engine == Engine::Postgres {
+        ["timestamp with time zone", "text"]
+    } else {
+        ["datetime(6)", "varchar(400)"]
+    }
+}
+
+/// The statements that make a sealed table, and give its use to the connected user.
+fn create(catalog: &Catalog, seal: &Seal, source: &Table, stamps: &[Ident; 2]) -> String {
+    let engine = catalog.engine;
+    let place = seal.of(&source.name);
+    let mut schema = Writer::new(dialect(engine));
+    schema
+        .sql("CREATE SCHEMA IF NOT EXISTS ")
+        .ident(&seal.schema);
+    let mut w = Writer::new(dialect(engine));
+    w.sql("CREATE TABLE ").table(&place).sql(" (");
+    let types = stamp_types(engine);
+    let key: Vec<&Ident> = match source.primary_key.as_slice() {
+        [] => {
+            let unique = source.indexes.iter();
+            let mut unique = unique.filter(|index| index.unique && !index.partial_or_invalid);
+            unique
+                .next()
+                .map_or(Vec::new(), |index| index.columns.iter().collect())
+        }
+        key => key.iter().collect(),
+    };
+    let mut text = if engine == Engine::Postgres {
+        w.sql("LIKE ").table(&source.name);
+        w.finish().sql.text().to_owned()
+    } else {
+        let mut text = w.finish().sql.text().to_owned();
+        for (i, column) in source.columns.iter().enumerate() {
+            let mut w = Writer::new(dialect(engine));
+            w.ident(&column.name);
+            let separator = if i == 0 { "" } else { ", " };
+            let collation = match (&column.charset, &column.collation) {
+                (Some(charset), Some(collation)) => {
+                    format!(" CHARACTER SET {charset} COLLATE {collation}")
+                }
+                _ => String::new(),
+            };
+            let null = if column.nullable { "NULL" } else { "NOT NULL" };
+            text.push_str(&format!(
+                "{separator}{} {}{collation} {null}",
+                w.finish().sql.text(),
+                column.type_name
+            ));
+        }
+        text
+    };
+    for (name, type_name) in stamps.iter().zip(types) {
+        text.push_str(&format!(", {} {type_name} NOT NULL", name.as_str()));
+    }
+    let mut w = Writer::new(dialect(engine));
+    w.sql(", PRIMARY KEY (").joined(key, ", ", |w, name| {
+        w.ident(name);
+    });
+    text.push_str(&format!(
+        "{}, {})",
+        w.finish().sql.text(),
+        stamps[0].as_str()
+    ));
+    if engine.is_innodb() {
+        text.push_str(" ENGINE=InnoDB");
+    }
+    let given = grants::for_sealed(engine, &place, &catalog.user);
+    format!(
+        "{};\n{text};\n{}",
+        schema.finish().sql.text(),
+        given.join("\n")
+    )
+}
+
+/// Refuses a sealed table that others may read.
+fn locked_down(catalog: &Catalog, rule: &Rule, seal: &Seal, table: &TableName) -> Option<Refusal> {
+    let found = match catalog.readers.get(table) {
+        Some(Readers::Known(found)) => found,
+        Some(Readers::Hidden) | None => {
+            let message = format!(
+                "user {} cannot see who may read {table}, where rows are sealed",
+                catalog.user
+            );
+            let remedy = grants::seeing_readers(&catalog.user).join("\n");
+            return Some(Refusal::of(&rule.name, Reason::MissingGrants, message).remedy(remedy));
+        }
+    };
+    let engine = catalog.engine;
+    let named = |reader: &&Reader| {
+        let mut readers = seal.readers.iter();
+        readers.any(|name| match engine {
+            Engine::Postgres => *name == reader.name,
+            _ => grants::account(engine, name) == reader.name || format!("`{name}`") == reader.name,
+        })
+    };
+    let others: Vec<&Reader> = found.iter().filter(|reader| !named(reader)).collect();
+    let first = others.first()?;
+    let mut names: Vec<&str> = others.iter().map(|reader| reader.name.as_str()).collect();
+    names.dedup();
+    let message = format!(
+        "{table}, where rows are sealed, can be read or changed by {}",
+        names.join(", ")
+    );
+    let remedy = if engine == Engine::Postgres {
+        revoke_postgres(seal, &names)
+    } else {
+        let revoke = |reader: &&Reader| {
+            format!(
+                "REVOKE SELECT, UPDATE, DELETE ON {} FROM {};",
+                reader.on, reader.name
+            )
+        };
+        others.iter().map(revoke).collect::<Vec<_>>().join("\n")
+    };
+    let remedy = format!(
+        "{remedy}\n-- or, where somebody is meant to read it, in the spec of the TargetDatabase: \
+         seal: {{schema: {}, readers: [{}]}}",
+        seal.schema, first.name
+    );
+    Some(Refusal::of(&rule.name, Reason::SealedReadable, message).remedy(remedy))
+}
+
+/// A role may also read by way of another one that it is a member of: then that one is named, too.
+fn revoke_postgres(seal: &Seal, names: &[&str]) -> String {
+    let d = dialect(Engine::Postgres);
+    let quoted = names.iter().map(|name| {
+        let mut text = String::new();
+        match *name {
+            "PUBLIC" => text.push_str(name),
+            name => d.quote(&mut text, name),
+        }
+        text
+    });
+    let from = quoted.collect::<Vec<_>>().join(", ");
+    let mut schema = String::new();
+    d.quote(&mut schema, seal.schema.as_str());
+    format!(
+        "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {from};\n\
+         REVOKE ALL ON SCHEMA {schema} FROM {from};"
+    )
+}

@@ -1,0 +1,106 @@
+//! Sealing: chosen and locked rows are copied to where they are sealed before anything of them is
+//! changed, and counted there once the rule has ended (P6).
+
+use std::collections::BTreeMap;
+
+use oubliette_core::api::reason::Reason;
+use oubliette_core::plan::RuleDraft;
+use oubliette_core::report::RuleRun;
+use oubliette_core::sql::{Bound, Effect, SealSql, Witness};
+use oubliette_core::value::Key;
+
+use super::batch::{KEYS, Stop, count, signed, unsigned};
+use super::measure::Windows;
+use crate::database::{Access, Database, Fault, FaultClass, Tx};
+
+/// What stands beside a sealed row: which run and rule sealed it.
+pub(super) fn stamp(run: &str, rule: &RuleDraft) -> String {
+    format!("{run}/{}", rule.name)
+}
+
+/// Copies rows by their keys. As many must come there as were locked: what is missing would be lost.
+pub(super) async fn copy(
+    tx: &mut Tx,
+    keys: &[Key],
+    statement: impl Fn(&[Key]) -> Option<Bound>,
+) -> Result<(), Stop> {
+    for chunk in keys.chunks(KEYS) {
+        let Some(statement) = statement(chunk) else {
+            return Ok(());
+        };
+        let copied = tx.change(&statement).await.map_err(|fault| {
+            if fault.class == FaultClass::Constraint {
+                Stop::Unsealed(fault)
+            } else {
+                Stop::Fault(fault)
+            }
+        })?;
+        if copied != unsigned(chunk.len()) {
+            return Err(Stop::NotFound);
+        }
+    }
+    Ok(())
+}
+
+/// Adds what a batch has copied to what the engine must have counted.
+pub(super) fn add_copies(
+    counted: &mut Witness,
+    effect: &Effect,
+    seal: Option<&SealSql>,
+    rows: u64,
+) {
+    if let (Effect::Delete, Some(seal)) = (effect, seal) {
+        counted.inserted += seal.counted * signed(rows);
+    }
+}
+
+/// Whether other rows lie sealed than a run's rule has counted.
+pub(super) async fn miscounted(
+    database: &Database,
+    rule: &RuleDraft,
+    run: &str,
+    done: &RuleRun,
+    gentle: bool,
+) -> Result<bool, Fault> {
+    let own = rule.change.seal.iter().map(|seal| (0, seal));
+    let nodes = rule.nodes.iter().enumerate();
+    let nodes = nodes.filter_map(|(i, node)| Some((i + 1, node.depth.seal.as_ref()?)));
+    let mut expected: BTreeMap<_, (&SealSql, i64)> = BTreeMap::new();
+    for (target, seal) in own.chain(nodes) {
+        let rows = done.changed.get(target).map_or(0, |table| table.rows);
+        let of = expected.entry(&seal.window.table).or_insert((seal, 0));
+        of.1 += rows;
+    }
+    let by = stamp(run, rule);
+    for (table, (seal, rows)) in expected {
+        let lying = lying(database, seal, &by, gentle).await?;
+        if lying != rows {
+            tracing::error!(
+                rule = rule.name,
+                %table,
+                counted = rows,
+                lying,
+                reason = %Reason::SealedMiscounted,
+                "other rows lie sealed than were counted"
+            );
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn lying(database: &Database, seal: &SealSql, by: &str, gentle: bool) -> Result<i64, Fault> {
+    let mut lying = 0;
+    let mut windows = Windows::new(gentle);
+    while let Some((mut window, width)) = windows.next() {
+        let started = std::time::Instant::now();
+        let mut tx = database.begin(Access::ReadOnly).await?;
+        let end = tx.rows(&seal.window.probe(&window, width)).await?;
+        let end = end.first().map(|row| seal.window.key_of(row));
+        window.upto.clone_from(&end);
+        lying += count(&mut tx, &seal.lying(&window, by)).await?;
+        tx.rollback().await;
+        windows.took(end, started.elapsed()).await;
+    }
+    Ok(lying)
+}
