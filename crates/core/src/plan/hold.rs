@@ -84,7 +84,7 @@ fn under(
             let mut rule = rule.clone();
             let mut all = Vec::new();
             for hold in &typed {
-                match held(&rule, hold, catalog) {
+                match held(&rule, rules, hold, catalog) {
                     Ok(held) => all.extend(held),
                     Err(refusal) => refusals.push(refusal),
                 }
@@ -126,7 +126,12 @@ fn bound(held: &[Held]) -> usize {
 }
 
 /// Where a hold keeps rows of a rule; `None`: nowhere.
-fn held(rule: &RuleDraft, hold: &Typed<'_>, catalog: &Catalog) -> Result<Option<Held>, Refusal> {
+fn held(
+    rule: &RuleDraft,
+    rules: &[RuleDraft],
+    hold: &Typed<'_>,
+    catalog: &Catalog,
+) -> Result<Option<Held>, Refusal> {
     let mut places = Vec::new();
     if concerns(catalog, hold.table, &rule.change.window.table) {
         places.push(HeldAt {
@@ -145,6 +150,16 @@ fn held(rule: &RuleDraft, hold: &Typed<'_>, catalog: &Catalog) -> Result<Option<
             tests: hold.tests.clone(),
         });
     }
+    if rule.sealed_from.is_some() {
+        let at = rules
+            .iter()
+            .flat_map(|seals| below(seals, rule, hold, catalog));
+        places.extend(at.map(|path| HeldAt {
+            path,
+            node: None,
+            tests: hold.tests.clone(),
+        }));
+    }
     for (i, node) in rule.nodes.iter().enumerate() {
         if concerns(catalog, hold.table, &node.depth.table) {
             let paths = paths(rule, i).ok_or_else(|| unknown_below(rule, hold))?;
@@ -159,6 +174,57 @@ fn held(rule: &RuleDraft, hold: &Typed<'_>, catalog: &Catalog) -> Result<Option<
         hold: hold.name.to_owned(),
         places,
     }))
+}
+
+/// The ways from a sealed table down to sealed rows that may be held, as they led when a rule sealed
+/// them: what leads to a held row is kept there as it would have been here.
+fn below(
+    seals: &RuleDraft,
+    ending: &RuleDraft,
+    hold: &Typed<'_>,
+    catalog: &Catalog,
+) -> Vec<Vec<Down>> {
+    let Some(own) = &seals.change.seal else {
+        return Vec::new();
+    };
+    let place = |table: &TableName| {
+        let nodes = seals.nodes.iter().filter(|node| node.depth.table == *table);
+        let own = (*table == seals.change.window.table).then_some(own);
+        let sealed = own.or(nodes.filter_map(|node| node.depth.seal.as_ref()).next())?;
+        Some(&sealed.window)
+    };
+    let mut all = Vec::new();
+    for (i, node) in seals.nodes.iter().enumerate() {
+        if !concerns(catalog, hold.table, &node.depth.table) {
+            continue;
+        }
+        // Those of a circle are refused where they are sealed.
+        for path in paths(seals, i).unwrap_or_default() {
+            let step = |step: &Down| {
+                let (to, parent) = (place(&step.table)?, place(&step.parent)?);
+                Some(Down {
+                    table: to.table.clone(),
+                    with_leaves: to.with_leaves,
+                    parent: parent.table.clone(),
+                    pairs: step.pairs.clone(),
+                })
+            };
+            let sealed: Vec<Option<Down>> = path.iter().map(step).collect();
+            let is_start = |step: &Option<Down>| {
+                step.as_ref()
+                    .is_some_and(|step| step.parent == ending.change.window.table)
+            };
+            if let Some(start) = sealed.iter().position(is_start) {
+                all.extend(
+                    sealed
+                        .into_iter()
+                        .skip(start)
+                        .collect::<Option<Vec<Down>>>(),
+                );
+            }
+        }
+    }
+    all
 }
 
 /// Rows that hang on each other in a circle: how deep a held one may lie is not known, and so not
