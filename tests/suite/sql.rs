@@ -293,8 +293,15 @@ impl Database {
             Server::MySql => ("timestamp", "datetime", "char(36)"),
             Server::MariaDb => ("timestamp", "datetime", "uuid"),
         };
+        let (sealed_at, sealed_by) = if self.server.is_postgres() {
+            ("timestamp with time zone", "text")
+        } else {
+            ("datetime(6)", "varchar(400)")
+        };
         text.replace("${schema}", self.schema())
             .replace("${sealed}", &self.sealed())
+            .replace("${sealed_at}", sealed_at)
+            .replace("${sealed_by}", sealed_by)
             .replace("${database}", &self.name)
             .replace("${instant}", instant)
             .replace("${civil}", civil)

@@ -14,3 +14,10 @@ INSERT INTO enrolments VALUES
 INSERT INTO payments VALUES
   (1, 11, 4500, current_timestamp - INTERVAL '20' YEAR), (2, 12, 4500, current_timestamp - INTERVAL '14' YEAR), (3, 21, 4500, current_timestamp - INTERVAL '20' YEAR);
 INSERT INTO support_plans VALUES (1, 12, 'large print'), (2, 22, 'large print');
+-- Out of reach already: 90 for a year and two days, 91 for two days less than a year.
+INSERT INTO ${sealed}.people VALUES
+  (90, 'Planted Ninety', NULL, current_timestamp - INTERVAL '30' YEAR, current_timestamp - INTERVAL '1' YEAR - INTERVAL '2' DAY, 'earlier'),
+  (91, 'Planted Ninety-one', NULL, current_timestamp - INTERVAL '30' YEAR, current_timestamp - INTERVAL '1' YEAR + INTERVAL '2' DAY, 'earlier');
+INSERT INTO ${sealed}.enrolments VALUES
+  (901, 90, 'Welsh', current_timestamp - INTERVAL '20' YEAR, current_timestamp - INTERVAL '1' YEAR - INTERVAL '2' DAY, 'earlier'),
+  (911, 91, 'Welsh', current_timestamp - INTERVAL '20' YEAR, current_timestamp - INTERVAL '1' YEAR + INTERVAL '2' DAY, 'earlier');

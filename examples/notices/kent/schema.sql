@@ -22,3 +22,20 @@ CREATE TABLE support_plans (
   FOREIGN KEY (enrolment_id) REFERENCES enrolments (id)
 );
 CREATE INDEX support_plans_enrolment ON support_plans (enrolment_id);
+-- Where users of the system do not reach what was put out of their reach.
+CREATE SCHEMA ${sealed};
+CREATE TABLE ${sealed}.people AS SELECT * FROM people WHERE 1 = 0;
+ALTER TABLE ${sealed}.people
+  ADD COLUMN sealed_at ${sealed_at} NOT NULL, ADD COLUMN sealed_by ${sealed_by} NOT NULL, ADD PRIMARY KEY (id, sealed_at);
+CREATE TABLE ${sealed}.emergency_contacts AS SELECT * FROM emergency_contacts WHERE 1 = 0;
+ALTER TABLE ${sealed}.emergency_contacts
+  ADD COLUMN sealed_at ${sealed_at} NOT NULL, ADD COLUMN sealed_by ${sealed_by} NOT NULL, ADD PRIMARY KEY (id, sealed_at);
+CREATE TABLE ${sealed}.enrolments AS SELECT * FROM enrolments WHERE 1 = 0;
+ALTER TABLE ${sealed}.enrolments
+  ADD COLUMN sealed_at ${sealed_at} NOT NULL, ADD COLUMN sealed_by ${sealed_by} NOT NULL, ADD PRIMARY KEY (id, sealed_at);
+CREATE TABLE ${sealed}.payments AS SELECT * FROM payments WHERE 1 = 0;
+ALTER TABLE ${sealed}.payments
+  ADD COLUMN sealed_at ${sealed_at} NOT NULL, ADD COLUMN sealed_by ${sealed_by} NOT NULL, ADD PRIMARY KEY (id, sealed_at);
+CREATE TABLE ${sealed}.support_plans AS SELECT * FROM support_plans WHERE 1 = 0;
+ALTER TABLE ${sealed}.support_plans
+  ADD COLUMN sealed_at ${sealed_at} NOT NULL, ADD COLUMN sealed_by ${sealed_by} NOT NULL, ADD PRIMARY KEY (id, sealed_at);

@@ -202,7 +202,7 @@ fn create(catalog: &Catalog, seal: &Seal, source: &Table, stamps: &[Ident; 2]) -
         w.ident(name);
     });
     text.push_str(&format!(
-        "{}, {})",
+        "{}, {}))",
         w.finish().sql.text(),
         stamps[0].as_str()
     ));

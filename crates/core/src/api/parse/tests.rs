@@ -783,3 +783,132 @@ fn a_clock_is_in_one_place_and_says_what_counts_without_it() {
         assert!(message.contains(words), "{message}");
     }
 }
+
+/// A database that has a place for sealed rows.
+fn sealing(engine: &str) -> Target {
+    let database = with(database(), "/engine", json!(engine));
+    target_of(with(
+        database,
+        "/seal",
+        json!({"schema": "sealed", "readers": ["dpo"]}),
+    ))
+    .unwrap()
+}
+
+/// The policy with an action and one related entry.
+fn sealed_policy(action: Value, related: &str) -> Value {
+    let related = json!([{
+        "table": "public.notes", "of": "public.enquiries",
+        "match": [{"column": "enquiry_id", "equals": "id"}], "action": {"type": related},
+    }]);
+    let document = with(policy(), "/rules/0/action", action);
+    with(document, "/rules/0/related", related)
+}
+
+#[test]
+fn what_is_sealed_gets_an_end_of_its_own() {
+    let seal = json!({"type": "Seal", "seal": {"expireAfter": "P2Y"}});
+    for (engine, zone) in [("PostgreSQL", None), ("MySQL", Some("UTC"))] {
+        let document = sealed_policy(seal.clone(), "Seal");
+        let document = if engine == "MySQL" {
+            let document = with(document, "/rules/0/table", json!("enquiries"));
+            let document = with(document, "/rules/0/related/0/table", json!("notes"));
+            with(document, "/rules/0/related/0/of", json!("enquiries"))
+        } else {
+            document
+        };
+        let rules = mandate_on(&sealing(engine), document).unwrap().policy.rules;
+        let told: Vec<(&str, String)> = rules
+            .iter()
+            .skip(1)
+            .map(|rule| (rule.name.as_str(), rule.table.to_string()))
+            .collect();
+        let expected = [
+            ("course-enquiries.sealed", "sealed.enquiries".to_owned()),
+            ("course-enquiries.sealed.notes", "sealed.notes".to_owned()),
+        ];
+        assert_eq!(told, expected);
+        let (period, clock) = own(&rules[1]);
+        assert_eq!(
+            (period.to_string(), clock.column.as_str()),
+            ("P2Y".to_owned(), "sealed_at")
+        );
+        assert_eq!(clock.zone.as_ref().and_then(|zone| zone.iana_name()), zone);
+        assert!(rules[1].sealed_from.as_ref() == Some(&rules[0].table));
+        assert!(rules[0].seal.as_ref().unwrap().readers == ["dpo"]);
+    }
+}
+
+#[test]
+fn grace_seals_what_would_be_deleted() {
+    let document = sealed_policy(json!({"type": "Delete"}), "Delete");
+    let document = with(document, "/rules/0/grace", json!("P14D"));
+    let rules = mandate_on(&sealing("PostgreSQL"), document)
+        .unwrap()
+        .policy
+        .rules;
+    assert!(matches!(rules[0].related[0].action, RelatedAction::Seal));
+    assert_eq!(rules.len(), 3);
+    assert_eq!(own(&rules[2]).0.to_string(), "P14D");
+}
+
+#[test]
+fn sealing_needs_a_place_and_a_time_that_nobody_else_has() {
+    let seal = |after: &str| json!({"type": "Seal", "seal": {"expireAfter": after}});
+    let faulty = |document: Value| {
+        let faults = mandate_on(&sealing("PostgreSQL"), document).unwrap_err();
+        message_of(&faults)
+    };
+    let told = fault(sealed_policy(seal("P2Y"), "Seal")).2;
+    assert!(told.contains("seal: {schema: sealed}"), "{told}");
+    let told = faulty(sealed_policy(json!({"type": "Seal"}), "Seal"));
+    assert!(
+        told.starts_with("spec.rules[0].action.seal: is required"),
+        "{told}"
+    );
+    let told = faulty(sealed_policy(json!({"type": "Delete"}), "Seal"));
+    assert!(
+        told.contains("related[0].action: rows are sealed with"),
+        "{told}"
+    );
+    let columns = json!([{"column": "email", "strategy": "Nullify"}]);
+    let anonymise = json!({"type": "Anonymise", "columns": columns});
+    let told = faulty(with(
+        sealed_policy(anonymise, "Detach"),
+        "/rules/0/grace",
+        json!("P1D"),
+    ));
+    assert!(
+        told.contains("spec.rules[0].grace: is for the action Delete"),
+        "{told}"
+    );
+    let mut other = policy()["rules"][0].clone();
+    other["name"] = json!("others");
+    other["action"] = seal("P3Y");
+    let told = faulty(with(
+        sealed_policy(seal("P2Y"), "Seal"),
+        "/rules/-",
+        other.clone(),
+    ));
+    assert!(
+        told.contains("rules[1]: seals rows of public.enquiries into"),
+        "{told}"
+    );
+    other["action"] = seal("P2Y");
+    let document = with(sealed_policy(seal("P2Y"), "Seal"), "/rules/-", other);
+    assert_eq!(
+        mandate_on(&sealing("PostgreSQL"), document)
+            .unwrap()
+            .policy
+            .rules
+            .len(),
+        4
+    );
+    // A database of MySQL is no place for its own sealed rows.
+    let own = with(
+        with(database(), "/engine", json!("MySQL")),
+        "/seal",
+        json!({"schema": "crm"}),
+    );
+    assert!(message_of(&target_of(own).unwrap_err()).contains("own database"));
+}
