@@ -201,4 +201,42 @@ spec:
             "{text}"
         );
     }
+
+    #[test]
+    fn sealing_needs_to_add_to_and_delete_from_the_sealed_table_and_on_mysql_to_see_its_readers() {
+        let sealing = |engine: &str, schema: &str| {
+            let text = MANIFESTS
+                .replace("ENGINE", &format!("{engine}\n  seal: {{schema: sealed}}"))
+                .replace("SCHEMA", schema)
+                .replace("{type: Delete}", "{type: Delete}\n    grace: P14D");
+            let manifests = files::read_text("x.yaml", &text, "default").unwrap();
+            let request = Request {
+                files: Vec::new(),
+                namespace: "default".to_owned(),
+                user: "retention".to_owned(),
+                dry_run: false,
+            };
+            let printed = print(&manifests, &request).unwrap();
+            let about = printed.lines().filter(|line| {
+                line.contains("sealed") || line.contains("mysql.") && !line.contains("crm")
+            });
+            about.collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!(sealing("PostgreSQL", "public"), @r#"
+        GRANT USAGE ON SCHEMA "sealed" TO "retention";
+        GRANT SELECT ON "sealed"."enquiries" TO "retention";
+        GRANT INSERT ON "sealed"."enquiries" TO "retention";
+        GRANT DELETE ON "sealed"."enquiries" TO "retention";
+        GRANT UPDATE ("sealed_at") ON "sealed"."enquiries" TO "retention";
+        "#);
+        insta::assert_snapshot!(sealing("MySQL", "crm"), @r"
+        GRANT SELECT (User, Host, Select_priv, Update_priv, Delete_priv, Super_priv) ON mysql.user TO `retention`@`%`;
+        GRANT SELECT ON mysql.db TO `retention`@`%`;
+        GRANT SELECT ON mysql.tables_priv TO `retention`@`%`;
+        GRANT SELECT ON `sealed`.`enquiries` TO `retention`@`%`;
+        GRANT TRIGGER ON `sealed`.`enquiries` TO `retention`@`%`;
+        GRANT INSERT ON `sealed`.`enquiries` TO `retention`@`%`;
+        GRANT DELETE ON `sealed`.`enquiries` TO `retention`@`%`;
+        ");
+    }
 }

@@ -65,7 +65,13 @@ const ANONYMISE: &str = "
 ";
 
 /// A hold on rows with one of these values in a column.
-pub(crate) fn hold(rig: &Rig<'_>, id: &str, table: &str, column: &str, values: &[&str]) -> Result<Hold> {
+pub(crate) fn hold(
+    rig: &Rig<'_>,
+    id: &str,
+    table: &str,
+    column: &str,
+    values: &[&str],
+) -> Result<Hold> {
     let (table, values) = (rig.database.fill(&format!("${{schema}}.{table}")), values);
     Ok(Hold {
         id: id.to_owned(),

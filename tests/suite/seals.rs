@@ -12,7 +12,7 @@ use crate::holds::{held_by, hold, place, placed};
 use crate::races::{OLD, patient};
 use crate::rig::{Rig, counts, own, series};
 use crate::traps::granted;
-use crate::world::World;
+use crate::world::{World, repository};
 
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {
@@ -45,6 +45,11 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
     .into_iter()
     .flatten()
+    .chain(Case::on_each(
+        "seals::the_page_brings_rows_back",
+        &[Server::Postgres15, Server::Postgres18],
+        page,
+    ))
     .collect()
 }
 
@@ -587,4 +592,46 @@ fn miscounted(world: &World, server: Server) -> Result<()> {
         "{run:?}"
     );
     rig.expect_a_whole_chain()
+}
+
+/// The statements of docs/how-to/seal.md, as they stand there.
+fn page(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE learners (id integer PRIMARY KEY, name text, left_on date); \
+        CREATE TABLE enrolments (id integer PRIMARY KEY, learner_id integer NOT NULL REFERENCES learners (id), course text); \
+        CREATE INDEX ON enrolments (learner_id)";
+    let rules = "
+- name: learners
+  table: public.learners
+  since: {column: left_on}
+  action: {type: Seal, seal: {expireAfter: P2Y}}
+  related: [{table: public.enrolments, of: public.learners, match: [{column: learner_id, equals: id}], action: {type: Seal}}]
+";
+    let rig = Rig::new(world, server, "page", schema, rules)?;
+    let page = std::fs::read_to_string(repository().join("docs/how-to/seal.md"))?;
+    let mut blocks = page.split("```sql\n").skip(1);
+    let mut block = || {
+        let block = blocks.next().and_then(|block| block.split("```").next());
+        block.context("a block is missing")
+    };
+    // What the page shows of a table is what the plan prints, but for who is given it.
+    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let refused = rig.refused()?;
+    let printed = refused[0].remedy.as_deref().context("no statements")?;
+    let made = |text: &str| {
+        let text = squeezed(text);
+        text.split("GRANT").next().map(str::to_owned)
+    };
+    ensure!(made(block()?) == made(printed), "{printed}");
+    prepare(&rig)?;
+    rig.sql(
+        "INSERT INTO learners VALUES (1, 'Planted', '2001-01-01'), (2, 'Planted', NULL); \
+             INSERT INTO enrolments VALUES (10, 1, 'Welsh'), (20, 2, 'Welsh')",
+    )?;
+    ensure!(rig.completed("one")?[0] == [1, 1]);
+    ensure!(here_and_there(&rig, "learners")? == (1, 1));
+    rig.sql(&block()?.replace("RUN", "one"))?;
+    ensure!(here_and_there(&rig, "learners")? == (2, 0));
+    ensure!(here_and_there(&rig, "enrolments")? == (2, 0));
+    ensure!(rig.number("SELECT count(*) FROM enrolments WHERE course = 'Welsh'")? == 2);
+    Ok(())
 }

@@ -140,6 +140,22 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
         ),
         (
             "/rules/0/action",
+            json!({"type": "Seal"}),
+            "Seal needs seal",
+        ),
+        (
+            "/rules/0/action",
+            json!({"type": "Delete", "seal": {"expireAfter": "P1Y"}}),
+            "only Seal takes it",
+        ),
+        (
+            "/rules/0/action",
+            json!({"type": "Seal", "seal": {"expireAfter": "P0Y"}}),
+            "longer than nothing",
+        ),
+        ("/rules/0/grace", json!("two weeks"), "grace"),
+        (
+            "/rules/0/action",
             columns(json!({"column": "c", "strategy": "Constant"})),
             "Constant needs constant",
         ),
@@ -229,6 +245,7 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
         ("/pacing", json!({"batchDuration": "PT8H"}), "batchDuration"),
         ("/pacing", json!({"lockTimeout": "1d"}), "lockTimeout"),
         ("/pacing", json!({"workers": 17}), "workers"),
+        ("/seal", json!({"readers": ["dpo"]}), "schema"),
     ];
     for (pointer, value, word) in databases {
         let object = with(database(), pointer, value)?;
@@ -248,9 +265,15 @@ pub(super) fn what_is_refused(world: &World) -> Result<()> {
 
 pub(super) fn immutable(world: &World) -> Result<()> {
     let namespace = world.namespace("immutable")?;
-    namespace.apply_value(&database())?;
+    namespace.apply_value(&with(database(), "/seal", json!({"schema": "sealed"}))?)?;
     namespace.apply_value(&policy())?;
     let patches = [
+        (
+            "TargetDatabase",
+            "crm",
+            json!({"seal": {"schema": "elsewhere"}}),
+        ),
+        ("TargetDatabase", "crm", json!({"seal": null})),
         ("TargetDatabase", "crm", json!({"engine": "MySQL"})),
         (
             "TargetDatabase",
@@ -283,7 +306,7 @@ pub(super) fn immutable(world: &World) -> Result<()> {
     namespace.patch(
         "TargetDatabase",
         "crm",
-        &json!({"spec": {"connection": {"host": "other"}}}),
+        &json!({"spec": {"connection": {"host": "other"}, "seal": {"readers": ["dpo"]}}}),
     )?;
     namespace.patch(
         "RetentionPolicy",

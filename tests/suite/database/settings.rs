@@ -142,7 +142,7 @@ fn innodb_settings_hold(world: &World, own: &sql::Database) -> Result<()> {
             }
         };
         let fixed =
-            "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION READ-COMMITTED +00:00 30";
+            "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION READ-COMMITTED +00:00 30";
         let long = Access::Change(Timeouts {
             lock: Duration::from_millis(1500),
             statement: Duration::from_millis(2500),

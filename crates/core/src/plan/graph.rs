@@ -271,8 +271,10 @@ impl<'a> Graph<'a> {
             if seals > 0 && seals < edges.len() {
                 refusals.push(refuse::half_sealed(self.rule, child));
             } else if seals > 0 {
-                let sealed = super::seal::sealed(self.view, self.rule, child, refusals);
-                depth.seal = sealed;
+                let mut told = Vec::new();
+                depth.seal = super::seal::sealed(self.view, self.rule, child, &mut told);
+                // Of the rule's own table the rule tells.
+                refusals.extend(told.into_iter().filter(|_| !own));
             } else if own && edges[0].deletes() && self.rule.seal.is_some() {
                 refusals.push(refuse::half_sealed(self.rule, child));
             }

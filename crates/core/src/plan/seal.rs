@@ -250,10 +250,13 @@ fn locked_down(catalog: &Catalog, rule: &Rule, seal: &Seal, table: &TableName) -
         revoke_postgres(seal, &names)
     } else {
         let revoke = |reader: &&Reader| {
-            format!(
-                "REVOKE SELECT, UPDATE, DELETE ON {} FROM {};",
-                reader.on, reader.name
-            )
+            // What is granted for columns goes with all of the table's privileges only.
+            let what = if reader.on == "*.*" {
+                "SELECT, UPDATE, DELETE"
+            } else {
+                "ALL PRIVILEGES"
+            };
+            format!("REVOKE {what} ON {} FROM {};", reader.on, reader.name)
         };
         others.iter().map(revoke).collect::<Vec<_>>().join("\n")
     };
