@@ -214,7 +214,7 @@ fn grace(world: &World, server: Server) -> Result<()> {
 
 /// Brings back a row and what hung on it, parents first.
 fn restore(rig: &Rig<'_>, tables: &[&str], by: &str, id: u32) -> Result<String> {
-    let mut all = String::from("BEGIN; ");
+    let mut all = vec!["BEGIN".to_owned()];
     for table in tables {
         let columns = match *table {
             "t" => "id, ended, note",
@@ -223,12 +223,13 @@ fn restore(rig: &Rig<'_>, tables: &[&str], by: &str, id: u32) -> Result<String> 
             other => bail!("{other}?"),
         };
         let rows = format!("FROM ${{sealed}}.{table} WHERE sealed_by = '{by}' AND id = {id}");
-        all.push_str(&format!(
-            "INSERT INTO {table} ({columns}) SELECT {columns} {rows}; DELETE {rows}; "
+        all.push(format!(
+            "INSERT INTO {table} ({columns}) SELECT {columns} {rows}"
         ));
+        all.push(format!("DELETE {rows}"));
     }
-    all.push_str("COMMIT");
-    Ok(rig.database.fill(&all))
+    all.push("COMMIT".to_owned());
+    Ok(rig.database.fill(&all.join("; ")))
 }
 
 fn renewed(world: &World, server: Server) -> Result<()> {

@@ -188,9 +188,9 @@ fn below(
         return Vec::new();
     };
     let place = |table: &TableName| {
-        let nodes = seals.nodes.iter().filter(|node| node.depth.table == *table);
+        let mut nodes = seals.nodes.iter().filter(|node| node.depth.table == *table);
         let own = (*table == seals.change.window.table).then_some(own);
-        let sealed = own.or(nodes.filter_map(|node| node.depth.seal.as_ref()).next())?;
+        let sealed = own.or(nodes.find_map(|node| node.depth.seal.as_ref()))?;
         Some(&sealed.window)
     };
     let mut all = Vec::new();

@@ -153,67 +153,56 @@ fn stamp_types(engine: Engine) -> [&'static str; 2] {
 fn create(catalog: &Catalog, seal: &Seal, source: &Table, stamps: &[Ident; 2]) -> String {
     let engine = catalog.engine;
     let place = seal.of(&source.name);
-    let mut schema = Writer::new(dialect(engine));
-    schema
-        .sql("CREATE SCHEMA IF NOT EXISTS ")
-        .ident(&seal.schema);
-    let mut w = Writer::new(dialect(engine));
-    w.sql("CREATE TABLE ").table(&place).sql(" (");
-    let types = stamp_types(engine);
-    let key: Vec<&Ident> = match source.primary_key.as_slice() {
-        [] => {
-            let unique = source.indexes.iter();
-            let mut unique = unique.filter(|index| index.unique && !index.partial_or_invalid);
-            unique
-                .next()
-                .map_or(Vec::new(), |index| index.columns.iter().collect())
-        }
-        key => key.iter().collect(),
-    };
-    let mut text = if engine == Engine::Postgres {
-        w.sql("LIKE ").table(&source.name);
+    let written = |write: &dyn Fn(&mut Writer<'_>)| {
+        let mut w = Writer::new(dialect(engine));
+        write(&mut w);
         w.finish().sql.text().to_owned()
+    };
+    let quoted = |name: &Ident| {
+        written(&|w| {
+            w.ident(name);
+        })
+    };
+    let mut parts: Vec<String> = if engine == Engine::Postgres {
+        vec![written(&|w| {
+            w.sql("LIKE ").table(&source.name);
+        })]
     } else {
-        let mut text = w.finish().sql.text().to_owned();
-        for (i, column) in source.columns.iter().enumerate() {
-            let mut w = Writer::new(dialect(engine));
-            w.ident(&column.name);
-            let separator = if i == 0 { "" } else { ", " };
-            let collation = match (&column.charset, &column.collation) {
+        let column = |column: &Column| {
+            let text = match (&column.charset, &column.collation) {
                 (Some(charset), Some(collation)) => {
                     format!(" CHARACTER SET {charset} COLLATE {collation}")
                 }
                 _ => String::new(),
             };
             let null = if column.nullable { "NULL" } else { "NOT NULL" };
-            text.push_str(&format!(
-                "{separator}{} {}{collation} {null}",
-                w.finish().sql.text(),
-                column.type_name
-            ));
-        }
-        text
+            format!("{} {}{text} {null}", quoted(&column.name), column.type_name)
+        };
+        source.columns.iter().map(column).collect()
     };
-    for (name, type_name) in stamps.iter().zip(types) {
-        text.push_str(&format!(", {} {type_name} NOT NULL", name.as_str()));
-    }
-    let mut w = Writer::new(dialect(engine));
-    w.sql(", PRIMARY KEY (").joined(key, ", ", |w, name| {
-        w.ident(name);
+    let stamp = |(name, type_name): (&Ident, &str)| format!("{name} {type_name} NOT NULL");
+    parts.extend(stamps.iter().zip(stamp_types(engine)).map(stamp));
+    let mut unique = source.indexes.iter().filter(|index| index.unique);
+    let key = match source.primary_key.as_slice() {
+        [] => unique.find(|index| !index.partial_or_invalid),
+        _ => None,
+    };
+    let key = key.map_or(&source.primary_key, |index| &index.columns);
+    let key: Vec<String> = key.iter().map(quoted).collect();
+    parts.push(format!("PRIMARY KEY ({}, {})", key.join(", "), stamps[0]));
+    let schema = quoted(&seal.schema);
+    let table = written(&|w| {
+        w.table(&place);
     });
-    text.push_str(&format!(
-        "{}, {}))",
-        w.finish().sql.text(),
-        stamps[0].as_str()
-    ));
-    if engine.is_innodb() {
-        text.push_str(" ENGINE=InnoDB");
-    }
-    let given = grants::for_sealed(engine, &place, &catalog.user);
+    let storage = if engine.is_innodb() {
+        " ENGINE=InnoDB"
+    } else {
+        ""
+    };
     format!(
-        "{};\n{text};\n{}",
-        schema.finish().sql.text(),
-        given.join("\n")
+        "CREATE SCHEMA IF NOT EXISTS {schema};\nCREATE TABLE {table} ({}){storage};\n{}",
+        parts.join(", "),
+        grants::for_sealed(engine, &place, &catalog.user).join("\n")
     )
 }
 

@@ -99,7 +99,7 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         related: related?,
         allow_unindexed,
         triggers: triggers?,
-        seal: seal?,
+        seal,
         sealed_from: None,
     })
 }

@@ -44,14 +44,14 @@ pub(super) fn parse_seal_place(
     Some(SealPlace { schema, readers })
 }
 
-/// Whether and for how long a rule seals. Where the database is not known, nothing is sealed: such a
-/// rule is good for no plan.
+/// Whether and for how long a rule seals; `None` also where there is a fault. Where the database is not
+/// known, nothing is sealed: such a rule is good for no plan.
 pub(super) fn parse_seal(
     at: &At<'_>,
     action: Option<&ActionSpec>,
     grace: Option<&String>,
     names: &Names,
-) -> Option<Option<Seal>> {
+) -> Option<Seal> {
     let kind = action.and_then(|action| action.kind.as_ref());
     let kind = kind.and_then(Choice::known);
     let (at, period) = match (kind, grace) {
@@ -73,23 +73,23 @@ pub(super) fn parse_seal(
                 .invalid("is for the action Delete: Seal has seal.expireAfter");
             return None;
         }
-        (_, None) => return Some(None),
+        (_, None) => return None,
     };
     let keep: Period = at.parsed(period)?;
     let Some(SealPlace { schema, readers }) = names.seal.clone() else {
-        if names.engine.is_none() {
-            return Some(None);
+        if names.engine.is_some() {
+            at.invalid(
+                "sealed rows need a place: write `seal: {schema: sealed}` into the spec of the \
+                 TargetDatabase",
+            );
         }
-        at.invalid(
-            "sealed rows need a place: write `seal: {schema: sealed}` into the spec of the TargetDatabase",
-        );
         return None;
     };
-    Some(Some(Seal {
+    Some(Seal {
         schema,
         readers,
         keep,
-    }))
+    })
 }
 
 /// The related entries as they are carried out: with `grace`, what would be deleted is sealed.
