@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use oubliette_core::api::reason::Reason;
-use oubliette_core::coverage::{Coverage, Gap, qualified, reached};
+use oubliette_core::coverage::{Coverage, Gap, mapped, qualified, reached};
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::target::Target;
 use serde::Serialize;
@@ -141,7 +141,7 @@ async fn listed(
             .with_context(failed)?;
         let policies = promises.iter().filter(|promise| decides(promise, &name));
         let decided = policies.flat_map(|promise| reached(&promise.mandate.policy));
-        let decided = decided.collect();
+        let decided = decided.chain(mapped(offline.maps(&name))).collect();
         databases.push(Found {
             database: Some(name.to_string()),
             address: target.address(),

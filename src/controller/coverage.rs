@@ -1,21 +1,22 @@
-//! Which tables of a database the policies of a cluster decide about. What is left is core's to say.
+//! Which tables of a database the policies and DataMaps of a cluster decide about. What is left is core's to say.
 
 use std::collections::BTreeSet;
 
 use kube::core::DynamicObject;
 use oubliette_core::catalog::Engine;
-use oubliette_core::coverage::{qualified, reached};
+use oubliette_core::coverage::{mapped, qualified, reached};
 use oubliette_core::name::{Ident, TableName};
 use oubliette_core::policy::Mandate;
 
 use super::conflicts::usable;
+use super::data_map::Bound;
 use super::retention_policy::read_spec;
 use super::scope::database_of;
 use super::{Context, Name};
 use crate::inputs::cluster::DatabaseInput;
 
-/// The tables that policies of this TargetDatabase decide about, whatever their mode. Those that do not
-/// parse or may not use it decide about nothing.
+/// The tables that policies and DataMaps of this TargetDatabase decide about, whatever the policies'
+/// mode. Those that do not parse or may not use it decide about nothing.
 pub(super) async fn decided(
     database: &DynamicObject,
     input: &DatabaseInput,
@@ -45,5 +46,7 @@ pub(super) async fn decided(
             decided.extend(reached(&mandate.policy));
         }
     }
+    let bound = Bound::on(&own, input, context).await;
+    decided.extend(mapped(&bound.maps));
     qualified(decided, engine, &place)
 }

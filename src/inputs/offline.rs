@@ -16,6 +16,7 @@ use oubliette_core::api::target_database::{
 };
 use oubliette_core::api::words::Choice;
 use oubliette_core::decide::conflict::{Conflicts, Rules};
+use oubliette_core::duty::NamedMap;
 use oubliette_core::plan::Refusal;
 use oubliette_core::policy::Mandate;
 use oubliette_core::target::{Ca, Target, UsableFrom};
@@ -74,6 +75,7 @@ impl Promise {
 pub struct Offline {
     supplies: Supplies,
     targets: BTreeMap<Name, Target>,
+    maps: BTreeMap<Name, Vec<NamedMap>>,
     /// As whom to connect, where the database came as a URL.
     login: Option<Login>,
     connected: BTreeMap<Name, Database>,
@@ -93,10 +95,11 @@ impl Offline {
                 Some(login)
             }
         };
-        let (targets, promises) = promises(&manifests)?;
+        let (targets, maps, promises) = promises(&manifests)?;
         let offline = Self {
             supplies: manifests.supplies,
             targets,
+            maps,
             login,
             connected: BTreeMap::new(),
         };
@@ -133,6 +136,11 @@ impl Offline {
     /// The TargetDatabases of the manifests.
     pub fn targets(&self) -> BTreeMap<Name, Target> {
         self.targets.clone()
+    }
+
+    /// The DataMaps about a database.
+    pub fn maps(&self, database: &Name) -> &[NamedMap] {
+        self.maps.get(database).map_or(&[], Vec::as_slice)
     }
 
     fn login_of(&self, namespace: &str, target: &Target) -> Result<Login, GatherFault> {
@@ -290,8 +298,12 @@ pub(super) fn fault<S>(written: &Written<S>, kind: &'static str, message: String
     }
 }
 
-/// The databases and the policies about them.
-type Read = (BTreeMap<Name, Target>, Vec<Promise>);
+/// The databases, the DataMaps and the policies about them.
+type Read = (
+    BTreeMap<Name, Target>,
+    BTreeMap<Name, Vec<NamedMap>>,
+    Vec<Promise>,
+);
 
 fn promises(manifests: &Manifests) -> Result<Read, Faults> {
     let mut faults = Vec::new();
@@ -341,20 +353,19 @@ fn promises(manifests: &Manifests) -> Result<Read, Faults> {
             }
         }
     }
-    match data_maps::gather(manifests, &targets) {
-        Ok(maps) => {
-            for promise in &mut promises {
-                let maps = maps.get(&promise.database).cloned();
-                promise.mandate.policy.maps = maps.unwrap_or_default();
-            }
-        }
-        Err(found) => faults.extend(found.0),
+    let maps = data_maps::gather(manifests, &targets).unwrap_or_else(|found| {
+        faults.extend(found.0);
+        BTreeMap::new()
+    });
+    for promise in &mut promises {
+        let maps = maps.get(&promise.database).cloned();
+        promise.mandate.policy.maps = maps.unwrap_or_default();
     }
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
     hinder(&mut promises, &manifests.supplies);
-    Ok((targets, promises))
+    Ok((targets, maps, promises))
 }
 
 pub(super) fn not_among<'n>(database: &Name, known: impl Iterator<Item = &'n Name>) -> String {

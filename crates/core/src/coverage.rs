@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::catalog::Engine;
+use crate::duty::NamedMap;
 use crate::ledger::looks_like_a_ledgers;
 use crate::name::{Ident, TableName};
 use crate::policy::{Policy, RelatedAction};
@@ -98,6 +99,11 @@ pub fn reached(policy: &Policy) -> BTreeSet<TableName> {
         reached.extend(decided.map(|related| related.table.clone()));
     }
     reached
+}
+
+/// The tables about which DataMaps say something.
+pub fn mapped(maps: &[NamedMap]) -> impl Iterator<Item = TableName> {
+    maps.iter().flat_map(|named| named.map.tables()).cloned()
 }
 
 /// Names with the schema in which they are looked up where none is written: on MySQL and MariaDB the

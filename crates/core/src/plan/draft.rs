@@ -159,7 +159,7 @@ impl Draft {
             let Some(mut drafted) = draft_rule(policy, view, rule, as_of, &mut refusals) else {
                 continue;
             };
-            let (parts, told) = duties.bind(rule, &mut drafted, &mut refusals);
+            let (parts, told) = duties.bind(rule, &mut drafted, &rules, &mut refusals);
             warnings.extend(told);
             let mut all = vec![drafted];
             for part in parts {

@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use super::clock::{Cutoffs, Due, ReadAs, Reader};
 use super::draft::RuleDraft;
 use super::facts::RuleFacts;
-use super::hold::{concerns, places};
+use super::hold::{concerns, places, sealed};
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Table};
@@ -133,7 +133,12 @@ impl Typed<'_> {
     }
 
     /// Where it keeps rows of a rule, or rows below them; `None`: nowhere.
-    fn kept(&self, rule: &RuleDraft, catalog: &Catalog) -> Result<Option<Kept>, Refusal> {
+    fn kept(
+        &self,
+        rule: &RuleDraft,
+        rules: &[RuleDraft],
+        catalog: &Catalog,
+    ) -> Result<Option<Kept>, Refusal> {
         let columns = self.columns();
         let matters = |effect: &Effect| match (effect, &columns) {
             (Effect::Update(transforms, _), Some(columns)) => {
@@ -150,6 +155,7 @@ impl Typed<'_> {
             let tests = [(clock.column.clone(), test)];
             let found = places(rule, self.table, &tests, catalog, matters);
             all.extend(found.ok_or_else(|| self.unknown_below(rule))?);
+            all.extend(sealed(rule, rules, self.table, &tests, catalog));
         }
         let own = all.iter().any(|place| place.path.is_empty());
         Ok((!all.is_empty()).then(|| Kept {
@@ -255,12 +261,13 @@ impl Remainder {
 }
 
 impl Duties<'_> {
-    /// Puts the duties into a rule's predicate. Returns what happens to the rows of which they keep a
+    /// Puts the duties into a rule's predicate. `rules`: those before it. Returns what happens to the rows of which they keep a
     /// part, and what a person should know of it.
     pub(super) fn bind(
         &self,
         rule: &Rule,
         drafted: &mut RuleDraft,
+        rules: &[RuleDraft],
         refusals: &mut Vec<Refusal>,
     ) -> (Vec<Remainder>, Option<String>) {
         let catalog = self.catalog;
@@ -269,12 +276,14 @@ impl Duties<'_> {
         let mut partial: Vec<(&Typed<'_>, Kept)> = Vec::new();
         let mut whole = Vec::new();
         for duty in &self.all {
-            match duty.kept(drafted, catalog) {
+            match duty.kept(drafted, rules, catalog) {
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     let below = found.held.places.iter().any(|place| !place.path.is_empty());
                     let own = found.held.places.iter().any(|place| place.path.is_empty());
-                    if own && !below && duty.is_partial() {
+                    // What was sealed stays whole: it is out of reach already.
+                    let in_part = duty.is_partial() && rule.sealed_from.is_none();
+                    if own && !below && in_part {
                         partial.push((duty, found.clone()));
                     } else {
                         whole.push(found.clone());

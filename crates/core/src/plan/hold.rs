@@ -137,21 +137,7 @@ fn held(
 ) -> Result<Option<Held>, Refusal> {
     let mut places = places(rule, hold.table, &hold.tests, catalog, |_| true)
         .ok_or_else(|| unknown_below(rule, hold))?;
-    let at = |path| HeldAt {
-        path,
-        node: None,
-        tests: hold.tests.clone(),
-    };
-    if let Some(from) = &rule.sealed_from {
-        if concerns(catalog, &hold.table.name, from) {
-            // Its columns are those of the table that the rows came from, or the plan is refused.
-            places.push(at(Vec::new()));
-        }
-        let below = rules
-            .iter()
-            .flat_map(|seals| below(seals, rule, hold, catalog));
-        places.extend(below.map(at));
-    }
+    places.extend(sealed(rule, rules, hold.table, &hold.tests, catalog));
     Ok((!places.is_empty()).then(|| Held {
         hold: hold.name.to_owned(),
         places,
@@ -188,12 +174,39 @@ pub(super) fn places(
     Some(places)
 }
 
+/// Where rows that were sealed out of a table, or hang on such, keep those of a rule that ends what was
+/// sealed. `rules`: those that seal.
+pub(super) fn sealed(
+    rule: &RuleDraft,
+    rules: &[RuleDraft],
+    table: &Table,
+    tests: &[(Column, TypedTest)],
+    catalog: &Catalog,
+) -> Vec<HeldAt> {
+    let Some(from) = &rule.sealed_from else {
+        return Vec::new();
+    };
+    // Its columns are those of the table that the rows came from, or the plan is refused.
+    let own = concerns(catalog, &table.name, from).then(Vec::new);
+    let below = rules
+        .iter()
+        .flat_map(|seals| below(seals, rule, table, catalog));
+    own.into_iter()
+        .chain(below)
+        .map(|path| HeldAt {
+            path,
+            node: None,
+            tests: tests.to_vec(),
+        })
+        .collect()
+}
+
 /// The ways from a sealed table down to sealed rows that may be held, as they led when a rule sealed
 /// them: what leads to a held row is kept there as it would have been here.
 fn below(
     seals: &RuleDraft,
     ending: &RuleDraft,
-    hold: &Typed<'_>,
+    table: &Table,
     catalog: &Catalog,
 ) -> Vec<Vec<Down>> {
     let Some(own) = &seals.change.seal else {
@@ -207,7 +220,7 @@ fn below(
     };
     let mut all = Vec::new();
     for (i, node) in seals.nodes.iter().enumerate() {
-        if !concerns(catalog, &hold.table.name, &node.depth.table) {
+        if !concerns(catalog, &table.name, &node.depth.table) {
             continue;
         }
         // Those of a circle are refused where they are sealed.
