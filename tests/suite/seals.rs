@@ -33,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
             held_meanwhile,
         ),
         all("a_hold_keeps_what_is_sealed_already", held_sealed),
+        all("a_duty_keeps_what_is_sealed_already", kept_sealed),
         all("whoever_may_read_sealed_rows_must_be_named", readable),
         all("a_table_that_cannot_take_the_rows_is_refused", unfit),
         all("a_key_that_was_sealed_before_loses_nobody", sealed_before),
@@ -384,6 +385,39 @@ fn held_sealed(world: &World, server: Server) -> Result<()> {
     ensure!(held == 3, "{run:?}");
     ensure!(rig.number("SELECT sum(id) FROM ${sealed}.t")? == 52);
     ensure!(rig.number("SELECT sum(id) FROM ${sealed}.c")? == 45);
+    Ok(())
+}
+
+/// So is a duty, and it keeps the whole row there, whatever columns it names.
+fn kept_sealed(world: &World, server: Server) -> Result<()> {
+    let rig = family(world, server, "kept_sealed", 60)?;
+    ensure!(rig.completed("one")?[0] == [60, 40, 20]);
+    age(&rig, &["t", "c"], "current_timestamp - INTERVAL '25' MONTH")?;
+    rig.sql("UPDATE ${sealed}.t SET ended = current_timestamp - INTERVAL '1' YEAR WHERE id = 7")?;
+    let rig = rig.mapped(
+        "
+- name: people
+  table: ${schema}.t
+  mustKeep:
+  - columns: [note]
+    until: {latestOf: [{column: ended, timeZone: UTC, plus: P3Y}]}
+    against: [Expiry]
+    law: an act
+",
+    );
+    let plan = rig.plan()?;
+    let [_, of_t, of_c] = plan.rules.as_slice() else {
+        bail!("{plan:?}")
+    };
+    ensure!((of_t.eligible, of_t.kept.rows) == (59, 1), "{of_t:?}");
+    ensure!((of_c.eligible, of_c.kept.rows) == (40, 0), "{of_c:?}");
+    let run = rig.run("two")?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && counts(&run)[1..] == [[59], [40]],
+        "{run:?}"
+    );
+    ensure!(run.rules[1].residual.kept == 1, "{run:?}");
+    ensure!(rig.number("SELECT sum(id) FROM ${sealed}.t")? == 7);
     Ok(())
 }
 
