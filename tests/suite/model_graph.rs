@@ -1,4 +1,4 @@
-//! Random graphs of rows under random holds and one or two rules, against a model in memory that follows
+//! Random graphs of rows under random holds, duties and one or two rules, against a model in memory that follows
 //! references row by row. Beside `model`, whose rules are about clocks and conditions.
 
 use std::cell::RefCell;
@@ -30,12 +30,15 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// Four tables below each other, and a way back from the second to the first that may be NULL.
 const SCHEMA: &str = "
-    CREATE TABLE t (id integer NOT NULL PRIMARY KEY, main_c integer NULL, made date NOT NULL, note varchar(10) NULL);
-    CREATE TABLE c (id integer NOT NULL PRIMARY KEY, t_id integer NOT NULL, FOREIGN KEY (t_id) REFERENCES t (id));
-    CREATE TABLE g (id integer NOT NULL PRIMARY KEY, c_id integer NOT NULL, FOREIGN KEY (c_id) REFERENCES c (id));
-    CREATE TABLE l (id integer NOT NULL PRIMARY KEY, g_id integer NOT NULL, FOREIGN KEY (g_id) REFERENCES g (id));
+    CREATE TABLE t (id integer NOT NULL PRIMARY KEY, main_c integer NULL, made date NOT NULL, note varchar(10) NULL, owed date NULL);
+    CREATE TABLE c (id integer NOT NULL PRIMARY KEY, t_id integer NOT NULL, owed date NULL, FOREIGN KEY (t_id) REFERENCES t (id));
+    CREATE TABLE g (id integer NOT NULL PRIMARY KEY, c_id integer NOT NULL, owed date NULL, FOREIGN KEY (c_id) REFERENCES c (id));
+    CREATE TABLE l (id integer NOT NULL PRIMARY KEY, g_id integer NOT NULL, owed date NULL, FOREIGN KEY (g_id) REFERENCES g (id));
     ALTER TABLE t ADD CONSTRAINT t_main FOREIGN KEY (main_c) REFERENCES c (id);
     CREATE INDEX t_c ON t (main_c); CREATE INDEX c_t ON c (t_id); CREATE INDEX g_c ON g (c_id); CREATE INDEX l_g ON l (g_id)";
+
+/// Rows are kept for a year from `owed`: that is over, lasts, or has no end.
+const OWED: [&str; 3] = ["'2024-06-10'", "'2024-06-20'", "NULL"];
 
 /// How long ago a row was made: less than a year, than two, or more. The instant is 2025-06-15.
 const MADE: [&str; 3] = ["2025-01-01", "2024-06-14", "2023-06-14"];
@@ -50,6 +53,8 @@ struct Rows {
     l: Vec<Index>,
     /// A table, and one of its rows.
     holds: Vec<(Table, Index)>,
+    /// The same, for rows that a duty keeps.
+    duties: Vec<(Table, Index)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,8 +88,16 @@ fn rows() -> impl Strategy<Value = Rows> {
         prop::collection::vec(index(), 0..10),
         prop::collection::vec(index(), 0..10),
         prop::collection::vec((table(), index()), 0..4),
+        prop::collection::vec((table(), index()), 0..3),
     )
-        .prop_map(|(t, c, g, l, holds)| Rows { t, c, g, l, holds })
+        .prop_map(|(t, c, g, l, holds, duties)| Rows {
+            t,
+            c,
+            g,
+            l,
+            holds,
+            duties,
+        })
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +137,24 @@ impl Promise {
                 "  - {{table: '${{schema}}.{table}', of: '${{schema}}.{of}', \
                  match: [{{column: {column}, equals: id}}], action: {{type: {action}}}}}"
             );
+        }
+        yaml
+    }
+}
+
+impl Promise {
+    /// A duty of a year about each table.
+    fn duties(self) -> String {
+        let mut yaml = String::new();
+        for table in [Table::T, Table::C, Table::G, Table::L] {
+            let name = table.name();
+            if !self.takes_along {
+                let _written = writeln!(
+                    yaml,
+                    "- name: {name}\n  table: ${{schema}}.{name}\n  mustKeep:\n  \
+                     - {{until: {{latestOf: [{{column: owed, plus: P1Y}}]}}, against: [Expiry], law: an act}}"
+                );
+            }
         }
         yaml
     }
@@ -179,29 +210,47 @@ impl Rows {
     /// The rows that somebody has placed a hold on. A circle under a hold lets a rule rest as a whole, of
     /// which there are cases of its own.
     fn held(&self, promise: Promise) -> BTreeSet<Row> {
+        self.named(&self.holds, promise)
+    }
+
+    /// Those that a duty keeps, as a hold would.
+    fn kept(&self, promise: Promise) -> BTreeSet<Row> {
+        self.named(&self.duties, promise)
+    }
+
+    fn named(&self, places: &[(Table, Index)], promise: Promise) -> BTreeSet<Row> {
         let place = |(table, index): &(Table, Index)| {
             let all = self.all(*table);
             (!all.is_empty()).then(|| all[index.index(all.len())])
         };
-        let holds = self.holds.iter().filter(|_| !promise.takes_along);
-        holds.filter_map(place).collect()
+        let places = places.iter().filter(|_| !promise.takes_along);
+        places.filter_map(place).collect()
     }
 
-    fn fill(&self, rig: &Rig<'_>) -> Result<()> {
+    fn fill(&self, rig: &Rig<'_>, kept: &BTreeSet<Row>) -> Result<()> {
+        let owed = |row: Row| {
+            OWED[if kept.contains(&row) {
+                1 + row.1 % 2
+            } else {
+                0
+            }]
+        };
         let mut sql = "UPDATE t SET main_c = NULL; DELETE FROM l; DELETE FROM g; DELETE FROM c; DELETE FROM t;"
             .to_owned();
         for (row, (made, _)) in self.t.iter().enumerate() {
             let _written = write!(
                 sql,
-                "INSERT INTO t VALUES ({row}, NULL, '{}', 'kept');",
-                MADE[*made]
+                "INSERT INTO t VALUES ({row}, NULL, '{}', 'kept', {});",
+                MADE[*made],
+                owed((Table::T, row))
             );
         }
         for table in [Table::C, Table::G, Table::L] {
             for row in self.all(table) {
-                if let (Some((_, above)), (table, row)) = (self.above(row), row) {
-                    let name = table.name();
-                    let _written = write!(sql, "INSERT INTO {name} VALUES ({row}, {above});");
+                if let Some((_, above)) = self.above(row) {
+                    let (name, id, owed) = (table.name(), row.1, owed(row));
+                    let _written =
+                        write!(sql, "INSERT INTO {name} VALUES ({id}, {above}, {owed});");
                 }
             }
         }
@@ -221,8 +270,10 @@ fn places(rows: &BTreeSet<Row>, of: Table) -> BTreeSet<usize> {
 }
 
 fn trial(rig: &mut Rig<'_>, number: u32, rows: &Rows, promise: Promise) -> Result<()> {
-    rows.fill(rig)?;
+    let kept = rows.kept(promise);
+    rows.fill(rig, &kept)?;
     rig.rules = promise.yaml();
+    rig.tables = promise.duties();
     rig.uid = format!("graph-{number}");
     let held = rows.held(promise);
     let ledger = store(rig)?;
@@ -238,7 +289,8 @@ fn trial(rig: &mut Rig<'_>, number: u32, rows: &Rows, promise: Promise) -> Resul
         rig.block_on(place(&ledger, &hold))?;
         placed.push(hold.id);
     }
-    let outcome = compare(rig, number, rows, promise, &held);
+    let stays = held.union(&kept).copied().collect();
+    let outcome = compare(rig, number, rows, promise, &stays);
     for hold in placed {
         rig.block_on(ledger.release_hold(&hold, &released()))?;
     }

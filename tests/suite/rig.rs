@@ -62,7 +62,7 @@ pub(crate) struct Rig<'w> {
     /// When it may be worked on.
     pub(crate) windows: WorkWindows,
     /// The tables of a DataMap, as YAML; empty: there is none.
-    tables: String,
+    pub(crate) tables: String,
 }
 
 /// A job under way.
