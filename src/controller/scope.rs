@@ -728,7 +728,7 @@ fn saw_map(event: &watcher::Event<DynamicObject>, context: &Context) {
             return;
         }
     };
-    let new = context.memory.saw_generation(map);
+    context.memory.saw_generation(map);
     if gone {
         if let Some(uid) = map.uid() {
             context.memory.forget(&uid);
@@ -738,9 +738,7 @@ fn saw_map(event: &watcher::Event<DynamicObject>, context: &Context) {
             .metrics
             .stands(Kind::DataMap, &namespace, &name, None);
     }
-    if !new && !gone {
-        return;
-    }
+    // Also where its generation is known: whoever writes its status may have read it before this event.
     let database = database_of(map);
     for policy in context.scopes.policies() {
         // Which database it is about may not be readable.

@@ -12,7 +12,7 @@ use oubliette_core::plan::partition::Part;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::Saved;
 use oubliette_core::sql::Bound;
-use oubliette_core::sql::partition::{AsideSql, any};
+use oubliette_core::sql::partition::{AsideSql, any, aside};
 use oubliette_core::value::Value;
 
 use super::whole::{Tried, Whole, after};
@@ -189,6 +189,10 @@ async fn end(store: &Store, run: &str, known: &IntentRow) -> Result<(), LedgerFa
         aside: name(&known.aside)?,
     };
     let ledger = store.sql();
+    // It is dropped: whatever stands in the ledger, no other table is.
+    if aside(&ledger.place, &sql.table) != Ok(sql.aside.clone()) {
+        return Err(malformed());
+    }
     let mut tx = store.database().begin(Access::Change(LIMITS)).await?;
     if !reserve(&mut tx, &sql, RESERVED).await? {
         return Err(LedgerFault::TakenOver);

@@ -390,7 +390,13 @@ pub enum OnDelete {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Readers {
     /// These.
-    Known(Vec<Reader>),
+    Known {
+        /// Who may.
+        others: Vec<Reader>,
+        /// What acts on each row that is added, with the privileges of whoever adds it: triggers, rewrite
+        /// rules, defaults that call somebody's function (PostgreSQL).
+        acting: Vec<String>,
+    },
     /// The connected user cannot see it.
     Hidden,
 }

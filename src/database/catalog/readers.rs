@@ -1,4 +1,4 @@
-//! Who else may read tables that must be locked down.
+//! Who else may read tables that must be locked down, and what acts on rows that come there.
 //!
 //! PostgreSQL shows everybody's privileges to everybody. MySQL and MariaDB show them to whoever may
 //! read the tables of grants; `information_schema` shows an ordinary user its own only.
@@ -16,7 +16,7 @@ use super::ident;
 use crate::database::fault::{Fault, FaultClass};
 use crate::database::session::Tx;
 
-/// Roles that may read or change a table. Left out: superusers, the owners of table and schema, who can
+/// Roles that may read or change a table, or hang a trigger on it, which sees each row. Left out: superusers, the owners of table and schema, who can
 /// give themselves what they like, our own user, and the server's own roles, which nobody is.
 const POSTGRES: &str = r"
 SELECT reader.name
@@ -25,7 +25,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
     SELECT 'PUBLIC' AS name
     WHERE pg_catalog.has_schema_privilege('public', n.oid, 'USAGE')
-        AND (pg_catalog.has_table_privilege('public', c.oid, 'SELECT, UPDATE, DELETE, TRUNCATE')
+        AND (pg_catalog.has_table_privilege('public', c.oid, 'SELECT, UPDATE, DELETE, TRUNCATE, TRIGGER')
             OR pg_catalog.has_any_column_privilege('public', c.oid, 'SELECT, UPDATE'))
     UNION ALL
     SELECT r.rolname::pg_catalog.text
@@ -33,11 +33,43 @@ CROSS JOIN LATERAL (
     WHERE NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.oid <> c.relowner AND r.oid <> n.nspowner
         AND r.rolname <> current_user
         AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE')
-        AND (pg_catalog.has_table_privilege(r.oid, c.oid, 'SELECT, UPDATE, DELETE, TRUNCATE')
+        AND (pg_catalog.has_table_privilege(r.oid, c.oid, 'SELECT, UPDATE, DELETE, TRUNCATE, TRIGGER')
             OR pg_catalog.has_any_column_privilege(r.oid, c.oid, 'SELECT, UPDATE'))
 ) reader
 WHERE n.nspname = $1 AND c.relname = $2
 ORDER BY reader.name
+";
+
+/// What acts on rows that are added to a table, as its partitions do. Functions that come with the server
+/// leave no dependency.
+const POSTGRES_ACTING: &str = r"
+SELECT acting.name
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.concat('trigger ', t.tgname) AS name
+    FROM pg_catalog.pg_trigger t
+    WHERE (t.tgrelid = c.oid
+            OR t.tgrelid IN (SELECT leaf.relid FROM pg_catalog.pg_partition_tree(c.oid) leaf))
+        AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't'))
+        AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 4) <> 0
+    UNION
+    SELECT pg_catalog.concat('rule ', r.rulename)
+    FROM pg_catalog.pg_rewrite r
+    WHERE r.ev_class = c.oid AND r.ev_type = '3' AND r.ev_enabled IN ('O', 'A')
+    UNION
+    SELECT pg_catalog.concat('the default of ', a.attname)
+    FROM pg_catalog.pg_attrdef d
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = ''
+    JOIN pg_catalog.pg_depend f ON f.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+        AND f.objid = d.oid AND f.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+    JOIN pg_catalog.pg_proc p ON p.oid = f.refobjid
+    JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
+    WHERE d.adrelid = c.oid AND NOT (o.rolsuper OR o.rolname = current_user)
+) acting
+WHERE n.nspname = $1 AND c.relname = $2
+ORDER BY acting.name
 ";
 
 /// The same: everything that is granted on the server, on databases whose pattern fits, and on the
@@ -73,7 +105,7 @@ pub async fn readers(
     for table in tables {
         match of(tx, table).await {
             Ok(known) => {
-                all.insert(table.clone(), Readers::Known(known));
+                all.insert(table.clone(), known);
             }
             Err(fault) if fault.class == FaultClass::Privilege => {
                 for table in tables {
@@ -87,14 +119,15 @@ pub async fn readers(
     Ok(all)
 }
 
-async fn of(tx: &mut Tx, table: &TableName) -> Result<Vec<Reader>, Fault> {
+async fn of(tx: &mut Tx, table: &TableName) -> Result<Readers, Fault> {
     let schema = table.schema.as_ref().map_or("", Ident::as_str);
     let value = |text: &str| Value::Text(text.to_owned());
     let engine = tx.engine();
     let (schema, name) = (value(schema), value(table.table.as_str()));
     let mut readers = Vec::new();
     if engine == Engine::Postgres {
-        for row in tx.rows(&Bound::fixed(POSTGRES, vec![schema, name])).await? {
+        let values = vec![schema, name];
+        for row in tx.rows(&Bound::fixed(POSTGRES, values.clone())).await? {
             let name = Answer::new(row).shown()?;
             let everybody = name == "PUBLIC";
             readers.push(Reader {
@@ -106,7 +139,14 @@ async fn of(tx: &mut Tx, table: &TableName) -> Result<Vec<Reader>, Fault> {
                 break;
             }
         }
-        return Ok(readers);
+        let mut acting = Vec::new();
+        for row in tx.rows(&Bound::fixed(POSTGRES_ACTING, values)).await? {
+            acting.push(Answer::new(row).shown()?);
+        }
+        return Ok(Readers::Known {
+            others: readers,
+            acting,
+        });
     }
     let values = vec![schema.clone(), schema, name];
     for row in tx.rows(&Bound::fixed(INNODB, values)).await? {
@@ -134,5 +174,9 @@ async fn of(tx: &mut Tx, table: &TableName) -> Result<Vec<Reader>, Fault> {
         };
         readers.push(Reader { name, on });
     }
-    Ok(readers)
+    // A trigger has the privileges of whoever made it.
+    Ok(Readers::Known {
+        others: readers,
+        acting: Vec::new(),
+    })
 }

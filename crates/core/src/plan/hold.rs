@@ -187,10 +187,9 @@ pub(super) fn sealed(
         return Vec::new();
     };
     // Its columns are those of the table that the rows came from, or the plan is refused.
-    let own = concerns(catalog, &table.name, from).then(Vec::new);
-    let below = rules
-        .iter()
-        .flat_map(|seals| below(seals, rule, table, catalog));
+    let was_in = |from: &TableName| was_in(catalog, table, tests, from);
+    let own = was_in(from).then(Vec::new);
+    let below = rules.iter().flat_map(|seals| below(seals, rule, was_in));
     own.into_iter()
         .chain(below)
         .map(|path| HeldAt {
@@ -201,13 +200,29 @@ pub(super) fn sealed(
         .collect()
 }
 
+/// Whether rows of a held table may lie where those of `from` are sealed. Tables of one name and several
+/// schemas have one place for what is sealed of them, and what came from where nobody can tell.
+fn was_in(
+    catalog: &Catalog,
+    held: &Table,
+    tests: &[(Column, TypedTest)],
+    from: &TableName,
+) -> bool {
+    let alike = |from: &Table| {
+        let column = |column: &Column| from.column(&column.name).map(|known| &known.type_name);
+        let mut tests = tests.iter();
+        tests.all(|(tested, _)| column(tested) == Some(&tested.type_name))
+    };
+    concerns(catalog, &held.name, from)
+        || held.name.table == from.table && catalog.tables.get(from).is_some_and(alike)
+}
+
 /// The ways from a sealed table down to sealed rows that may be held, as they led when a rule sealed
 /// them: what leads to a held row is kept there as it would have been here.
 fn below(
     seals: &RuleDraft,
     ending: &RuleDraft,
-    table: &Table,
-    catalog: &Catalog,
+    was_in: impl Fn(&TableName) -> bool,
 ) -> Vec<Vec<Down>> {
     let Some(own) = &seals.change.seal else {
         return Vec::new();
@@ -220,7 +235,7 @@ fn below(
     };
     let mut all = Vec::new();
     for (i, node) in seals.nodes.iter().enumerate() {
-        if !concerns(catalog, &table.name, &node.depth.table) {
+        if !was_in(&node.depth.table) {
             continue;
         }
         // Those of a circle are refused where they are sealed.

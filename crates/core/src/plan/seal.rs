@@ -208,8 +208,8 @@ fn create(catalog: &Catalog, seal: &Seal, source: &Table, stamps: &[Ident; 2]) -
 
 /// Refuses a sealed table that others may read.
 fn locked_down(catalog: &Catalog, rule: &Rule, seal: &Seal, table: &TableName) -> Option<Refusal> {
-    let found = match catalog.readers.get(table) {
-        Some(Readers::Known(found)) => found,
+    let (found, acting) = match catalog.readers.get(table) {
+        Some(Readers::Known { others, acting }) => (others, acting),
         Some(Readers::Hidden) | None => {
             let message = format!(
                 "user {} cannot see who may read {table}, where rows are sealed",
@@ -219,6 +219,15 @@ fn locked_down(catalog: &Catalog, rule: &Rule, seal: &Seal, table: &TableName) -
             return Some(Refusal::of(&rule.name, Reason::MissingGrants, message).remedy(remedy));
         }
     };
+    if !acting.is_empty() {
+        let message = format!(
+            "{table}, where rows are sealed, has what acts on rows that are added, with the privileges \
+             of {}, and could change them or carry them elsewhere: {}; drop it",
+            catalog.user,
+            acting.join(", ")
+        );
+        return Some(Refusal::of(&rule.name, Reason::SealTargetUnfit, message));
+    }
     let engine = catalog.engine;
     let named = |reader: &&Reader| {
         let mut readers = seal.readers.iter();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::action::{parse_action, parse_related_action};
 use super::condition::parse_clause;
 use super::lookup::parse_lookups;
-use super::seal::{parse_seal, sealed_with};
+use super::seal::{not_sealed, parse_seal, sealed_with};
 use super::since::parse_expiry;
 use super::small_groups::parse_promise;
 use super::{At, Names, all};
@@ -41,7 +41,12 @@ pub(super) fn parse_rule(at: &At<'_>, spec: &RuleSpec, names: &Names) -> Option<
         basis.as_ref(),
         "`Privacy notice: enquiries are kept for six months`",
     );
-    let table = parse_table(&at.field("table"), table.as_ref(), names);
+    let table_at = at.field("table");
+    let table = not_sealed(
+        &table_at,
+        parse_table(&table_at, table.as_ref(), names),
+        names,
+    );
     let expiry = parse_expiry(
         at,
         expire_after.as_ref(),
@@ -182,7 +187,12 @@ fn parse_related(at: &At<'_>, spec: &RelatedSpec, names: &Names) -> Option<Relat
         unknown,
     } = spec;
     at.known::<RelatedSpec>(unknown);
-    let table = parse_table(&at.field("table"), table.as_ref(), names);
+    let table_at = at.field("table");
+    let table = not_sealed(
+        &table_at,
+        parse_table(&table_at, table.as_ref(), names),
+        names,
+    );
     let of = parse_table(&at.field("of"), of.as_ref(), names);
     let matches_at = at.field("match");
     let matches = matches_at

@@ -92,6 +92,24 @@ pub(super) fn parse_seal(
     })
 }
 
+/// Refuses a table of sealed rows: they came from another one, whose holds and duties keep them only from
+/// the rule that ends what it has sealed.
+pub(super) fn not_sealed(
+    at: &At<'_>,
+    table: Option<TableName>,
+    names: &Names,
+) -> Option<TableName> {
+    let (table, seal) = (table?, names.seal.as_ref());
+    if seal.is_some_and(|seal| table.schema.as_ref() == Some(&seal.schema)) {
+        at.invalid(
+            "is where rows are sealed: they go when `seal.expireAfter` or `grace` of the rule that \
+             sealed them is over",
+        );
+        return None;
+    }
+    Some(table)
+}
+
 /// The related entries as they are carried out: with `grace`, what would be deleted is sealed.
 pub(super) fn sealed_with(at: &At<'_>, mut related: Vec<Related>, rule: &RuleSpec) -> Vec<Related> {
     let kind = rule.action.as_ref().and_then(|action| action.kind.as_ref());

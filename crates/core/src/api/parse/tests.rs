@@ -911,6 +911,22 @@ fn sealing_needs_a_place_and_a_time_that_nobody_else_has() {
             .len(),
         4
     );
+    // No other rule ends what was sealed: holds on where it came from would not keep it.
+    let delete = json!({"type": "Delete"});
+    let elsewhere = |path: &str| {
+        let document = sealed_policy(delete.clone(), "Delete");
+        faulty(with(document, path, json!("sealed.enquiries")))
+    };
+    let told = elsewhere("/rules/0/table");
+    assert!(
+        told.contains("rules[0].table: is where rows are sealed"),
+        "{told}"
+    );
+    let told = elsewhere("/rules/0/related/0/table");
+    assert!(
+        told.contains("related[0].table: is where rows are sealed"),
+        "{told}"
+    );
     // A database of MySQL is no place for its own sealed rows.
     let own = with(
         with(database(), "/engine", json!("MySQL")),
