@@ -71,6 +71,7 @@ mod samples;
 mod scenario;
 mod scissors;
 mod seals;
+mod seams;
 mod servers;
 mod small_groups;
 mod sql;
@@ -126,6 +127,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(races::cases());
     cases.extend(lookups::cases());
     cases.extend(seals::cases());
+    cases.extend(seams::cases());
     cases.extend(model::cases());
     cases.extend(model_graph::cases());
     cases.extend(holds::cases());

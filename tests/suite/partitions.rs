@@ -270,7 +270,7 @@ fn obstacles(world: &World, server: Server) -> Result<()> {
 }
 
 /// Waits until the run waits for the application's lock.
-fn wait_for_the_run(rig: &Rig<'_>) -> Result<()> {
+pub(crate) fn wait_for_the_run(rig: &Rig<'_>) -> Result<()> {
     if rig.server.is_postgres() {
         return rig.wait_for_a_waiter();
     }

@@ -71,7 +71,7 @@ const RULE: &str = "
 ";
 
 /// Does what the plan asks for before it seals.
-fn prepare(rig: &Rig<'_>) -> Result<()> {
+pub(crate) fn prepare(rig: &Rig<'_>) -> Result<()> {
     for refusal in rig.refused()? {
         ensure!(refusal.reason == Reason::SealTargetUnfit, "{refusal:?}");
         rig.sql(refusal.remedy.as_deref().context("no statements")?)?;
@@ -92,7 +92,7 @@ fn family<'w>(world: &'w World, server: Server, name: &str, rows: u32) -> Result
 }
 
 /// Rows of a table and of where its rows are sealed.
-fn here_and_there(rig: &Rig<'_>, table: &str) -> Result<(i64, i64)> {
+pub(crate) fn here_and_there(rig: &Rig<'_>, table: &str) -> Result<(i64, i64)> {
     Ok((
         rig.number(&format!("SELECT count(*) FROM {table}"))?,
         rig.number(&format!("SELECT count(*) FROM ${{sealed}}.{table}"))?,

@@ -110,6 +110,8 @@ pub struct Table {
     pub kind: TableKind,
     /// InnoDB, MyISAM, Aria …; `None` on PostgreSQL.
     pub storage_engine: Option<String>,
+    /// A crash empties it (PostgreSQL `UNLOGGED`).
+    pub unlogged: bool,
     /// Columns in table order.
     pub columns: Vec<Column>,
     /// The primary key's columns in key order; empty where there is none.

@@ -251,6 +251,7 @@ async fn one_table(tx: &mut Tx, name: &TableName, selects: bool) -> Result<Optio
         row_security: false,
         publications_without_identity: Vec::new(),
         materialised_views: Vec::new(),
+        unlogged: false,
         copies: Vec::new(),
         estimated_rows,
     };

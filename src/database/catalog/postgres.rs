@@ -123,6 +123,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
             update: BTreeSet::new(),
         };
         let usage = a.yes()?;
+        let unlogged = shape.persistence == "u";
         shapes.insert(oid, shape);
         found.insert(
             oid,
@@ -141,6 +142,7 @@ async fn tables(tx: &mut Tx, wanted: &[TableName]) -> Result<BTreeMap<i64, Found
                     row_security,
                     publications_without_identity: Vec::new(),
                     materialised_views: Vec::new(),
+                    unlogged,
                     copies: Vec::new(),
                     estimated_rows,
                 },

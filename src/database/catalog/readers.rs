@@ -16,11 +16,17 @@ use super::ident;
 use crate::database::fault::{Fault, FaultClass};
 use crate::database::session::Tx;
 
-/// Roles that may read or change a table, or hang a trigger on it, which sees each row. Left out: superusers, the owners of table and schema, who can
+/// Roles that may read or change a table or a partition of it, or hang a trigger on it, which sees each row. Left out: superusers, the owners of table and schema, who can
 /// give themselves what they like, our own user, and the server's own roles, which nobody is.
 const POSTGRES: &str = r"
-SELECT reader.name
-FROM pg_catalog.pg_class c
+SELECT DISTINCT reader.name
+FROM pg_catalog.pg_class t
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+CROSS JOIN LATERAL (
+    SELECT t.oid AS oid
+    UNION SELECT part.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(t.oid) part
+) parts
+JOIN pg_catalog.pg_class c ON c.oid = parts.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
     SELECT 'PUBLIC' AS name
@@ -36,7 +42,7 @@ CROSS JOIN LATERAL (
         AND (pg_catalog.has_table_privilege(r.oid, c.oid, 'SELECT, UPDATE, DELETE, TRUNCATE, TRIGGER')
             OR pg_catalog.has_any_column_privilege(r.oid, c.oid, 'SELECT, UPDATE'))
 ) reader
-WHERE n.nspname = $1 AND c.relname = $2
+WHERE tn.nspname = $1 AND t.relname = $2
 ORDER BY reader.name
 ";
 

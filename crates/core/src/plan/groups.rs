@@ -10,7 +10,7 @@ use crate::groups::{Below, Groups, Promise, SmallGroups, Weighed};
 use crate::name::TableName;
 use crate::policy::Rule;
 use crate::rows::number;
-use crate::sql::{Effect, GroupSql, KeyColumn, Quasi, Transform};
+use crate::sql::{Effect, Eligible, GroupSql, KeyColumn, Quasi, Transform};
 
 /// A rule's promise about small groups with its statements.
 #[derive(Clone, Debug)]
@@ -75,14 +75,16 @@ pub(super) fn draft(
     })
 }
 
-/// Tells each promise which rows of its table go by other rules of the policy.
+/// Tells each promise which rows of its table go by other rules of the policy, or leave their group
+/// because duties keep only a part of them.
 pub(super) fn tell_of_deletes(rules: &mut [RuleDraft]) {
-    let deletes: Vec<(TableName, _)> = rules
+    let others: Vec<(TableName, bool, Effect, Eligible)> = rules
         .iter()
-        .filter(|rule| matches!(rule.change.effect, Effect::Delete))
         .map(|rule| {
             (
                 rule.change.window.table.clone(),
+                rule.remainder,
+                rule.change.effect.clone(),
                 rule.change.eligible.clone(),
             )
         })
@@ -90,8 +92,18 @@ pub(super) fn tell_of_deletes(rules: &mut [RuleDraft]) {
     for rule in rules {
         let table = &rule.change.window.table;
         if let Some(groups) = &mut rule.groups {
-            let going = deletes.iter().filter(|(of, _)| of == table);
-            groups.sql.going = going.map(|(_, eligible)| eligible.clone()).collect();
+            let promised = &groups.promise.columns;
+            let going = others.iter().filter(|(of, remainder, effect, _)| {
+                of == table
+                    && match effect {
+                        Effect::Delete => true,
+                        Effect::Update(transforms, _) => {
+                            let mut changed = transforms.iter().map(|t| &t.column.name);
+                            *remainder && changed.any(|column| promised.contains(column))
+                        }
+                    }
+            });
+            groups.sql.going = going.map(|(.., eligible)| eligible.clone()).collect();
         }
     }
 }

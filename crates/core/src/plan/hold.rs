@@ -45,7 +45,7 @@ pub fn fitting(hold: &Hold, catalog: &Catalog) -> Option<Bound> {
 }
 
 impl RuleDraft {
-    /// Counts the held or kept rows of a node among those that hang on these parents; `None`: no hold
+    /// Locks the rows of a node that hang on these parents, and counts the held or kept ones; `None`: no hold
     /// and no duty is about it. Asked once the parents are locked: what was not there when they were chosen must
     /// not go with them. `parents` is not empty.
     pub fn held_below(&self, node: usize, way: &Way, parents: &[Key]) -> Option<Bound> {

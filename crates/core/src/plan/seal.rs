@@ -4,7 +4,7 @@ use super::Refusal;
 use super::draft::View;
 use super::guard;
 use crate::api::reason::Reason;
-use crate::catalog::{Catalog, Column, Engine, Reader, Readers, Table};
+use crate::catalog::{Catalog, Column, Engine, Reader, Readers, Table, TableKind};
 use crate::grants;
 use crate::name::{Ident, TableName};
 use crate::policy::{Rule, Seal};
@@ -34,7 +34,8 @@ pub(super) fn sealed(
         refusals.push(refusal.remedy(create(catalog, seal, source, &stamps)));
         return None;
     };
-    let unfit = unfit(catalog.engine, source, target, &stamps);
+    let mut unfit = unfit(catalog.engine, source, target, &stamps);
+    unfit.extend(exposed(catalog, seal, target));
     if !unfit.is_empty() {
         let message = format!(
             "{} cannot take the rows of {} as they are: {}",
@@ -128,6 +129,40 @@ fn unfit(engine: Engine, source: &Table, target: &Table, stamps: &[Ident; 2]) ->
         }
     }
     unfit
+}
+
+/// Why rows would not stay where they are sealed, or be read by way of another table.
+fn exposed(catalog: &Catalog, seal: &Seal, target: &Table) -> Vec<String> {
+    let mut exposed = Vec::new();
+    if let TableKind::Partition { of } = &target.kind {
+        exposed.push(format!("whoever may read {of} reads it as a partition"));
+    }
+    let parents = catalog.tables.values().filter(|table| {
+        matches!(&table.kind, TableKind::InheritanceParent { children } if children.contains(&target.name))
+    });
+    exposed.extend(parents.map(|parent| {
+        let parent = &parent.name;
+        format!("it inherits from {parent}, and whoever may read {parent} reads it, too")
+    }));
+    let leaves: &[TableName] = match &target.kind {
+        TableKind::Partitioned { leaves } => leaves,
+        _ => &[],
+    };
+    let outside = leaves
+        .iter()
+        .filter(|leaf| leaf.schema.as_ref() != Some(&seal.schema));
+    exposed.extend(outside.map(|leaf| format!("its partition {leaf} is not in {}", seal.schema)));
+    let parts = leaves.iter().filter_map(|leaf| catalog.tables.get(leaf));
+    let unlogged = std::iter::once(target)
+        .chain(parts)
+        .filter(|table| table.unlogged);
+    exposed.extend(unlogged.map(|table| {
+        format!(
+            "{} is UNLOGGED, and a crash would empty it: ALTER TABLE … SET LOGGED",
+            table.name
+        )
+    }));
+    exposed
 }
 
 fn described(column: &Column) -> String {

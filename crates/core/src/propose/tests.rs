@@ -56,6 +56,7 @@ pub(crate) fn table(text: &str, dates: &[&str], estimated_rows: u64) -> Table {
         row_security: false,
         publications_without_identity: Vec::new(),
         materialised_views: Vec::new(),
+        unlogged: false,
         copies: Vec::new(),
         estimated_rows,
     }

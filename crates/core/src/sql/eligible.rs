@@ -84,9 +84,14 @@ pub enum TypedTest {
 impl Eligible {
     /// The whole predicate.
     pub fn write(&self, w: &mut Writer<'_>) {
-        self.write_but_for_duties(w);
-        for duty in &self.kept {
-            duty.held.write_free(w);
+        self.write_but_for_holds(w);
+        self.write_unkept(w);
+    }
+
+    /// That neither a hold nor a duty keeps the row, with a leading ` AND `.
+    pub(super) fn write_unkept(&self, w: &mut Writer<'_>) {
+        for keeper in self.keepers() {
+            keeper.write_free(w);
         }
     }
 
@@ -156,7 +161,6 @@ impl Eligible {
             keeper.write_own_free(w);
         }
         self.write_within(w);
-        self.write_conditions(w);
         self.write_undone(w);
     }
 

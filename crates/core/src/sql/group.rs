@@ -167,7 +167,7 @@ impl CountSql {
         w.finish()
     }
 
-    /// The rows that the rule means, done or not, held or not.
+    /// The rows that the rule means, done or not, held or kept or not.
     fn write_meant(&self, w: &mut Writer<'_>) {
         self.eligible.clock.expired(w);
         self.eligible.write_scope(w);
@@ -176,7 +176,7 @@ impl CountSql {
     /// That one of them would be changed.
     fn write_due(&self, w: &mut Writer<'_>) {
         self.eligible.write_any_undone(w);
-        self.eligible.write_free(w);
+        self.eligible.write_unkept(w);
     }
 }
 
@@ -234,6 +234,7 @@ mod tests {
             row_security: false,
             publications_without_identity: Vec::new(),
             materialised_views: Vec::new(),
+            unlogged: false,
             copies: Vec::new(),
             estimated_rows: 0,
         };

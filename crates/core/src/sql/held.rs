@@ -5,6 +5,7 @@
 //! row: `AND NOT COALESCE(predicate, true)`. A row is kept also while anything that hangs on it is
 //! held, at any depth.
 
+use super::count::sum;
 use super::eligible::{TypedTest, write_test};
 use super::{Bound, CountSql, Depth, Way, Window, Writer, dialect};
 use crate::catalog::{Column, Engine};
@@ -142,8 +143,9 @@ impl HeldAt {
 }
 
 impl Depth {
-    /// Counts the held rows of a node among those that hang on these parents. `parents` is not empty.
-    /// `None`: no hold is about it.
+    /// Locks the rows of a node that hang on these parents, and counts the held ones among them: of one
+    /// that somebody is changing the answer is what it has become. `parents` is not empty. `None`: no hold
+    /// is about it.
     pub fn held<'h>(
         &self,
         way: &Way,
@@ -156,10 +158,31 @@ impl Depth {
         if at.is_empty() {
             return None;
         }
-        let mut w = self.begin_count(way, parents);
-        w.sql(" AND (")
-            .joined(at, " OR ", |w, place| place.write_predicate(w))
-            .sql(")");
+        let kept = |w: &mut Writer<'_>| {
+            w.sql("(")
+                .joined(&at, " OR ", |w, place| place.write_predicate(w))
+                .sql(")");
+        };
+        let d = dialect(self.engine);
+        let mut w = Writer::new(d);
+        w.sql("SELECT ");
+        // What is held is no condition: rows that do not fit yet would not be locked.
+        if self.engine.is_innodb() {
+            d.whole(&mut w, &mut |w| sum(w, &mut |w| kept(w)));
+            self.write_below(&mut w, way, parents);
+            w.sql(" FOR UPDATE");
+        } else {
+            d.whole(&mut w, &mut |w| {
+                sum(w, &mut |w| {
+                    w.sql("below.kept");
+                });
+            });
+            w.sql(" FROM (SELECT ");
+            kept(&mut w);
+            w.sql(" AS kept");
+            self.write_below(&mut w, way, parents);
+            w.sql(" FOR UPDATE) AS below");
+        }
         Some(w.finish())
     }
 }

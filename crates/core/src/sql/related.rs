@@ -106,10 +106,7 @@ impl Depth {
             .joined(key.chain(&self.referenced), ", ", |w, c| {
                 w.dialect().read(w, c);
             });
-        self.write_from(&mut w);
-        write_hint(&mut w, way.index.as_ref());
-        w.sql(" WHERE ");
-        way.write(&mut w, parents);
+        self.write_below(&mut w, way, parents);
         w
     }
 
@@ -125,13 +122,18 @@ impl Depth {
         w.finish()
     }
 
-    pub(super) fn begin_count(&self, way: &Way, parents: &[Key]) -> Writer<'static> {
+    fn begin_count(&self, way: &Way, parents: &[Key]) -> Writer<'static> {
         let mut w = begin_count(self.engine);
-        self.write_from(&mut w);
-        write_hint(&mut w, way.index.as_ref());
-        w.sql(" WHERE ");
-        way.write(&mut w, parents);
+        self.write_below(&mut w, way, parents);
         w
+    }
+
+    /// `FROM` the rows that hang on these parents.
+    pub(super) fn write_below(&self, w: &mut Writer<'_>, way: &Way, parents: &[Key]) {
+        self.write_from(w);
+        write_hint(w, way.index.as_ref());
+        w.sql(" WHERE ");
+        way.write(w, parents);
     }
 
     /// Changes the rows that hang on these parents. `parents` is not empty.

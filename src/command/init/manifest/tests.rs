@@ -49,6 +49,7 @@ fn table(name: &str, columns: &[(&str, ColumnKind)]) -> Table {
         row_security: false,
         publications_without_identity: Vec::new(),
         materialised_views: Vec::new(),
+        unlogged: false,
         copies: Vec::new(),
         estimated_rows: 1,
     }
