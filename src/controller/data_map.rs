@@ -21,7 +21,7 @@ use oubliette_core::target::Target;
 
 use super::conflicts::usable;
 use super::legal_hold::find_database;
-use super::record::{self, RecordFault};
+use super::record::{self, RecordFault, Told};
 use super::scope::database_of;
 use super::target_database::connect;
 use super::{Context, Error, Name};
@@ -50,42 +50,39 @@ pub(super) async fn reconcile(
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
     let mut object = object;
-    let mut fits = None;
+    let mut looked = None;
     for _ in 0..ATTEMPTS {
         context.memory.saw_generation(&object);
-        let asked = context.memory.asked(&uid);
+        let generation = object.metadata.generation.unwrap_or_default();
         let input = database_of_map(&object, context).await;
         let spec = parse(&object, input.as_ref().ok().map(|input| &input.target));
         let status = read_status(&object);
-        let decision = decide_with(&object, &spec, &status, fits.as_ref(), context);
+        // What was found of another generation says nothing of this one.
+        let fits = looked.as_ref().filter(|(_, (_, of), _)| *of == generation);
+        let fits = fits.map(|(_, _, fits)| fits);
+        let decision = decide_with(&object, &spec, &status, fits, context);
         if decision.look
             && let Ok(map) = &spec
         {
+            let asked = context.memory.asked(&uid);
             let found = tokio::select! {
                 found = look(&name, map, input, context) => found,
                 () = context.stop.cancelled() => return Ok(Requeue::await_change()),
             };
-            fits = Some(found);
-            let generation = object.metadata.generation.unwrap_or_default();
-            context
-                .memory
-                .looked(&uid, asked, (Timestamp::now(), generation));
+            looked = Some((asked, (Timestamp::now(), generation), found));
             continue;
         }
-        if decision.status != status {
-            match record::status(&api, kind, &object, &decision.status).await {
-                Ok(()) => {}
-                Err(RecordFault::Stale) => {
-                    object = match record::read_again(&api, &name.name).await {
-                        Ok(current) => Arc::new(current),
-                        Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
-                        Err(fault) => return Err(fault.into()),
-                    };
-                    continue;
-                }
-                Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
-                Err(fault) => return Err(fault.into()),
+        match record::tell(&api, kind, &object, &status, &decision.status).await? {
+            Told::Written => {}
+            Told::Stale(current) => {
+                object = current;
+                continue;
             }
+            Told::Gone => return Ok(Requeue::await_change()),
+        }
+        // Not before: what a look found and nobody could be told must be found again.
+        if let Some((asked, checked, _)) = looked {
+            context.memory.looked(&uid, asked, checked);
         }
         context.memory.set_failures(&uid, decision.failures);
         if let Some(reason) = decision.failed {

@@ -17,7 +17,7 @@ use oubliette_core::decide::legal_hold::{Decision, Kept, Observed, decide, unusa
 use oubliette_core::hold::{Hold, HoldTest, WantedHold};
 
 use super::conflicts::usable;
-use super::record::{self, RecordFault};
+use super::record::{self, RecordFault, Told};
 use super::target_database::{self, connect};
 use super::{Context, Error, Name};
 use crate::inputs::cluster::DatabaseInput;
@@ -50,6 +50,7 @@ pub(super) async fn reconcile(
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
     let mut object = object;
     let mut kept = None;
+    let mut asked = 0;
     for _ in 0..ATTEMPTS {
         context.memory.saw_generation(&object);
         let spec = parse(&object);
@@ -58,6 +59,7 @@ pub(super) async fn reconcile(
         if decision.keep
             && let Ok(wanted) = &spec
         {
+            asked = context.memory.asked(&uid);
             let done = tokio::select! {
                 done = keep(&object, wanted, context) => done,
                 () = context.stop.cancelled() => return Ok(Requeue::await_change()),
@@ -70,24 +72,16 @@ pub(super) async fn reconcile(
             };
             continue;
         }
-        if decision.status != status {
-            match record::status(&api, kind, &object, &decision.status).await {
-                Ok(()) => {}
-                Err(RecordFault::Stale) => {
-                    object = match record::read_again(&api, &name.name).await {
-                        Ok(current) => Arc::new(current),
-                        Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
-                        Err(fault) => return Err(fault.into()),
-                    };
-                    continue;
-                }
-                Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
-                Err(fault) => return Err(fault.into()),
+        match record::tell(&api, kind, &object, &status, &decision.status).await? {
+            Told::Written => {}
+            Told::Stale(current) => {
+                object = current;
+                continue;
             }
+            Told::Gone => return Ok(Requeue::await_change()),
         }
         if kept.is_some() {
             let generation = object.metadata.generation.unwrap_or_default();
-            let asked = context.memory.asked(&uid);
             context
                 .memory
                 .looked(&uid, asked, (Timestamp::now(), generation));

@@ -3,6 +3,7 @@
 //! Status goes by server-side apply with the resourceVersion that was decided from, so that a stale
 //! writer gets 409 and decides anew; forced, because the fields are ours whoever wrote them before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
@@ -76,6 +77,40 @@ pub(super) async fn status<S: Serialize>(
         Ok(Ok(_) | Err(kube::Error::SerdeError(_))) => Ok(()),
         Ok(Err(error)) => Err(fault(&error)),
         Err(_) => Err(RecordFault::Silent),
+    }
+}
+
+/// What came of a status.
+pub(super) enum Told {
+    /// It stands there.
+    Written,
+    /// It was decided from an older object than this one.
+    Stale(Arc<DynamicObject>),
+    /// The object is gone.
+    Gone,
+}
+
+/// Writes a status where it is another one than before.
+pub(super) async fn tell<S: Serialize + PartialEq>(
+    api: &Api<DynamicObject>,
+    kind: &ApiResource,
+    object: &DynamicObject,
+    before: &S,
+    now: &S,
+) -> Result<Told, RecordFault> {
+    if now == before {
+        return Ok(Told::Written);
+    }
+    let written = match status(api, kind, object, now).await {
+        Ok(()) => Ok(Told::Written),
+        Err(RecordFault::Stale) => read_again(api, &object.name_any())
+            .await
+            .map(|current| Told::Stale(Arc::new(current))),
+        Err(fault) => Err(fault),
+    };
+    match written {
+        Err(RecordFault::Gone) => Ok(Told::Gone),
+        other => other,
     }
 }
 

@@ -21,7 +21,7 @@ use oubliette_core::target::Target;
 
 use super::coverage::decided;
 use super::jobs::ended_without_policy;
-use super::record::{self, RecordFault};
+use super::record::{self, RecordFault, Told};
 use super::{Context, Error, Name};
 use crate::database::Database;
 use crate::inputs::cluster::DatabaseInput;
@@ -102,20 +102,13 @@ async fn look_and_tell(
             };
             continue;
         }
-        if decision.status != status {
-            match record::status(api, kind, &object, &decision.status).await {
-                Ok(()) => {}
-                Err(RecordFault::Stale) => {
-                    object = match record::read_again(api, &name.name).await {
-                        Ok(current) => Arc::new(current),
-                        Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
-                        Err(fault) => return Err(fault.into()),
-                    };
-                    continue;
-                }
-                Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
-                Err(fault) => return Err(fault.into()),
+        match record::tell(api, kind, &object, &status, &decision.status).await? {
+            Told::Written => {}
+            Told::Stale(current) => {
+                object = current;
+                continue;
             }
+            Told::Gone => return Ok(Requeue::await_change()),
         }
         // Not before: what a look found and nobody could be told must be found again.
         if let Some((asked, checked)) = looked {

@@ -329,6 +329,7 @@ impl RunOutcome {
                     | Reason::RowsTooLarge
                     | Reason::VerificationFailed
                     | Reason::GroupsShrank
+                    | Reason::SealedMiscounted
             ),
         }
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::retention_policy::whole_second;
 use super::retry::Failures;
-use super::{Event, Verdict, of_faults};
+use super::{Event, Verdict, known, of_faults};
 use crate::api::condition::{self, READY};
 use crate::api::data_map::{DataMapStatus, MAX_BOUND};
 use crate::api::parse::FieldError;
@@ -72,16 +72,16 @@ pub fn decide(o: &Observed<'_>) -> Decision {
                 }
                 Err(verdict) => verdict.clone(),
             };
-            failures = if verdict.reason.is_failure() {
-                failures.and_one(verdict.reason, o.jitter, o.now)
-            } else {
-                Failures::default()
-            };
+            failures = failures.after(verdict.reason, o.jitter, o.now);
             verdict
         }
         (Ok(_), None) => {
-            look = is_due(o);
-            known(o)
+            look = failures.look_is_due(o.checked, o.generation, CHECK_EVERY, o.now);
+            known(
+                &o.status.conditions,
+                o.status.observed_generation == Some(o.generation),
+                "the tables are being looked at",
+            )
         }
     };
     status.tables = o.spec.ok().map(|map| count(map.tables.len()));
@@ -131,28 +131,6 @@ fn mapped(map: &DataMap) -> Verdict {
         map.duties()
     );
     Verdict::new(Reason::Mapped, message)
-}
-
-fn is_due(o: &Observed<'_>) -> bool {
-    let Some((at, generation)) = o.checked else {
-        return true;
-    };
-    let old = o.now.duration_since(at).unsigned_abs() >= CHECK_EVERY;
-    let retry = o.failures.count > 0 && o.failures.is_over(o.now);
-    old || retry || generation != o.generation
-}
-
-/// What was said before this look, where it was said of the same spec.
-fn known(o: &Observed<'_>) -> Verdict {
-    let ready = o.status.conditions.iter().find(|c| c.type_ == READY);
-    let before = ready.and_then(|c| {
-        let reason = Reason::named(&c.reason)?;
-        Some(Verdict::new(reason, &c.message))
-    });
-    match before {
-        Some(before) if o.status.observed_generation == Some(o.generation) => before,
-        _ => Verdict::new(Reason::Pending, "the tables are being looked at"),
-    }
 }
 
 fn count(n: usize) -> i64 {

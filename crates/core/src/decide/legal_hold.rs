@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::retention_policy::{Database, whole_second};
 use super::retry::Failures;
-use super::{Event, Verdict, of_faults};
+use super::{Event, Verdict, known, of_faults};
 use crate::api::condition::{self, READY, State};
 use crate::api::legal_hold::{LegalHoldStatus, ReleasedStatus};
 use crate::api::parse::FieldError;
@@ -83,16 +82,16 @@ pub fn decide(o: &Observed<'_>) -> Decision {
                 Ok(kept) => told(&mut status, wanted, kept),
                 Err(verdict) => verdict.clone(),
             };
-            failures = if verdict.reason.is_failure() {
-                failures.and_one(verdict.reason, o.jitter, o.now)
-            } else {
-                Failures::default()
-            };
+            failures = failures.after(verdict.reason, o.jitter, o.now);
             verdict
         }
         (Ok(_), None) => {
-            keep = is_due(o);
-            known(o)
+            keep = failures.look_is_due(o.checked, o.generation, CHECK_EVERY, o.now);
+            known(
+                &o.status.conditions,
+                o.status.observed_generation == Some(o.generation),
+                "the ledger is being brought to what the spec asks for",
+            )
         }
     };
     let before = o.status.conditions.iter().find(|c| c.type_ == READY);
@@ -118,31 +117,6 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         requeue_after: requeue_after(o, failures),
         failures,
         status,
-    }
-}
-
-fn is_due(o: &Observed<'_>) -> bool {
-    let Some((at, generation)) = o.checked else {
-        return true;
-    };
-    let old = o.now.duration_since(at).unsigned_abs() >= CHECK_EVERY;
-    let retry = o.failures.count > 0 && o.failures.is_over(o.now);
-    old || retry || generation != o.generation
-}
-
-/// What was said before this look, where it was said of the same spec.
-fn known(o: &Observed<'_>) -> Verdict {
-    let ready: Option<&Condition> = o.status.conditions.iter().find(|c| c.type_ == READY);
-    let before = ready.and_then(|c| {
-        let reason = Reason::named(&c.reason)?;
-        Some(Verdict::new(reason, &c.message))
-    });
-    match before {
-        Some(before) if o.status.observed_generation == Some(o.generation) => before,
-        _ => Verdict::new(
-            Reason::Pending,
-            "the ledger is being brought to what the spec asks for",
-        ),
     }
 }
 

@@ -18,7 +18,9 @@ mod say;
 pub mod target_database;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use crate::api::condition::READY;
 use crate::api::parse::{FieldError, message_of, reason_of};
 use crate::api::reason::Reason;
 
@@ -94,4 +96,14 @@ pub use retention_policy::whole_second;
 /// All faults of a manifest as one verdict.
 fn of_faults(faults: &[FieldError]) -> Verdict {
     Verdict::new(reason_of(faults), message_of(faults))
+}
+
+/// What the conditions said before, where they said it of the `same` spec; otherwise what is `pending`.
+fn known(conditions: &[Condition], same: bool, pending: &str) -> Verdict {
+    let ready = conditions.iter().find(|c| c.type_ == READY);
+    let before = ready.filter(|_| same).and_then(|c| {
+        let reason = Reason::named(&c.reason)?;
+        Some(Verdict::new(reason, &c.message))
+    });
+    before.unwrap_or_else(|| Verdict::new(Reason::Pending, pending))
 }

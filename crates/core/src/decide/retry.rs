@@ -31,6 +31,32 @@ impl Failures {
         }
     }
 
+    /// After a look that came to this.
+    #[must_use]
+    pub fn after(self, reason: Reason, jitter: f64, now: Timestamp) -> Self {
+        if reason.is_failure() {
+            self.and_one(reason, jitter, now)
+        } else {
+            Self::default()
+        }
+    }
+
+    /// Whether to look again. `checked`: when this process last looked, and at which generation.
+    pub fn look_is_due(
+        self,
+        checked: Option<(Timestamp, i64)>,
+        generation: i64,
+        every: Duration,
+        now: Timestamp,
+    ) -> bool {
+        let Some((at, of)) = checked else {
+            return true;
+        };
+        let old = now.duration_since(at).unsigned_abs() >= every;
+        let retry = self.count > 0 && self.is_over(now);
+        old || retry || of != generation
+    }
+
     /// Whether the pause is over.
     pub fn is_over(self, now: Timestamp) -> bool {
         self.retry_at.is_none_or(|at| at <= now)

@@ -132,15 +132,11 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         (Err(faults), _) => of_faults(faults),
         (Ok(wanted), Some(looked)) => {
             let verdict = told(&mut status, *wanted, &looked.found, o.now);
-            failures = if verdict.reason.is_failure() {
-                failures.and_one(verdict.reason, o.jitter, o.now)
-            } else {
-                Failures::default()
-            };
+            failures = failures.after(verdict.reason, o.jitter, o.now);
             verdict
         }
         (Ok(wanted), None) => {
-            check = is_due(o);
+            check = failures.look_is_due(o.checked, o.meta.generation, CHECK_EVERY, o.now);
             known(&status, *wanted, o.meta.generation)
         }
     };
@@ -172,15 +168,6 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         failed,
         requeue_after: requeue_after.min(CHECK_EVERY * 2),
     }
-}
-
-fn is_due(o: &Observed<'_>) -> bool {
-    let Some((at, generation)) = o.checked else {
-        return true;
-    };
-    let old = o.now.duration_since(at).unsigned_abs() >= CHECK_EVERY;
-    let retry = o.failures.count > 0 && o.failures.is_over(o.now);
-    old || retry || generation != o.meta.generation
 }
 
 /// What was known before this look. A new generation is not vouched for by the last one's check.

@@ -146,7 +146,16 @@ fn parse_assessment(at: &At<'_>, spec: &AssessmentSpec) -> Option<Assessment> {
                 fits.then(|| text.to_owned())
             })
     };
-    let by = at.field("by").text(by.as_ref(), "`dpo`");
+    let by = {
+        let at = at.field("by");
+        at.text(by.as_ref(), "`dpo`").filter(|text| {
+            let fits = text.chars().count() <= 128 && !text.chars().any(char::is_control);
+            if !fits {
+                at.invalid("write at most 128 characters, without line breaks");
+            }
+            fits
+        })
+    };
     let date = {
         let at = at.field("date");
         at.text(date.as_ref(), "`\"2026-03-01\"`").and_then(|text| {

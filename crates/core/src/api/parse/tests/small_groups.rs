@@ -83,6 +83,7 @@ fn faults_of_the_assessment_name_their_field() {
         ("/ref", json!("-7"), "ref"),
         ("/ref", Value::Null, "ref"),
         ("/by", json!(""), "by"),
+        ("/by", json!("dpo\u{1b}[2J"), "by"),
         ("/date", json!("2026-02-30"), "date"),
         ("/date", json!("2026-03-01T00:00:00"), "date"),
         ("/date", json!("yesterday"), "date"),
