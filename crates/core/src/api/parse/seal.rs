@@ -41,6 +41,14 @@ pub(super) fn parse_seal_place(
     }
     let readers = readers.clone().unwrap_or_default();
     at.field("readers").bounded(&readers, 16);
+    let everybody = readers
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case("public"));
+    if everybody && engine == Some(EngineName::PostgreSQL) {
+        at.field("readers")
+            .invalid("names PUBLIC, which is everybody: name the roles that may read sealed rows");
+        return None;
+    }
     Some(SealPlace { schema, readers })
 }
 

@@ -934,4 +934,10 @@ fn sealing_needs_a_place_and_a_time_that_nobody_else_has() {
         json!({"schema": "crm"}),
     );
     assert!(message_of(&target_of(own).unwrap_err()).contains("own database"));
+    let everybody = with(
+        with(database(), "/engine", json!("PostgreSQL")),
+        "/seal",
+        json!({"schema": "sealed", "readers": ["Public"]}),
+    );
+    assert!(message_of(&target_of(everybody).unwrap_err()).contains("which is everybody"));
 }
