@@ -49,6 +49,7 @@ mod misspelt;
 mod model;
 mod model_graph;
 mod monitoring;
+mod moves;
 mod notices;
 mod operator;
 mod owners;
@@ -123,6 +124,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(image::cases());
     cases.extend(install::cases());
     cases.extend(monitoring::cases());
+    cases.extend(moves::cases());
     cases.extend(engine::cases());
     cases.extend(races::cases());
     cases.extend(lookups::cases());
