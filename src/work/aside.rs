@@ -42,7 +42,6 @@ pub(super) async fn exchange(
     // Whatever came of it: what it left behind is ended before anything else.
     let left = Box::pin(settle(store, run)).await;
     match tried {
-        Ok(Tried::Gone(n)) => left.map(|()| Tried::Gone(n)),
         Ok(other) => left.map(|()| other),
         Err(fault) => {
             left?;
@@ -99,7 +98,7 @@ async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, 
         return Ok(Tried::Stays);
     }
     commit(&mut tx).await?;
-    Ok(Tried::Gone(n))
+    Ok(Tried::Gone)
 }
 
 /// The number that the table's next row gets.

@@ -2,7 +2,7 @@
 //! the rule is done. Digests of groups are held in memory only, and only while the step lasts (P4).
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use oubliette_core::api::reason::Reason;
@@ -64,9 +64,8 @@ impl Frozen {
     /// those of a batch that is rolled back, rather than that one is missed.
     pub(super) fn keep(&self, rows: &mut Vec<KeyRow>) {
         rows.retain(|row| self.covers(row));
-        if let Ok(mut changed) = self.changed.lock() {
-            changed.extend(rows.iter().filter_map(|row| row.group));
-        }
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.extend(rows.iter().filter_map(|row| row.group));
     }
 
     /// Counts what stands in the table.
@@ -80,8 +79,8 @@ impl Frozen {
         let Some(draft) = &rule.groups else {
             return Ok(Found::default());
         };
-        let ours = self.changed.lock().map(|changed| changed.clone());
-        let ours = ours.unwrap_or_default();
+        let changed = self.changed.lock();
+        let ours = changed.unwrap_or_else(PoisonError::into_inner).clone();
         let k = self.promise.k;
         let look = async || {
             let groups = measure(database, rule, draft, gentle).await?;

@@ -29,8 +29,8 @@ const COUNTED_IN: Duration = Duration::from_secs(10);
 
 /// How a try ended.
 pub(super) enum Tried {
-    /// So many rows went with it.
-    Gone(i64),
+    /// Its rows are gone, and counted.
+    Gone,
     /// Its rows go one by one.
     Stays,
     /// It was locked, or the fence has missed: another try may do.
@@ -149,7 +149,7 @@ pub(super) async fn go(
             first.saved = saved.ok_or(LedgerFault::TakenOver)?;
             changed(first.saved.done.all - before, None);
             match tried? {
-                Tried::Gone(_) => {}
+                Tried::Gone => {}
                 Tried::Stays => tracing::info!(
                     rule = step.rule.name,
                     partition = %part.name,
@@ -210,9 +210,9 @@ impl Whole<'_> {
         });
         let mut tx = self.step.database.begin(access).await?;
         match Box::pin(self.truncate_in(&mut tx, part, saved)).await {
-            Ok(Tried::Gone(n)) => match tx.commit().await {
+            Ok(Tried::Gone) => match tx.commit().await {
                 // Where the answer was lost, the caller reads under lock how it ended.
-                Ok(()) | Err(CommitFault::Unknown(_)) => Ok(Tried::Gone(n)),
+                Ok(()) | Err(CommitFault::Unknown(_)) => Ok(Tried::Gone),
                 Err(CommitFault::RolledBack(fault)) => after(fault.into()),
             },
             Ok(other) => {
@@ -253,7 +253,7 @@ impl Whole<'_> {
         if tx.change(&fence).await? != 1 {
             return Ok(Tried::Later);
         }
-        Ok(Tried::Gone(n))
+        Ok(Tried::Gone)
     }
 }
 
