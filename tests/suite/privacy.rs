@@ -43,7 +43,13 @@ const OPERATOR_LOG: &str = "operator-suite.log";
 
 /// The case that plants values where they hurt, run with the others.
 pub(crate) fn cases() -> Vec<Case> {
-    Case::on_each_with_operator("privacy::values_are_planted", &Server::ALL, plant)
+    let mut cases = Case::on_each_with_operator("privacy::values_are_planted", &Server::ALL, plant);
+    cases.extend(Case::on_each_with_operator(
+        "privacy::values_are_planted_in_seals_groups_and_duties",
+        &Server::ALL,
+        plant_promises,
+    ));
+    cases
 }
 
 /// The case that searches for them, run last.
@@ -158,6 +164,109 @@ spec:
     stage.keep_ledger()?;
     stage.namespace.finish()
 }
+
+/// A sealed table that refuses a key, which the server then repeats; groups that are too small by names; and
+/// a row that a duty keeps.
+fn plant_promises(world: &World, server: Server) -> Result<()> {
+    let database = world.database(server, "planted_promises")?;
+    world.block_on(database.admin.execute(&database.fill(
+        "CREATE TABLE members (
+           email varchar(80) PRIMARY KEY, left_at ${instant} NULL, owed date NULL
+         );
+         CREATE SCHEMA ${sealed};
+         CREATE TABLE ${sealed}.members AS SELECT * FROM members WHERE 1 = 0;
+         ALTER TABLE ${sealed}.members ADD COLUMN sealed_at ${sealed_at} NOT NULL,
+           ADD COLUMN sealed_by ${sealed_by} NOT NULL, ADD PRIMARY KEY (email);
+         INSERT INTO members VALUES
+           ('planted-1@example.org', current_timestamp - INTERVAL '2' YEAR, '1970-05-17'),
+           ('planted-2@example.org', current_timestamp - INTERVAL '2' YEAR, NULL);
+         INSERT INTO ${sealed}.members VALUES
+           ('planted-1@example.org', current_timestamp, '1970-05-17', current_timestamp, 'earlier');
+         CREATE TABLE answers (
+           id integer PRIMARY KEY, given_at ${instant} NULL, full_name varchar(80), note varchar(80)
+         );
+         INSERT INTO answers VALUES
+           (1, current_timestamp - INTERVAL '2' YEAR, 'Ada Bennett', 'Planted note'),
+           (2, current_timestamp - INTERVAL '2' YEAR, 'Ibrahim Cole', 'Planted note');",
+    )))?;
+    let stage = Stage::set(
+        world,
+        "planted_promises",
+        database,
+        PROMISES,
+        Grants::Printed,
+    )?;
+    let map = stage.database.fill(MAP);
+    stage.namespace.apply(&map)?;
+    stage.namespace.wait_reason("DataMap", "crm", "Mapped")?;
+    let token = stage.run_now()?;
+    let policy = stage.wait_run_ended(&token, PATIENCE)?;
+    let status = &policy["status"];
+    let run = &status["lastRun"];
+    ensure!(run["rules"][0]["failed"] == "SealedAlready", "{run}");
+    ensure!(
+        status["plan"]["rules"][0]["kept"]["duties"][0]["openEnded"] == 1,
+        "{status}"
+    );
+    ensure!(
+        status["plan"]["rules"][1]["smallGroups"]["left"] == 2,
+        "{status}"
+    );
+    stage.apply(&stage.objects(&PROMISES.replace("below: Leave", "below: Refuse"))?)?;
+    stage
+        .namespace
+        .wait_reason("RetentionPolicy", &stage.policy, "SmallGroups")?;
+    let rows = world.block_on(
+        stage
+            .database
+            .admin
+            .number("SELECT count(*) FROM answers WHERE note IS NOT NULL"),
+    )?;
+    ensure!(rows == 2, "{rows} answers have their note");
+    stage.keep_ledger()?;
+    stage.namespace.finish()
+}
+
+const PROMISES: &str = r#"
+apiVersion: oubliette.dev/v1alpha1
+kind: RetentionPolicy
+metadata: {name: members}
+spec:
+  databaseRef: {name: target}
+  schedule: "0 3 1 1 *"
+  mode: Enforce
+  rules:
+  - name: members
+    basis: "The promise that is tried"
+    table: ${schema}.members
+    expireAfter: P1Y
+    since: {column: left_at}
+    action: {type: Seal, seal: {expireAfter: P1Y}}
+  - name: answers
+    basis: "The promise that is tried"
+    table: ${schema}.answers
+    expireAfter: P1Y
+    since: {column: given_at}
+    action:
+      type: Anonymise
+      columns: [{column: note, strategy: Nullify}]
+      kAnonymity: {quasiIdentifiers: [full_name], k: 2, below: Leave}
+"#;
+
+const MAP: &str = r#"
+apiVersion: oubliette.dev/v1alpha1
+kind: DataMap
+metadata: {name: crm}
+spec:
+  databaseRef: {name: target}
+  tables:
+  - name: members
+    table: ${schema}.members
+    mustKeep:
+    - until: {latestOf: [{column: owed, plus: P1Y}]}
+      against: [Expiry]
+      law: an act
+"#;
 
 const HOLDS: &str = r#"
 apiVersion: v1
