@@ -2,25 +2,24 @@
 //! in the way before a single row is counted.
 
 use jiff::Timestamp;
-use serde_json::json;
 
+use super::Refusal;
 use super::clock::Typed;
+use super::column::{transforms, untouched};
 use super::duty::{self, Duties, Ends};
 use super::graph::{self, Node};
 use super::groups::{self, GroupDraft};
 use super::guard::{self, Touch};
 use super::partition::{Parted, parted};
-use super::{Refusal, constant};
+use super::parts::digest;
 use crate::api::reason::Reason;
 use crate::approval::PlanParts;
-use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table, TableKind};
+use crate::catalog::{Catalog, Engine, Table, TableKind};
 use crate::digest::Digest;
 use crate::name::{Ident, TableName};
 use crate::policy::{Action, Limits, Policy, Rule, Treatment};
 use crate::report;
-use crate::sql::{
-    ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, counted, fits,
-};
+use crate::sql::{ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, counted};
 use crate::strategy::Strategy;
 use crate::value::Value;
 
@@ -422,167 +421,6 @@ fn leaves(table: &Table) -> Vec<TableName> {
     }
 }
 
-/// The column of that name, which must be there.
-pub(super) fn column<'t>(
-    rule: &Rule,
-    table: &'t Table,
-    name: &Ident,
-    refusals: &mut Vec<Refusal>,
-) -> Option<&'t Column> {
-    let column = table.column(name);
-    if column.is_none() {
-        refusals.push(Refusal::of(
-            &rule.name,
-            Reason::ColumnMissing,
-            format!("{} has no column {name}", table.name),
-        ));
-    }
-    column
-}
-
-/// The treatments of a table's columns, each checked against its column.
-pub(super) fn transforms(
-    rule: &Rule,
-    engine: Engine,
-    table: &Table,
-    treatments: &[Treatment],
-    refusals: &mut Vec<Refusal>,
-) -> Vec<Transform> {
-    let mut transforms = Vec::new();
-    for Treatment {
-        column: name,
-        strategy,
-    } in treatments
-    {
-        let Some(column) = column(rule, table, name, refusals) else {
-            continue;
-        };
-        if !fits(strategy, column.kind) {
-            refusals.push(Refusal::of(
-                &rule.name,
-                Reason::ColumnUnfit,
-                format!(
-                    "{}.{name} is {}, which strategy {} cannot transform",
-                    table.name,
-                    column.type_name,
-                    strategy.name()
-                ),
-            ));
-        }
-        let mut strategy = strategy.clone();
-        if let Strategy::Constant { value } = &mut strategy {
-            match constant::kept(column, engine, value) {
-                Some(kept) => *value = kept,
-                None => refusals.push(Refusal::of(
-                    &rule.name,
-                    Reason::ColumnUnfit,
-                    format!(
-                        "{}.{name} is {}: the constant is no value of this type that it keeps as \
-                         written{}",
-                        table.name,
-                        column.type_name,
-                        constant::what_fits(column)
-                    ),
-                )),
-            }
-        }
-        transforms.push(Transform {
-            column: column.clone(),
-            strategy,
-        });
-    }
-    transforms
-}
-
-/// Columns that MySQL would change by itself on any update.
-pub(super) fn untouched(table: &Table) -> Vec<Column> {
-    table
-        .columns
-        .iter()
-        .filter(|c| c.on_update_now)
-        .cloned()
-        .collect()
-}
-
-/// The plan's digest: it changes with the spec, the schema of the tables touched and looked at, and the statements, and
-/// not with statistics, values or the instant.
-fn digest(
-    spec: &serde_json::Value,
-    policy: &Policy,
-    catalog: &Catalog,
-    rules: &[RuleDraft],
-    duties: Option<Digest>,
-) -> Result<(Digest, PlanParts), crate::digest::DigestError> {
-    let looked_at = policy.rules.iter().flat_map(Rule::looked_at);
-    let looked_at = looked_at.filter_map(|name| catalog.table(name));
-    let mut tables: Vec<_> = rules
-        .iter()
-        .flat_map(|r| {
-            std::iter::once(&r.change.window.table).chain(r.nodes.iter().map(|n| &n.depth.table))
-        })
-        .chain(looked_at.map(|table| &table.name))
-        .collect();
-    tables.sort();
-    tables.dedup();
-    let schema: Vec<_> = tables
-        .iter()
-        .filter_map(|name| catalog.tables.get(*name))
-        .map(|table| {
-            let references: Vec<_> = catalog
-                .references
-                .iter()
-                .filter(|r| r.to == table.name || r.from == table.name)
-                .collect();
-            json!({
-                "name": table.name, "kind": table.kind, "engine": table.storage_engine,
-                "columns": table.columns, "key": table.primary_key, "triggers": table.triggers,
-                "rules": table.rules, "checks": table.checks, "references": references,
-                "leaves": leaf_triggers(catalog, table),
-            })
-        })
-        .collect();
-    let statements: Vec<_> = rules.iter().map(statements).collect();
-    let parts = PlanParts {
-        spec: Digest::of_json(spec)?,
-        schema: Digest::of_json(&schema)?,
-        statements: Digest::of_json(&statements)?,
-        duties,
-    };
-    let mut all = json!({"spec": spec, "schema": schema, "statements": statements});
-    if let Some(duties) = duties {
-        // Without any the digest is that of older versions.
-        all["duties"] = json!(duties.to_string());
-    }
-    Ok((Digest::of_json(&all)?, parts))
-}
-
-/// The triggers of a table's leaves; `None`: there are none, as in digests of older versions.
-fn leaf_triggers(catalog: &Catalog, table: &Table) -> Option<Vec<serde_json::Value>> {
-    let TableKind::Partitioned { leaves } = &table.kind else {
-        return None;
-    };
-    let found = leaves
-        .iter()
-        .filter_map(|leaf| catalog.tables.get(leaf))
-        .filter(|leaf| !leaf.triggers.is_empty())
-        .map(|leaf| json!({"name": leaf.name, "triggers": leaf.triggers}));
-    let found: Vec<_> = found.collect();
-    (!found.is_empty()).then_some(found)
-}
-
-/// The texts of a rule's effect statements, in the form without bounds.
-fn statements(rule: &RuleDraft) -> Vec<String> {
-    let groups = rule.groups.iter();
-    let groups = groups.map(|groups| rule.count.groups(&Window::default(), &groups.sql));
-    let key = vec![Value::Null; rule.change.window.key.len()];
-    std::iter::once(rule.change.by_window(&Window::default()))
-        .chain(groups)
-        .chain(rule.change.copy(&Window::default(), &[key], ""))
-        .chain(rule.nodes.iter().flat_map(Node::statements))
-        .map(|bound| bound.sql.text().to_owned())
-        .collect()
-}
-
 impl Touch {
     /// What becomes of columns.
     fn transforms(&self) -> &[Transform] {
@@ -618,58 +456,4 @@ impl Policy {
                 })
         })
     }
-}
-
-/// Whether a column of this kind can be part of a walked key.
-pub(super) fn walkable(column: &Column) -> bool {
-    !column.nondeterministic
-        && column.charset.as_deref().is_none_or(comes_back)
-        && matches!(
-            column.kind,
-            ColumnKind::Int
-                | ColumnKind::UnsignedBigInt
-                | ColumnKind::Decimal
-                | ColumnKind::Text
-                | ColumnKind::Uuid
-                | ColumnKind::Bytes
-                | ColumnKind::Date
-                | ColumnKind::Instant
-                | ColumnKind::Civil
-        )
-}
-
-/// Whether every text of a MySQL character set comes back from utf8mb4, in which keys are read, as it
-/// was. Of those that are left out two characters become one, or one becomes another: a row would not
-/// be found again.
-fn comes_back(charset: &str) -> bool {
-    matches!(
-        charset,
-        "ascii"
-            | "cp1250"
-            | "cp1251"
-            | "cp1256"
-            | "cp1257"
-            | "cp850"
-            | "cp852"
-            | "cp866"
-            | "gb18030"
-            | "greek"
-            | "hebrew"
-            | "keybcs2"
-            | "koi8r"
-            | "koi8u"
-            | "latin1"
-            | "latin2"
-            | "latin5"
-            | "latin7"
-            | "macce"
-            | "macroman"
-            | "ucs2"
-            | "utf8"
-            | "utf8mb3"
-            | "utf8mb4"
-            | "utf16"
-            | "utf16le"
-            | "utf32"
-    )
 }

@@ -306,7 +306,7 @@ impl<'a> Graph<'a> {
             key: Vec::new(),
             effect: match touch.clone() {
                 Touch::Delete => Effect::Delete,
-                Touch::Update(t) => Effect::Update(t, super::draft::untouched(table)),
+                Touch::Update(t) => Effect::Update(t, super::column::untouched(table)),
             },
             referenced: Vec::new(),
             grips: Vec::new(),
@@ -318,7 +318,7 @@ impl<'a> Graph<'a> {
         match &edge.related.action {
             RelatedAction::Delete | RelatedAction::Seal => (Touch::Delete, false),
             RelatedAction::Anonymise(treatments) => {
-                let transforms = super::draft::transforms(
+                let transforms = super::column::transforms(
                     self.rule,
                     self.catalog().engine,
                     edge.child,

@@ -1,7 +1,8 @@
 //! Small groups in a plan: which columns can make them, and which plan is refused for them.
 
 use super::approve::is_unindexed;
-use super::draft::{self, RuleDraft};
+use super::column::column;
+use super::draft::RuleDraft;
 use super::facts::RuleFacts;
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
@@ -33,7 +34,7 @@ pub(super) fn draft(
     let promise = rule.groups.as_ref()?;
     let mut quasi = Vec::new();
     for name in &promise.columns {
-        let Some(column) = draft::column(rule, table, name, refusals) else {
+        let Some(column) = column(rule, table, name, refusals) else {
             continue;
         };
         let of_key = key.iter().any(|key| key.0.name == *name) || table.primary_key.contains(name);

@@ -6,7 +6,8 @@ mod inherited;
 mod trigger;
 
 use super::Refusal;
-use super::draft::{Intent, RuleDraft, View, walkable};
+use super::column::walkable;
+use super::draft::{Intent, RuleDraft, View};
 use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Index, Table, TableKind};
 use crate::grants;

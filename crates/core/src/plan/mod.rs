@@ -7,6 +7,7 @@
 mod approve;
 mod assent;
 mod clock;
+mod column;
 mod consent;
 mod constant;
 mod draft;
@@ -22,6 +23,7 @@ mod lookup;
 mod loosened;
 mod overlap;
 pub mod partition;
+mod parts;
 mod refusal;
 mod seal;
 
