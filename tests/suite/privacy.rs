@@ -253,7 +253,7 @@ spec:
       kAnonymity: {quasiIdentifiers: [full_name], k: 2, below: Leave}
 "#;
 
-const MAP: &str = r#"
+const MAP: &str = r"
 apiVersion: oubliette.dev/v1alpha1
 kind: DataMap
 metadata: {name: crm}
@@ -266,7 +266,7 @@ spec:
     - until: {latestOf: [{column: owed, plus: P1Y}]}
       against: [Expiry]
       law: an act
-"#;
+";
 
 const HOLDS: &str = r#"
 apiVersion: v1
