@@ -4,6 +4,7 @@
 
 ONLY ?=
 DATA ?=
+QUICK ?=
 KILLS ?= 20
 KEEP ?=
 ARCHITECTURES ?= amd64 arm64
@@ -29,8 +30,8 @@ test-samples: setup ## Cases on published sample databases (Chinook, Sakila) in 
 	@test -d "$(DATA)" || { echo "DATA=… must name the folder of the sample databases; the README says where they are published" >&2; exit 1; }
 	OUBLIETTE_SAMPLES="$(abspath $(DATA))" cargo test --test suite -- samples::
 
-bench: setup ## What plans and whole graphs cost, as figures; DATA=… as for test-samples plans Sakila, too
-	OUBLIETTE_BENCH=1 $(if $(DATA),OUBLIETTE_SAMPLES="$(abspath $(DATA))") cargo test --release --test suite -- --test-threads 1 bench::
+bench: setup ## Measures against other ways of doing it and writes docs/benchmarks.md; QUICK=1 with small tables, ONLY=mariadb on one server; DATA=… as for test-samples plans Sakila, too
+	QUICK=$(QUICK) ONLY="$(ONLY)" $(if $(DATA),OUBLIETTE_SAMPLES="$(abspath $(DATA))") tests/bench/run
 
 soak: setup ## The interruption cases with KILLS=20 kills each instead of 3
 	OUBLIETTE_SOAK_KILLS=$(KILLS) cargo test --test suite -- interruption::

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
 use crate::command::completion;
-use crate::{command, operator, telemetry};
+use crate::{command, operator, settings, telemetry};
 
 /// The name under which kubectl finds the program.
 const PLUGIN: &str = "kubectl-oubliette";
@@ -30,7 +30,7 @@ pub struct Cli {
     name = PLUGIN,
     bin_name = "kubectl oubliette",
     version,
-    about = "Shows and runs retention policies in a cluster",
+    about = "Shows and runs retention policies and erasure requests in a cluster",
     max_term_width = 100
 )]
 struct Plugin {
@@ -57,7 +57,8 @@ fn plugin() -> clap::Command {
 
 /// The program under each of its names, for the manual: behind kubectl what is there for kubectl.
 pub fn manual() -> [clap::Command; 2] {
-    let plugin = clap::Command::new(PLUGIN).about("Shows and runs retention policies in a cluster");
+    let plugin = clap::Command::new(PLUGIN)
+        .about("Shows and runs retention policies and erasure requests in a cluster");
     [
         Cli::command(),
         command::plugin::Verb::augment_subcommands(plugin),
@@ -111,6 +112,16 @@ pub enum Command {
     /// something is refused or was not completed, or an error; 2: rows are due and stay (a dry run,
     /// suspended, or the answer was no); 3: told to stop, and the same command goes on.
     Apply(command::apply::Request),
+    /// Measures on a server of yours how fast this program changes rows, beside what others do the
+    /// same with.
+    ///
+    /// Asks on a terminal, makes a schema (on MySQL and MariaDB a database) `oubliette_bench` with tables
+    /// of its own, and removes it in the end. Exit code 0: done; 3: told to stop, with what was measured
+    /// until then; 1: an error, or the program did not change what it should.
+    Bench(command::bench::Request),
+    /// Writes the benchmark's page of the repository from what `make bench` measured.
+    #[command(hide = true)]
+    BenchPage(command::bench_page::Request),
     /// Prints a shell's script that completes the command lines of this program.
     Completion(command::completion::Request),
     /// Lists tables with dates or personal-looking columns about whose rows no rule decides.
@@ -120,6 +131,11 @@ pub enum Command {
     Coverage(command::coverage::Request),
     /// Prints the custom resource definitions, for `kubectl apply -f -`.
     Crd,
+    /// Proposes a `DataMap`, which says where persons are, from what a database's catalog says.
+    ///
+    /// It is printed with comments and is valid as it stands; each guess is called one. Reads names,
+    /// types, keys and references, and no row.
+    Discover(command::discover::Request),
     /// Writes the files of the repository that are made by the program (`make generate`).
     #[command(hide = true)]
     Generate(command::generate::Request),
@@ -148,6 +164,17 @@ pub enum Command {
     Rbac(command::rbac::Request),
     /// Prints a page of the reference.
     Reference(command::reference::Request),
+    /// Checks that a certificate is as it was issued, and that a ledger's evidence holds together.
+    ///
+    /// A certificate is checked without a database or a cluster. Exit code 0: all of it is as it has to
+    /// be; 1: something differs or could not be checked, or an error.
+    Verify(command::verify::Request),
+    /// Says which lines of the input hold an identifier of a person who was erased, so that nobody
+    /// writes to them.
+    ///
+    /// Prints the numbers of these lines, or the values. The database is sent keyed digests only. Exit
+    /// code 0: there are none; 2: there are some; 1: an error.
+    Suppressed(command::suppressed::Request),
 }
 
 /// What the operator is told at its start.
@@ -156,6 +183,9 @@ pub struct Operator {
     /// The process: where it listens, which Lease, what it watches.
     #[command(flatten)]
     pub settings: operator::Settings,
+    /// What the platform has set for requests of persons.
+    #[command(flatten)]
+    pub platform: settings::Given,
     /// Plans and runs at once, over all databases.
     #[arg(long, default_value_t = 8, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=1000))]
     pub max_jobs: u16,

@@ -3,25 +3,36 @@
 
 pub mod apply;
 mod ask;
+pub mod bench;
+pub mod bench_page;
 mod columns;
 pub mod completion;
 pub mod coverage;
 pub mod crd;
+pub mod discover;
 mod form;
 pub mod generate;
 pub mod grants;
 pub mod hold;
 pub mod init;
 pub mod ledger;
+mod person;
 pub mod plan;
 pub mod plugin;
 mod progress;
 pub mod rbac;
 pub mod reference;
+mod refused;
 pub mod source;
+pub mod suppressed;
 pub mod told;
+pub mod verify;
 
 use std::io;
+
+/// What a command says that needs a database and was given none.
+const NO_DATABASE: &str = "no database: give it with --database-url, such as \
+    postgres://USER@HOST:5432/DATABASE or mysql://USER@HOST:3306/DATABASE";
 
 /// What went wrong, from the outside in. A cause that the message before it repeats is left out.
 pub fn told_once(error: &anyhow::Error) -> String {

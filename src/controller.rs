@@ -8,9 +8,11 @@ mod approvals;
 mod conflicts;
 mod coverage;
 mod data_map;
+mod erasure_request;
 mod jobs;
 mod legal_hold;
 mod memory;
+mod persons;
 mod record;
 mod retention_policy;
 mod runs;
@@ -31,15 +33,22 @@ use kube::runtime::reflector::ObjectRef;
 use oubliette_core::api::parse::{FieldError, one_line};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::job::StopWhy;
+use oubliette_core::erasure::SuppressionKeys;
+use oubliette_core::erasure::outcome::RequestOutcome;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::erasure_request::Duplicates;
 use self::memory::Memory;
+use self::persons::Persons;
 use self::runs::Runs;
 use self::scope::Scopes;
 use crate::inputs::cluster::Cluster;
 use crate::metrics::{Kind, Metrics};
 use crate::serve::Outside;
+use crate::signing::SigningKey;
 use crate::telemetry::contained;
+use crate::work::erase::Turns;
 
 /// Who owns our fields in server-side apply, and who reports our events.
 const MANAGER: &str = "oubliette";
@@ -59,6 +68,12 @@ pub struct Settings {
     pub jobs: usize,
     /// Who reports events.
     pub identity: String,
+    /// What the platform has set for requests of persons.
+    pub platform: Arc<oubliette_core::settings::Settings>,
+    /// With which certificates are signed; `None`: they are not.
+    pub signing: Option<Arc<SigningKey>>,
+    /// With which identifiers of erased persons are digested; `None`: they are not.
+    pub suppression: Option<Arc<SuppressionKeys>>,
 }
 
 /// A namespaced object's name.
@@ -98,6 +113,8 @@ struct Kinds {
     approval: ApiResource,
     hold: ApiResource,
     map: ApiResource,
+    request: ApiResource,
+    plan: ApiResource,
 }
 
 impl Kinds {
@@ -112,6 +129,8 @@ impl Kinds {
             approval: of("Approval", "approvals"),
             hold: of("LegalHold", "legalholds"),
             map: of("DataMap", "datamaps"),
+            request: of("ErasureRequest", "erasurerequests"),
+            plan: of("ErasurePlan", "erasureplans"),
         }
     }
 }
@@ -122,11 +141,23 @@ struct Context {
     kinds: Kinds,
     cluster: Cluster,
     runs: Runs,
+    /// The jobs of requests, by the same rules.
+    erasures: Runs<RequestOutcome>,
+    /// In which so many of them work at once, or together.
+    turns: Turns,
     memory: Memory,
+    persons: Persons,
+    duplicates: Duplicates,
     scopes: Scopes,
     metrics: Metrics,
     reporter: Reporter,
     stop: CancellationToken,
+    /// What the platform has set for requests of persons.
+    platform: Arc<oubliette_core::settings::Settings>,
+    /// With which certificates are signed.
+    signing: Option<Arc<SigningKey>>,
+    /// With which identifiers of erased persons are digested.
+    suppression: Option<Arc<SuppressionKeys>>,
 }
 
 impl Context {
@@ -176,13 +207,19 @@ pub async fn run(
     watching.close();
     let kinds = Kinds::new();
     let (runs, nudged) = Runs::new(settings.jobs);
+    // Requests wait for their turn where those that wait can be carried out together.
+    let (erasures, nudged_requests) = Runs::new(Semaphore::MAX_PERMITS);
     let (scopes, watches) = Scopes::new(&client, &kinds, &settings.namespaces);
     let context = Arc::new(Context {
         client: client.clone(),
         kinds,
         cluster: Cluster::new(client),
         runs: runs.clone(),
+        erasures: erasures.clone(),
+        turns: Turns::new(settings.jobs),
         memory: Memory::default(),
+        persons: Persons::default(),
+        duplicates: Duplicates::default(),
         scopes,
         metrics: outside.metrics,
         reporter: Reporter {
@@ -190,8 +227,18 @@ pub async fn run(
             instance: Some(settings.identity),
         },
         stop: stop.clone(),
+        platform: settings.platform,
+        signing: settings.signing,
+        suppression: settings.suppression,
     });
-    let routing = route(context.clone(), nudged);
+    let routing = {
+        let (policies, requests) = (context.clone(), context.clone());
+        let policies = route(nudged, move |name| policies.scopes.nudge_policy(name));
+        let requests = route(nudged_requests, move |name| {
+            requests.scopes.nudge_request(name);
+        });
+        futures::future::join(policies, requests)
+    };
     let ready = async {
         context.scopes.wait_until_known().await;
         tracing::info!("all objects are known");
@@ -205,23 +252,23 @@ pub async fn run(
     let stopped = async {
         stop.cancelled().await;
         // At once, not when the reconciles have ended: a lease may be running out.
-        runs.close(why()).await;
+        let why = why();
+        futures::future::join(runs.close(why), erasures.close(why)).await;
     };
     tokio::select! {
         _ = futures::future::join(controllers, stopped) => {}
-        () = routing => {}
+        _ = routing => {}
+        () = persons::run(&context) => {}
         () = ready => {}
     }
 }
 
 /// Brings what was nudged to the controller that has it.
-async fn route(context: Arc<Context>, nudged: tokio::sync::mpsc::UnboundedReceiver<Name>) {
+async fn route(nudged: tokio::sync::mpsc::UnboundedReceiver<Name>, nudge: impl Fn(&Name)) {
     let names = stream::unfold(nudged, async |mut nudged| {
         nudged.recv().await.map(|name| (name, nudged))
     });
-    names
-        .for_each(async |name| context.scopes.nudge_policy(&name))
-        .await;
+    names.for_each(async |name| nudge(&name)).await;
     std::future::pending::<()>().await;
 }
 
@@ -238,6 +285,7 @@ async fn reconcile(
             Kind::TargetDatabase => Box::pin(target_database::reconcile(object, &context)).await,
             Kind::LegalHold => Box::pin(legal_hold::reconcile(object, &context)).await,
             Kind::DataMap => Box::pin(data_map::reconcile(object, &context)).await,
+            Kind::ErasureRequest => Box::pin(erasure_request::reconcile(object, &context)).await,
         }
     };
     contained(work).await?

@@ -8,7 +8,7 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
 use oubliette_core::grants::account;
 use oubliette_core::ledger::{
-    CheckpointRow, Evidence, Ledger, NewRun, Owner, Rewound, RunRow, Tally, VERSION, printed,
+    CheckpointRow, Evidence, Ledger, Owner, Rewound, RunRow, Tally, VERSION, printed,
 };
 use oubliette_core::report::RuleRun;
 use oubliette_core::rows::Rows;
@@ -18,8 +18,15 @@ use oubliette_core::value::Value;
 
 use crate::database::{Access, Database, Fault, FaultClass, Timeouts, Tx};
 
+mod chain;
+mod erased;
 mod hold;
 mod intent;
+mod many;
+mod subject;
+
+pub use many::{Beginning, Ended, FIRST_EPOCH};
+pub use subject::Subject;
 
 /// A ledger transaction waits this long for a batch under way: longer than a dying worker's idle
 /// limit, so that taking over settles what it left.
@@ -153,7 +160,8 @@ impl Store {
     async fn ensure_present(&self) -> Result<(), LedgerFault> {
         let mut failed = None;
         for _ in 0..CREATIONS {
-            if self.is_present().await? {
+            // One that an earlier version has made gets what it lacks.
+            if self.is_present().await? && self.missing().await?.is_empty() {
                 return Ok(());
             }
             // Two that create it at once collide in the catalog, whatever IF NOT EXISTS says.
@@ -208,7 +216,7 @@ impl Store {
         }
     }
 
-    /// Whether the ledger's tables are there. One without its holds is refused: made anew they would
+    /// Whether the ledger's tables are there, of this version or an earlier one. One without its holds is refused: made anew they would
     /// be none, and what was held would go.
     pub async fn is_present(&self) -> Result<bool, LedgerFault> {
         let mut found = self.found().await?;
@@ -219,7 +227,7 @@ impl Store {
                 return Err(hold::lost_holds(&lost));
             }
         }
-        Ok(self.ledger.missing(&found).is_empty())
+        Ok(self.ledger.is_whole(&found))
     }
 
     /// A ledger without a look at its owner: for `oubliette ledger adopt`.
@@ -377,37 +385,6 @@ impl Store {
         rows.first()
             .map(|row| Ledger::read_run(row).ok_or(LedgerFault::Malformed("run")))
             .transpose()
-    }
-
-    /// Records a run with all of its workers in one transaction. `targets`: how many related tables
-    /// each step has. `TakenOver`: another worker has begun one of this policy meanwhile.
-    pub async fn record(
-        &self,
-        run: &NewRun,
-        checkpoints: &[CheckpointRow],
-        targets: &[i32],
-    ) -> Result<(), LedgerFault> {
-        let mut tx = self.begin().await?;
-        // Under the head's lock: of two that come at once the second sees the first one's run.
-        tx.rows(&self.ledger.lock_head()).await?;
-        let open = self.ledger.open_runs(&run.policy_uid);
-        if !tx.rows(&open).await?.is_empty() {
-            tx.rollback().await;
-            return Err(LedgerFault::TakenOver);
-        }
-        tx.change(&self.ledger.insert_run(run)).await?;
-        for row in checkpoints {
-            tx.change(&self.ledger.insert_checkpoint(&run.id, row))
-                .await?;
-            let related = usize::try_from(row.step).ok().and_then(|s| targets.get(s));
-            for target in 1..=related.copied().unwrap_or(0) {
-                let tally =
-                    self.ledger
-                        .insert_tally(&run.id, row.step, row.worker, row.saved.part, target);
-                tx.change(&tally).await?;
-            }
-        }
-        finish(tx).await
     }
 
     /// Most rows that all workers of a run may change together.

@@ -1,5 +1,6 @@
 //! Oubliette: effects around `oubliette-core`.
 
+pub mod bench;
 pub mod cli;
 pub mod command;
 pub mod controller;
@@ -8,9 +9,12 @@ pub mod inputs;
 pub mod lease;
 pub mod ledger;
 pub mod metrics;
+pub mod notify;
 pub mod operator;
 pub mod resource;
 pub mod serve;
+pub mod settings;
 pub mod shutdown;
+pub mod signing;
 pub mod telemetry;
 pub mod work;

@@ -6,12 +6,16 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use oubliette::cli::{Cli, Command};
+use oubliette::signing::SigningKey;
 use oubliette::work::job::StopWhy;
 use oubliette::{cli, command, controller, operator, telemetry};
+use oubliette_core::erasure::SuppressionKeys;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -57,8 +61,15 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(request) => {
             return runtime()?.block_on(Box::pin(command::apply::run(&request, out)));
         }
+        Command::Bench(request) => {
+            return runtime()?.block_on(Box::pin(command::bench::run(&request, out)));
+        }
+        Command::BenchPage(request) => command::bench_page::run(&request)?,
         Command::Completion(request) => command::completion::run(&request, out)?,
         Command::Crd => command::crd::run(out)?,
+        Command::Discover(request) => {
+            return runtime()?.block_on(Box::pin(command::discover::run(&request, out)));
+        }
         Command::Generate(request) => command::generate::run(&request, &cli::manual())?,
         Command::Grants(request) => command::grants::run(&request, out)?,
         Command::Hold(request) => {
@@ -83,6 +94,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Rbac(request) => command::rbac::run(&request, out)?,
         Command::Reference(request) => command::reference::run(&request, &cli::manual(), out)?,
+        Command::Verify(request) => {
+            return runtime()?.block_on(Box::pin(command::verify::run(&request, out)));
+        }
+        Command::Suppressed(request) => {
+            let asking = command::suppressed::run(&request, io::stdin().lock(), out);
+            return runtime()?.block_on(Box::pin(asking));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -105,11 +123,26 @@ const STACK: usize = 8 << 20;
 fn run_operator(request: cli::Operator) -> anyhow::Result<()> {
     let cli::Operator {
         settings,
+        platform,
         max_jobs,
         log,
         log_format,
     } = request;
     telemetry::install(&log, log_format)?;
+    let platform = Arc::new(platform.read()?);
+    let signing = platform.signing.as_ref();
+    let signing = signing.map(|signing| SigningKey::read(&signing.key_file));
+    let signing = signing.transpose()?.map(Arc::new);
+    let suppression = platform.suppression.as_ref();
+    let suppression = suppression.map(|kept| -> anyhow::Result<SuppressionKeys> {
+        let key = |file: &String| command::suppressed::key(Path::new(file));
+        let previous = kept.previous_key_files.iter().map(key);
+        Ok(SuppressionKeys::new(
+            key(&kept.key_file)?,
+            previous.collect::<anyhow::Result<_>>()?,
+        ))
+    });
+    let suppression = suppression.transpose()?.map(Arc::new);
     let controllers = |around: operator::Surroundings, token| async move {
         let operator::Surroundings {
             client,
@@ -122,6 +155,9 @@ fn run_operator(request: cli::Operator) -> anyhow::Result<()> {
             namespaces: watch_namespaces,
             jobs: usize::from(max_jobs),
             identity,
+            platform,
+            signing,
+            suppression,
         };
         let why = move || {
             if stop.is_cancelled() {

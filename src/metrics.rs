@@ -11,6 +11,7 @@ mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,12 +28,12 @@ use prometheus_client::registry::{Metric, Registry};
 pub use self::described::{ALL, Described, page};
 use self::described::{
     BATCH_DURATION, BATCHES, BUILD_INFO, CAUGHT_UP, FAILURES, FALLING_BEHIND, IS_LEADER,
-    LAST_SUCCESS, LOCK_WAITS, NEXT_RUN, NOT_READY, OVERDUE_ROWS, RECONCILES, ROWS_CHANGED,
-    RUN_DURATION, RUNS, UNCOVERED_TABLES,
+    LAST_SUCCESS, LOCK_WAITS, NEXT_RUN, NOT_READY, OVERDUE_ROWS, REAPPEARED_ROWS, RECONCILES,
+    REQUEST_DUE, ROWS_CHANGED, RUN_DURATION, RUNS, UNCOVERED_TABLES,
 };
 pub use self::label::{BatchResult, Kind};
 use self::label::{
-    EFFECTS, OUTCOMES, OfBatch, OfBuild, OfDatabase, OfEngine, OfKind, OfOutcome, OfPolicy,
+    EFFECTS, OUTCOMES, OfBatch, OfBuild, OfEngine, OfKind, OfObject, OfOutcome, OfPolicy,
     OfPolicyEffect, OfPolicyOutcome, OfReason, OfResource, Word,
 };
 use self::memory::Memory;
@@ -58,9 +59,13 @@ pub struct Metrics {
     overdue_rows: Family<OfPolicy, Gauge>,
     falling_behind: Family<OfPolicy, Gauge>,
     caught_up: Family<OfPolicy, Gauge>,
-    uncovered: Family<OfDatabase, Gauge>,
+    uncovered: Family<OfObject, Gauge>,
     /// What `uncovered` has.
-    surveyed: Arc<Mutex<BTreeSet<OfDatabase>>>,
+    surveyed: Arc<Mutex<BTreeSet<OfObject>>>,
+    reappeared: Family<OfObject, Gauge>,
+    request_due: Family<OfObject, Gauge>,
+    /// What `request_due` has.
+    asking: Arc<Mutex<BTreeSet<OfObject>>>,
     last_success: Family<OfPolicy, Gauge>,
     next_run: Family<OfPolicy, Gauge>,
     batches: Family<OfBatch, Counter>,
@@ -103,6 +108,9 @@ impl Metrics {
             caught_up: add(&mut all, &CAUGHT_UP, Family::default()),
             uncovered: add(&mut all, &UNCOVERED_TABLES, Family::default()),
             surveyed: Arc::default(),
+            reappeared: add(&mut all, &REAPPEARED_ROWS, Family::default()),
+            request_due: add(&mut all, &REQUEST_DUE, Family::default()),
+            asking: Arc::default(),
             last_success: add(&mut all, &LAST_SUCCESS, Family::default()),
             next_run: add(&mut all, &NEXT_RUN, Family::default()),
             batches: add(&mut all, &BATCHES, Family::default()),
@@ -168,30 +176,34 @@ impl Metrics {
 
     /// Drops the series of databases that are gone.
     pub fn keep_databases(&self, exist: impl Fn(&str, &str) -> bool) {
+        self.keep_standing(Kind::TargetDatabase, &exist);
+        for OfObject { namespace, name } in gone(&self.surveyed, &exist) {
+            self.uncovered(&namespace, &name, None);
+        }
+    }
+
+    /// Drops the series of requests that are gone.
+    pub fn keep_requests(&self, exist: impl Fn(&str, &str) -> bool) {
+        self.keep_standing(Kind::ErasureRequest, &exist);
+        for OfObject { namespace, name } in gone(&self.asking, &exist) {
+            self.request_due(&namespace, &name, None);
+        }
+    }
+
+    fn keep_standing(&self, of: Kind, exist: impl Fn(&str, &str) -> bool) {
         let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let all: Vec<_> = reasons.keys().cloned().collect();
         drop(reasons);
         for (kind, namespace, name) in all {
-            if kind == Kind::TargetDatabase && !exist(&namespace, &name) {
+            if kind == of && !exist(&namespace, &name) {
                 self.stands(kind, &namespace, &name, None);
-            }
-        }
-        let surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: Vec<_> = surveyed.iter().cloned().collect();
-        drop(surveyed);
-        for OfDatabase { namespace, name } in all {
-            if !exist(&namespace, &name) {
-                self.uncovered(&namespace, &name, None);
             }
         }
     }
 
     /// How many tables of a database nothing decides about; `None`: nobody can tell, or it is gone.
     pub fn uncovered(&self, namespace: &str, name: &str, gaps: Option<i64>) {
-        let labels = OfDatabase {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
+        let labels = OfObject::new(namespace, name);
         // One insert or removal, as above.
         let mut surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gaps) = gaps {
@@ -200,6 +212,26 @@ impl Metrics {
         } else {
             self.uncovered.remove(&labels);
             surveyed.remove(&labels);
+        }
+    }
+
+    /// How many rows of a database hold an erased identifier again; `None`: nobody is looked for, or it is
+    /// gone.
+    pub fn reappeared(&self, namespace: &str, name: &str, rows: Option<i64>) {
+        tell(&self.reappeared, &OfObject::new(namespace, name), rows);
+    }
+
+    /// When the time ends in which the person of a request must be answered; `None`: it has not begun, or
+    /// they were answered, or the request is gone.
+    pub fn request_due(&self, namespace: &str, name: &str, at: Option<Timestamp>) {
+        let labels = OfObject::new(namespace, name);
+        // As above; the series is told under the lock, or one that goes could be told last.
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        tell(&self.request_due, &labels, at.map(Timestamp::as_second));
+        if at.is_some() {
+            asking.insert(labels);
+        } else {
+            asking.remove(&labels);
         }
     }
 
@@ -322,6 +354,13 @@ impl Metrics {
     }
 }
 
+/// Which of these do not exist any more.
+fn gone(all: &Mutex<BTreeSet<OfObject>>, exist: impl Fn(&str, &str) -> bool) -> Vec<OfObject> {
+    let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    let gone = all.iter().filter(|of| !exist(&of.namespace, &of.name));
+    gone.cloned().collect()
+}
+
 fn add<M: Metric + Clone>(registry: &mut Registry, described: &Described, metric: M) -> M {
     register(registry, described, metric.clone());
     metric
@@ -336,8 +375,8 @@ fn register(registry: &mut Registry, described: &Described, metric: impl Metric)
     registry.register(name, described.help, metric);
 }
 
-/// Sets a gauge of a policy, or drops its series.
-fn tell(gauge: &Family<OfPolicy, Gauge>, labels: &OfPolicy, value: Option<i64>) {
+/// Sets a gauge of something, or drops its series.
+fn tell<L: Clone + Eq + Hash>(gauge: &Family<L, Gauge>, labels: &L, value: Option<i64>) {
     match value {
         Some(value) => {
             gauge.get_or_create(labels).set(value);
@@ -368,136 +407,4 @@ fn batch_buckets() -> Histogram {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn used() -> Metrics {
-        let metrics = Metrics::new();
-        metrics.reconciled(Kind::TargetDatabase);
-        metrics.failed(Kind::RetentionPolicy, Reason::MissingGrants);
-        let policy = Kind::RetentionPolicy;
-        metrics.stands(policy, "crm", "old", Some(Reason::MissingGrants));
-        metrics.stands(policy, "crm", "old", Some(Reason::Conflict));
-        metrics.run_ended("crm", "old", RunOutcome::Completed, Duration::from_secs(3));
-        metrics.rows_changed("crm", "old", Effect::Deleted, 41);
-        metrics.rows_changed("crm", "old", Effect::Deleted, 1);
-        metrics.overdue("crm", "old", 7);
-        let later = Timestamp::from_second(86_400).unwrap();
-        metrics.falling_behind("crm", "old", Some(true), Some(later));
-        metrics.uncovered("crm", "crm", Some(3));
-        metrics.last_success("crm", "old", Timestamp::UNIX_EPOCH);
-        metrics.next_run("crm", "old", Some(Timestamp::UNIX_EPOCH));
-        let took = Duration::from_millis(40);
-        metrics.batch_ended(Engine::MariaDb, BatchResult::Committed, took);
-        metrics.batch_ended(Engine::MariaDb, BatchResult::Locked, took);
-        metrics.leader(true);
-        metrics
-    }
-
-    #[test]
-    fn what_is_counted_is_shown() {
-        let text = used().encode().unwrap();
-        for line in [
-            "oubliette_reconciles_total{kind=\"TargetDatabase\"} 1\n",
-            "oubliette_reconcile_failures_total{kind=\"RetentionPolicy\",reason=\"MissingGrants\"} 1\n",
-            "oubliette_not_ready{kind=\"RetentionPolicy\",namespace=\"crm\",name=\"old\",reason=\"Conflict\"} 1\n",
-            "oubliette_rows_changed_total{namespace=\"crm\",policy=\"old\",effect=\"deleted\"} 42\n",
-            "oubliette_overdue_rows{namespace=\"crm\",policy=\"old\"} 7\n",
-            "oubliette_falling_behind{namespace=\"crm\",policy=\"old\"} 1\n",
-            "oubliette_caught_up_timestamp_seconds{namespace=\"crm\",policy=\"old\"} 86400\n",
-            "oubliette_uncovered_tables{namespace=\"crm\",name=\"crm\"} 3\n",
-            "oubliette_batches_total{engine=\"MariaDB\",result=\"locked\"} 1\n",
-            "oubliette_batch_duration_seconds_count{engine=\"MariaDB\"} 1\n",
-            "oubliette_lock_waits_total{engine=\"MariaDB\"} 1\n",
-            "oubliette_is_leader 1\n",
-        ] {
-            assert!(text.contains(line), "{line} is not in:\n{text}");
-        }
-    }
-
-    #[test]
-    fn a_deleted_policy_leaves_no_series() {
-        let metrics = used();
-        metrics.forget_policy("crm", "old");
-        let text = metrics.encode().unwrap();
-        assert!(!text.contains("\"old\""), "{text}");
-    }
-
-    #[test]
-    fn a_resource_is_not_ready_for_one_reason_at_a_time() {
-        let metrics = used();
-        let text = metrics.encode().unwrap();
-        assert_eq!(text.matches("oubliette_not_ready{").count(), 1, "{text}");
-        let database = Kind::TargetDatabase;
-        metrics.stands(database, "crm", "gone", Some(Reason::Unreachable));
-        metrics.keep_databases(|_, _| false);
-        metrics.stands(Kind::RetentionPolicy, "crm", "old", None);
-        let text = metrics.encode().unwrap();
-        assert!(!text.contains("oubliette_not_ready{"), "{text}");
-        assert!(!text.contains("oubliette_uncovered_tables{"), "{text}");
-    }
-
-    #[test]
-    fn a_policy_that_never_catches_up_has_no_instant_and_a_dry_run_is_never_behind() {
-        let metrics = used();
-        metrics.falling_behind("crm", "old", Some(true), None);
-        let text = metrics.encode().unwrap();
-        assert!(text.contains("oubliette_falling_behind{"), "{text}");
-        assert!(!text.contains("caught_up_timestamp_seconds{"), "{text}");
-        metrics.falling_behind("crm", "old", None, None);
-        let text = metrics.encode().unwrap();
-        assert!(!text.contains("oubliette_falling_behind{"), "{text}");
-    }
-
-    #[test]
-    fn a_suspended_policy_has_no_next_run() {
-        let metrics = used();
-        metrics.next_run("crm", "old", None);
-        assert!(
-            !metrics
-                .encode()
-                .unwrap()
-                .contains("next_run_timestamp_seconds{")
-        );
-    }
-
-    #[test]
-    fn every_metric_is_described_with_the_labels_and_sort_it_has() {
-        let text = used().encode().unwrap();
-        let mut described = 0;
-        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-            let (family, sort) = line.split_once(' ').unwrap();
-            let name = if sort == "counter" {
-                format!("{family}_total")
-            } else {
-                family.to_owned()
-            };
-            let Some(metric) = ALL.iter().find(|metric| metric.name == name) else {
-                panic!("{name} is not described");
-            };
-            assert_eq!(metric.sort, sort, "{name}");
-            let series = text.lines().find(|line| {
-                line.split(['{', ' ']).next().is_some_and(|shown| {
-                    shown == name
-                        || shown
-                            .strip_suffix("_sum")
-                            .is_some_and(|shown| shown == name)
-                })
-            });
-            let series = series.unwrap_or_else(|| panic!("{name} has no series"));
-            let labels: Vec<&str> = series
-                .split_once('{')
-                .map(|(_, rest)| rest.split_once('}').unwrap().0)
-                .map(|labels| {
-                    labels
-                        .split(',')
-                        .map(|l| l.split_once('=').unwrap().0)
-                        .collect()
-                })
-                .unwrap_or_default();
-            assert_eq!(labels, metric.labels, "{name}");
-            described += 1;
-        }
-        assert_eq!(described, ALL.len());
-    }
-}
+mod tests;

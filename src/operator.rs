@@ -22,7 +22,7 @@ use crate::serve::{Gate, Gates, Outside, Pulses, Server};
 use crate::shutdown;
 
 /// What the CRDs define, by the names under which they are served.
-const SERVED: (&str, [&str; 9]) = (
+const SERVED: (&str, [&str; 12]) = (
     "oubliette.dev/v1alpha1",
     [
         "targetdatabases",
@@ -34,6 +34,9 @@ const SERVED: (&str, [&str; 9]) = (
         "approvals",
         "datamaps",
         "datamaps/status",
+        "erasurerequests",
+        "erasurerequests/status",
+        "erasureplans",
     ],
 );
 

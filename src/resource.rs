@@ -9,6 +9,8 @@ use kube::{CustomResource, CustomResourceExt};
 use oubliette_core::api;
 use oubliette_core::api::approval::ApprovalSpec;
 use oubliette_core::api::data_map::{DataMapSpec, DataMapStatus};
+use oubliette_core::api::erasure_plan::ErasurePlanSpec;
+use oubliette_core::api::erasure_request::{ErasureRequestSpec, ErasureRequestStatus};
 use oubliette_core::api::legal_hold::{LegalHoldSpec, LegalHoldStatus};
 use oubliette_core::api::retention_policy::{RetentionPolicySpec, RetentionPolicyStatus};
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
@@ -107,7 +109,7 @@ pub struct RetentionPolicyBody(pub RetentionPolicySpec);
     printcolumn = r#"{"name":"Active","type":"string","jsonPath":".status.conditions[?(@.type==\"Active\")].status"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"Review","type":"string","jsonPath":".spec.reviewAt"}"#,
-    printcolumn = r#"{"name":"Rows","type":"integer","jsonPath":".status.heldRows","priority":1,"description":"Rows that it fitted when it was accepted"}"#,
+    printcolumn = r#"{"name":"Rows","type":"integer","jsonPath":".status.heldRows","description":"Rows that it fitted when it was accepted"}"#,
     printcolumn = r#"{"name":"Placed By","type":"string","jsonPath":".spec.placedBy","priority":1}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
@@ -163,6 +165,55 @@ pub struct ApprovalBody(pub ApprovalSpec);
 #[serde(transparent)]
 pub struct DataMapBody(pub DataMapSpec);
 
+/// The spec of an ErasureRequest.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oubliette.dev",
+    version = "v1alpha1",
+    kind = "ErasureRequest",
+    plural = "erasurerequests",
+    shortname = "oer",
+    category = "oubliette",
+    namespaced,
+    status = "ErasureRequestStatus",
+    derive = "PartialEq",
+    selectable = ".status.state",
+    doc = "One person asks for erasure, objects or withdraws consent. Who it is stands in a Secret only.",
+    printcolumn = r#"{"name":"Case","type":"string","jsonPath":".spec.caseRef"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Outcome","type":"string","jsonPath":".status.outcome"}"#,
+    printcolumn = r#"{"name":"Due","type":"string","jsonPath":".status.dueOn","description":"The last day on which the person may be answered"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Requested By","type":"string","jsonPath":".spec.requestedBy","priority":1}"#,
+    printcolumn = r#"{"name":"Deletes","type":"integer","jsonPath":".status.plan.deletes","priority":1}"#,
+    printcolumn = r#"{"name":"Transforms","type":"integer","jsonPath":".status.plan.transforms","priority":1}"#,
+    printcolumn = r#"{"name":"Keeps","type":"integer","jsonPath":".status.plan.keeps","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(transparent)]
+pub struct ErasureRequestBody(pub ErasureRequestSpec);
+
+/// The spec of an ErasurePlan.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "oubliette.dev",
+    version = "v1alpha1",
+    kind = "ErasurePlan",
+    plural = "erasureplans",
+    shortname = "oep",
+    category = "oubliette",
+    namespaced,
+    derive = "PartialEq",
+    doc = "What is planned for the ErasureRequest of the same name, table by table. The operator writes it.",
+    printcolumn = r#"{"name":"Request","type":"string","jsonPath":".spec.requestRef.name"}"#,
+    printcolumn = r#"{"name":"Plan","type":"string","jsonPath":".spec.digest"}"#,
+    printcolumn = r#"{"name":"As Of","type":"date","jsonPath":".spec.asOf"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(transparent)]
+pub struct ErasurePlanBody(pub ErasurePlanSpec);
+
 /// The CRDs of all kinds, as they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     [
@@ -171,6 +222,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         LegalHold::crd(),
         DataMap::crd(),
         Approval::crd(),
+        ErasureRequest::crd(),
+        ErasurePlan::crd(),
     ]
     .into_iter()
     .map(finish)

@@ -138,7 +138,8 @@ rows
 
 say "Another one takes over when the dead one's Lease has expired, and goes on where it stopped"
 start_operator oubliette-2
-finished() { kubectl get orp "$1" -o 'jsonpath={.status.lastRun.run} {.status.lastRun.outcome}' | grep -q 'demo.* Completed$'; }
+# Among all runs: at the time of its schedule another one may have followed.
+finished() { kubectl get orp "$1" -o 'jsonpath={range .status.history[*]}{.run} {.outcome}{"\n"}{end}' | grep -q 'demo Completed$'; }
 both_finished() { finished learning && finished library; }
 wait_for 'both runs are complete' both_finished
 show kubectl wait orp --all --for=condition=Ready --timeout=60s

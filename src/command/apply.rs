@@ -4,7 +4,8 @@
 //! the ledger is, which run goes on, and who said yes. Nothing runs but what was shown, or what
 //! `--yes` stands for.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -16,23 +17,26 @@ use oubliette_core::decide::due::id_of_call;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::whole_second;
 use oubliette_core::digest::Digest;
+use oubliette_core::erasure::SuppressionKey;
 use oubliette_core::ledger::{Owner, uuid};
 use oubliette_core::plan::{Consent, Plan, Refusal};
 use oubliette_core::policy::Mode;
 use oubliette_core::report::RunOutcome;
-use tokio::sync::watch;
+use oubliette_core::settings::Settings;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::{self, Shown};
+use super::refused::{not_gathered, of_ledger};
 use super::source::Source;
 use super::told::{self, OpenRunTold, Output, Report, Told};
-use super::{ask, plan};
-use crate::database::Database;
+use super::{ask, person, plan, suppressed};
+use crate::database::{Database, FaultClass};
 use crate::inputs::offline::{Offline, Promise};
 use crate::ledger::LedgerFault;
+use crate::signing::SigningKey;
 use crate::work::job::Job;
 use crate::work::owned::{self, OpenRun};
-use crate::{shutdown, work};
+use crate::{settings, shutdown, work};
 
 /// What is asked of the command.
 #[derive(Clone, Debug, Args)]
@@ -43,6 +47,18 @@ pub struct Request {
     /// Does not ask. Needed where there is no terminal.
     #[arg(long)]
     pub yes: bool,
+    /// A DataMap, as NAMESPACE/NAME, that kept rows at an earlier run and is not among the files because
+    /// it binds no more; may be given several times. Any other that is missing refuses the policy.
+    #[arg(long, value_name = "MAP")]
+    pub without_map: Vec<String>,
+    /// Where the certificate of a request is written, once nothing of it is left to be confirmed; signed
+    /// where the settings name a key.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// What the operator would be given: the key of certificates, how long backups last, and by what
+    /// erased persons are known again.
+    #[command(flatten)]
+    pub platform: settings::Given,
     /// How the report is written.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
@@ -57,6 +73,14 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
         );
     }
     let (mut offline, promises) = request.source.open()?;
+    let petitions = offline.petitions();
+    if request.certificate.is_some() && petitions.len() != 1 {
+        bail!(
+            "--certificate is of one request, and there are {} among the manifests: give one",
+            petitions.len()
+        );
+    }
+    let keys = Keys::read(&request.platform)?;
     let stop = shutdown::on_signal().context("failed to listen for signals")?;
     let mut report = Report::default();
     let mut round: Vec<&Promise> = promises.iter().collect();
@@ -64,7 +88,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
     while !round.is_empty() {
         let mut entries = tokio::select! {
             () = stop.cancelled() => break,
-            entries = look_at_all(&mut offline, &round) => entries,
+            entries = look_at_all(&mut offline, &round, &request.without_map) => entries,
         };
         if !request.yes && !agreed(&mut entries, &stop).await? {
             report.policies.extend(entries.into_iter().map(|e| e.told));
@@ -79,11 +103,47 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
             report.policies.push(entry.told);
         }
     }
+    for petition in &petitions {
+        if stop.is_cancelled() {
+            break;
+        }
+        let how = person::How {
+            yes: request.yes,
+            certificate: request.certificate.as_deref(),
+            platform: &keys.platform,
+            signing: keys.signing.as_ref(),
+            suppression: keys.suppression.as_ref(),
+        };
+        let told = Box::pin(person::apply(&mut offline, petition, &how, &stop)).await?;
+        report.requests.push(told);
+    }
     report.interrupted = stop.is_cancelled();
     offline.close().await;
     out.write_all(report.text(request.output)?.as_bytes())
         .context("failed to write the report")?;
     Ok(report.exit_code())
+}
+
+/// The platform's settings, and the keys that they name.
+struct Keys {
+    platform: Settings,
+    signing: Option<SigningKey>,
+    suppression: Option<SuppressionKey>,
+}
+
+impl Keys {
+    fn read(given: &settings::Given) -> anyhow::Result<Self> {
+        let platform = given.read()?;
+        let signing = platform.signing.as_ref();
+        let signing = signing.map(|signing| SigningKey::read(&signing.key_file));
+        let suppression = platform.suppression.as_ref();
+        let suppression = suppression.map(|kept| suppressed::key(Path::new(&kept.key_file)));
+        Ok(Self {
+            signing: signing.transpose()?,
+            suppression: suppression.transpose()?,
+            platform,
+        })
+    }
 }
 
 /// A policy, and what is to be done for it.
@@ -118,11 +178,15 @@ impl Task {
     }
 }
 
-async fn look_at_all<'p>(offline: &mut Offline, round: &[&'p Promise]) -> Vec<Entry<'p>> {
+async fn look_at_all<'p>(
+    offline: &mut Offline,
+    round: &[&'p Promise],
+    without: &[String],
+) -> Vec<Entry<'p>> {
     let mut entries = Vec::new();
     for promise in round {
         let mut told = Told::of(promise);
-        let task = look(offline, promise, &mut told).await;
+        let task = look(offline, promise, without, &mut told).await;
         entries.push(Entry {
             promise,
             told,
@@ -134,7 +198,12 @@ async fn look_at_all<'p>(offline: &mut Offline, round: &[&'p Promise]) -> Vec<En
 }
 
 /// Plans one policy and finds out what is to be done. `None`: nothing.
-async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Option<Task> {
+async fn look(
+    offline: &mut Offline,
+    promise: &Promise,
+    without: &[String],
+    told: &mut Told,
+) -> Option<Task> {
     let enforced = promise.mandate.mode == Mode::Enforce;
     if enforced
         && !told.suspended
@@ -148,10 +217,14 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
     let (owner, open) = match interrupted(&database, promise).await {
         Ok(found) => found,
         Err(fault) => {
-            told.refuse(&[refusal(&fault)]);
+            told.refuse(&[of_ledger(&fault)]);
             return None;
         }
     };
+    if enforced && let Err(refused) = nothing_forgotten(&database, promise, without).await {
+        told.refuse(&[refused]);
+        return None;
+    }
     // It waits, too.
     let open = open.filter(|_| !told.suspended);
     let as_of = match &open {
@@ -207,6 +280,47 @@ async fn look(offline: &mut Offline, promise: &Promise, told: &mut Told) -> Opti
             })
         }
     }
+}
+
+/// Refuses a policy of which a DataMap kept rows that is not among the files now: nothing else tells a
+/// duty that has ended from a file that was forgotten.
+async fn nothing_forgotten(
+    database: &Database,
+    promise: &Promise,
+    without: &[String],
+) -> Result<(), Refusal> {
+    let name = promise.name.to_string();
+    let bound = owned::bound_by(database, &promise.target.ledger, &name).await;
+    let bound = match bound {
+        Ok(bound) => bound,
+        // What the plan says better.
+        Err(LedgerFault::Database(fault)) if fault.class == FaultClass::Privilege => return Ok(()),
+        Err(fault) => return Err(of_ledger(&fault)),
+    };
+    let maps = &promise.mandate.policy.maps;
+    let given = |map: &String| maps.iter().any(|given| given.name == *map);
+    let missing: Vec<String> = bound
+        .into_iter()
+        .filter(|map| !given(map) && !without.contains(map))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let flags: Vec<String> = missing
+        .iter()
+        .map(|map| format!("--without-map {map}"))
+        .collect();
+    Err(Refusal::whole(
+        Reason::DutiesUnreadable,
+        format!(
+            "the last run kept rows by a duty that is not among the files now: DataMap {}",
+            missing.join(", ")
+        ),
+    )
+    .remedy(format!(
+        "add its file by -f; where it binds no more, and the rows are to go, say so: {}",
+        flags.join(" ")
+    )))
 }
 
 /// The database's owner says when it may be worked on, and a count is work, too.
@@ -271,17 +385,6 @@ async fn interrupted(database: &Database, promise: &Promise) -> Result<Interrupt
     Ok((owner, Some((open, as_of))))
 }
 
-fn refusal(fault: &LedgerFault) -> Refusal {
-    let refusal = Refusal::whole(fault.reason(), fault.to_string());
-    if fault.reason() == Reason::LedgerOwned {
-        return refusal.remedy(
-            "when nobody carries policies out there any more, take the ledger over with \
-             `oubliette ledger adopt -f FILE`, with the same manifests as here",
-        );
-    }
-    refusal
-}
-
 /// Shows what would be done and asks, where rows would change. Nothing is left to be done where the
 /// answer is not yes.
 async fn agreed(entries: &mut [Entry<'_>], stop: &CancellationToken) -> anyhow::Result<bool> {
@@ -330,17 +433,17 @@ impl Entry<'_> {
     ) -> Result<(), Vec<Refusal>> {
         let promise = self.promise;
         let database = offline.connect(promise).await;
-        let database = database.map_err(|fault| vec![plan::not_gathered(&fault, offline)])?;
+        let database = database.map_err(|fault| vec![not_gathered(&fault, offline)])?;
         let key = if task.changes_rows() {
             let key = offline.pseudonym_key(promise);
-            key.map_err(|fault| vec![plan::not_gathered(&fault, offline)])?
+            key.map_err(|fault| vec![not_gathered(&fault, offline)])?
         } else {
             None
         };
         let place = &promise.target.ledger;
         let newcomer = Owner::without_cluster(uuid(rand::random()));
         let owner = owned::claim(&database, place, newcomer).await;
-        let owner = owner.map_err(|fault| vec![refusal(&fault)])?;
+        let owner = owner.map_err(|fault| vec![of_ledger(&fault)])?;
 
         let mut order = plan::order(promise, &owner, JobKind::Plan);
         let uid = order.policy.uid.clone();
@@ -402,21 +505,10 @@ impl Entry<'_> {
 
 /// Does a job, shows how far it is, and ends it within a batch when told to stop.
 async fn performed(job: Job, stop: &CancellationToken) -> JobOutcome {
-    let (sender, shown) = watch::channel(progress::BEGUN);
-    let (stopper, signal) = watch::channel(None);
-    let how = if std::io::stderr().is_terminal() {
-        Shown::Bar
-    } else {
-        Shown::Lines
-    };
-    let policy = job.policy.to_string();
-    let mut working = Box::pin(work::perform(job, &sender, signal));
-    tokio::select! {
-        outcome = &mut working => return outcome,
-        never = progress::show(&policy, shown, how) => match never {},
-        () = stop.cancelled() => {}
-    }
-    eprintln!("stopping after the batch under way; asked once more, it ends at once");
-    stopper.send_replace(Some(StopWhy::Shutdown));
-    working.await
+    let name = job.policy.to_string();
+    let how = progress::on_terminal_or(Shown::Lines);
+    progress::shown(&name, how, stop, async |sender, signal| {
+        work::perform(job, sender, signal).await
+    })
+    .await
 }

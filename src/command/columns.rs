@@ -3,9 +3,7 @@
 
 use console::{Style, Term};
 use oubliette_core::api::reason::Standing;
-
-/// Columns of a terminal that everything fits.
-pub(super) const WIDTH: usize = 100;
+pub(super) use oubliette_core::yaml::{WIDTH, wrap};
 
 /// A name gives way down to this many characters.
 const LEAST: usize = 8;
@@ -106,26 +104,6 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
     let start: String = text.chars().take(head).collect();
     let end: String = text.chars().skip(length - tail).collect();
     format!("{start}…{end}")
-}
-
-/// Adds a text as lines of at most [`WIDTH`] columns, broken between words; its own line feeds stay.
-pub(super) fn wrap(lines: &mut Vec<String>, indent: &str, text: &str) {
-    let mut before = indent.to_owned();
-    for paragraph in text.lines() {
-        let mut line = before.clone();
-        for word in paragraph.split(' ') {
-            let begun = line.len() > before.len();
-            if begun && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                before = format!("{indent}  ");
-                lines.push(std::mem::replace(&mut line, before.clone()));
-            } else if begun {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        lines.push(line);
-        before = format!("{indent}  ");
-    }
 }
 
 #[cfg(test)]

@@ -21,8 +21,7 @@ use super::source::{Given, given, namespace_name};
 use super::told::{self, Output};
 use crate::database::{Access, Database, survey};
 use crate::inputs::files;
-use crate::inputs::offline::{Name, Offline, Promise, target_of};
-use crate::inputs::secrets;
+use crate::inputs::offline::{Name, Offline, Promise};
 
 /// Columns of a table that are named, of each sort, where people read it.
 const NAMED: usize = 4;
@@ -113,11 +112,9 @@ async fn found(request: &Request) -> anyhow::Result<Report> {
 
 /// The database of the URL, about which nobody has decided anything.
 async fn without_manifests(request: &Request) -> anyhow::Result<Found> {
-    let Some((url, login)) = request.given.database()? else {
+    let Some((target, database)) = request.given.connect().await? else {
         bail!("no database: give manifests with -f, or a database with --database-url");
     };
-    let target = target_of(&url)?;
-    let database = secrets::connect(&target, login, None).await?;
     let found = look(&database, &target, BTreeSet::new(), request).await;
     database.close().await;
     Ok(Found {

@@ -2,6 +2,7 @@
 //! a test compares them.
 
 mod values;
+mod values_schema;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,11 +29,17 @@ pub fn files(root: &Path, manual: &[Command]) -> anyhow::Result<Vec<(PathBuf, St
         fs::read_to_string(root.join(path)).with_context(|| format!("failed to read {path}"))
     };
     let readme = "charts/oubliette/README.md";
+    let schema = "charts/oubliette/values.schema.json";
     let mut files = vec![
         (
             PathBuf::from(readme),
             values::readme(&read(readme)?, &read("charts/oubliette/values.yaml")?)
                 .with_context(|| format!("failed to write the values in {readme}"))?,
+        ),
+        (
+            PathBuf::from(schema),
+            values_schema::with_settings(&read(schema)?, &reference::settings_schema()?)
+                .with_context(|| format!("failed to write the settings in {schema}"))?,
         ),
         (
             PathBuf::from("charts/oubliette/templates/known-fields.yaml"),

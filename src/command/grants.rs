@@ -113,7 +113,8 @@ fn print(manifests: &Manifests, request: &Request) -> anyhow::Result<String> {
         ] {
             text.push_str(piece);
         }
-        for statement in statements(&policies, &to, intent) {
+        let maps: Vec<_> = maps.iter().map(|named| &named.map).collect();
+        for statement in statements(&policies, &maps, &to, intent) {
             text.push_str(&statement);
             text.push('\n');
         }

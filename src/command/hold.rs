@@ -121,12 +121,9 @@ impl Where {
         };
         let (mut offline, promises) = source.open()?;
         let mut all: Vec<Held> = Vec::new();
-        for promise in &promises {
-            let named = promise.database.to_string();
-            if all.iter().all(|held| held.named != named) {
-                let database = offline.connect(promise).await?;
-                all.push(held(&database, &promise.target.ledger, named).await?);
-            }
+        for (name, target) in offline.databases(&promises) {
+            let database = offline.connect_to(&name, &target).await?;
+            all.push(held(&database, &target.ledger, name.to_string()).await?);
         }
         Ok(all)
     }
@@ -163,7 +160,7 @@ fn line(database: &str, row: &HoldRow) -> String {
     let HoldRow {
         id,
         name,
-        table,
+        table: _,
         reason,
         placed_by,
         accepted_at,
@@ -174,7 +171,8 @@ fn line(database: &str, row: &HoldRow) -> String {
         Some(end) => format!("released {} by {} ({})", end.at, end.by, end.reason),
     };
     format!(
-        "{database}: {name} on {table}, {reason}, placed by {placed_by}, since {accepted_at}: {end}; id {id}"
+        "{database}: {name} on {}, {reason}, placed by {placed_by}, since {accepted_at}: {end}; id {id}",
+        row.on()
     )
 }
 

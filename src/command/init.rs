@@ -21,8 +21,6 @@ use oubliette_core::target::Target;
 use self::manifest::{Extent, Page};
 use super::source::{Given, namespace_name, object_name};
 use crate::database::{Access, Database, Fault, inspect, tables};
-use crate::inputs::offline::target_of;
-use crate::inputs::secrets;
 
 /// Tables with more rows than this, as the server estimates them, are not counted.
 const COUNTED: u64 = 1_000_000;
@@ -53,14 +51,9 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
     if request.most == 0 || request.most > MAX_RULES {
         bail!("--most must be between 1 and {MAX_RULES}, the most rules of a policy");
     }
-    let Some((url, login)) = request.given.database()? else {
-        bail!(
-            "no database: give it with --database-url, such as postgres://USER@HOST:5432/DATABASE or \
-             mysql://USER@HOST:3306/DATABASE"
-        );
+    let Some((target, database)) = request.given.connect().await? else {
+        bail!("{}", super::NO_DATABASE);
     };
-    let target = target_of(&url)?;
-    let database = secrets::connect(&target, login, None).await?;
     let gathered = gathered(&database, &target, request).await;
     database.close().await;
     let (text, proposed) = gathered?;

@@ -144,16 +144,10 @@ async fn adopt_without_cluster(request: &Adopt) -> anyhow::Result<String> {
     };
     let (mut offline, promises) = source.open()?;
     let mut text = String::new();
-    let mut seen = Vec::new();
-    for promise in &promises {
-        if seen.contains(&&promise.database) {
-            continue;
-        }
-        seen.push(&promise.database);
-        let database = offline.connect(promise).await?;
+    for (name, target) in offline.databases(&promises) {
+        let database = offline.connect_to(&name, &target).await?;
         let owner = Owner::without_cluster(uuid(rand::random()));
-        let named = promise.database.to_string();
-        text += &handed_over(&database, &promise.target.ledger, &owner, &named).await?;
+        text += &handed_over(&database, &target.ledger, &owner, &name.to_string()).await?;
     }
     offline.close().await;
     Ok(text)
@@ -211,7 +205,7 @@ mod tests {
                 assert!(text.contains(table), "{table}: {text}");
             }
             assert_eq!(
-                text.matches("GRANT SELECT, INSERT, UPDATE ON").count(),
+                text.matches("GRANT SELECT, INSERT, UPDATE").count(),
                 oubliette_core::ledger::TABLES.len(),
                 "{text}"
             );

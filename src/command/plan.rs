@@ -2,7 +2,7 @@
 //!
 //! The controller's own path up to the plan: what stands in `status.plan` of the applied object.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -17,9 +17,11 @@ use oubliette_core::name::Ident;
 use oubliette_core::plan::{Plan, Refusal};
 use oubliette_core::policy::Mode;
 use secrecy::SecretSlice;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use super::person;
 use super::progress::{self, Shown};
+use super::refused::not_gathered;
 use super::source::{Source, instant};
 use super::told::{self, Output, Report, StatementsTold, Told};
 use crate::database::Database;
@@ -73,6 +75,10 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
                 .collect();
         }
         report.policies.push(told);
+    }
+    for petition in offline.petitions() {
+        let told = Box::pin(person::plan(&mut offline, &petition, as_of)).await;
+        report.requests.push(told);
     }
     offline.close().await;
     out.write_all(report.text(request.output)?.as_bytes())
@@ -182,29 +188,6 @@ pub(super) async fn gather(
     }
 }
 
-/// Why a database or key was not got, with what helps whoever sits in front of it: a reason's own
-/// remedy is for a cluster.
-pub(super) fn not_gathered(fault: &GatherFault, offline: &Offline) -> Refusal {
-    let refusal = Refusal::whole(fault.reason(), fault.to_string());
-    match (refusal.reason, offline.is_given()) {
-        (Reason::Unreachable, _) => {
-            refusal.remedy("check host, port, firewalls and whether the database runs")
-        }
-        (Reason::AuthenticationFailed, true) => refusal.remedy(
-            "correct the user in --database-url, or the password: OUBLIETTE_DATABASE_PASSWORD, \
-             --password-file or the URL",
-        ),
-        (Reason::CertificateInvalid, true) => refusal.remedy(
-            "give the right CA in --database-url (sslrootcert=FILE, ssl-ca=FILE), and a host name \
-             that the certificate carries",
-        ),
-        (Reason::NoSuchDatabase, true) => {
-            refusal.remedy("correct the database in --database-url, or create it")
-        }
-        _ => refusal,
-    }
-}
-
 /// Enters what planning came to. `None`: it was refused before there were figures.
 pub(super) fn entered(
     planned: Result<Plan, JobOutcome>,
@@ -267,16 +250,11 @@ pub(super) fn order(promise: &Promise, owner: &Owner, kind: JobKind) -> Order {
 
 /// Plans, with a sign of life on a terminal.
 pub(super) async fn watched(job: &Job, as_of: Timestamp) -> Result<Plan, JobOutcome> {
-    let (sender, shown) = watch::channel(progress::BEGUN);
-    let how = if std::io::stderr().is_terminal() {
-        Shown::Bar
-    } else {
-        Shown::Nothing
-    };
     let name = job.policy.to_string();
-    let showing = progress::show(&name, shown, how);
-    tokio::select! {
-        plan = work::plan(job, as_of, &sender) => plan,
-        never = showing => match never {},
-    }
+    let how = progress::on_terminal_or(Shown::Nothing);
+    let never = CancellationToken::new();
+    progress::shown(&name, how, &never, async |sender, _| {
+        work::plan(job, as_of, sender).await
+    })
+    .await
 }

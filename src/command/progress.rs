@@ -1,21 +1,15 @@
 //! How far a plan or run is, on standard error: a bar on a terminal, lines elsewhere.
 
 use std::convert::Infallible;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use oubliette_core::report::{Phase, Progress};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-/// A job that has told nothing yet.
-pub(super) const BEGUN: Progress = Progress {
-    phase: Phase::Connecting,
-    rule: None,
-    done: 0,
-    planned: 0,
-    rate: 0,
-    waiting: None,
-};
+use crate::work::job::{ProgressSender, StopSignal, StopWhy};
 
 /// The bar is drawn anew this often, and a line is written that often.
 const DRAWN: Duration = Duration::from_millis(200);
@@ -53,6 +47,35 @@ pub(super) async fn show(
             said = Some((Instant::now(), now.phase, now.rule));
         }
         tokio::time::sleep(DRAWN).await;
+    }
+}
+
+/// Does work, shows how far it is, and has it end within a batch when told to stop.
+pub(super) async fn shown<O>(
+    name: &str,
+    how: Shown,
+    stop: &CancellationToken,
+    work: impl AsyncFnOnce(&ProgressSender, StopSignal) -> O,
+) -> O {
+    let (sender, progress) = watch::channel(Progress::BEGUN);
+    let (stopper, signal) = watch::channel(None);
+    let mut working = Box::pin(work(&sender, signal));
+    tokio::select! {
+        outcome = &mut working => return outcome,
+        never = show(name, progress, how) => match never {},
+        () = stop.cancelled() => {}
+    }
+    eprintln!("stopping after the batch under way; asked once more, it ends at once");
+    stopper.send_replace(Some(StopWhy::Shutdown));
+    working.await
+}
+
+/// How progress is shown where no terminal shows a bar.
+pub(super) fn on_terminal_or(elsewhere: Shown) -> Shown {
+    if std::io::stderr().is_terminal() {
+        Shown::Bar
+    } else {
+        elsewhere
     }
 }
 
@@ -144,6 +167,6 @@ mod tests {
             words(&now),
             "running rule old, 1100 of 1000 rows, 20 rows/s, 0 s left"
         );
-        assert_eq!(words(&BEGUN), "connecting");
+        assert_eq!(words(&Progress::BEGUN), "connecting");
     }
 }

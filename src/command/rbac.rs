@@ -12,7 +12,9 @@ use anyhow::Context;
 use clap::Args;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use oubliette_core::api::data_map::DataMapSpec;
 use oubliette_core::api::legal_hold::LegalHoldSpec;
+use oubliette_core::api::refs::KeyRef;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
 
@@ -58,8 +60,12 @@ fn print(manifests: &Manifests, request: &Request) -> anyhow::Result<String> {
         .holds
         .iter()
         .map(|written| needs("legalhold", written, of_hold));
+    let maps = manifests
+        .maps
+        .iter()
+        .map(|written| needs("datamap", written, of_map));
     let mut text = String::new();
-    let all = databases.chain(policies).chain(holds);
+    let all = databases.chain(policies).chain(holds).chain(maps);
     for needs in all.filter(|needs| !needs.is_empty()) {
         if let Some(note) = &needs.names.note {
             text.push_str(note);
@@ -136,7 +142,16 @@ fn of_database(spec: &TargetDatabaseSpec) -> Names {
 
 fn of_policy(spec: &RetentionPolicySpec) -> Names {
     let key = spec.pseudonym_key.as_ref();
-    let secret = key.and_then(|key| key.secret_ref.as_ref());
+    of_key(key.and_then(|key| key.secret_ref.as_ref()))
+}
+
+fn of_map(spec: &DataMapSpec) -> Names {
+    let key = spec.pseudonym_key.as_ref();
+    of_key(key.and_then(|key| key.secret_ref.as_ref()))
+}
+
+/// A key of pseudonyms.
+fn of_key(secret: Option<&KeyRef>) -> Names {
     let name = secret.and_then(|secret| secret.name.clone());
     let note = name.as_ref().map(|name| {
         let name = serde_json::Value::from(name.as_str());
@@ -155,8 +170,12 @@ fn of_hold(spec: &LegalHoldSpec) -> Names {
         let secret = test.values_from.as_ref()?.secret_ref.as_ref()?;
         secret.name.clone()
     });
+    let subject = spec.subject.as_ref().and_then(|subject| {
+        let secret = subject.secret_ref.as_ref()?;
+        secret.name.clone()
+    });
     Names {
-        secrets: secrets.collect(),
+        secrets: secrets.chain(subject).collect(),
         ..Names::default()
     }
 }
@@ -356,6 +375,28 @@ spec:
             ),
             "{printed}"
         );
+    }
+
+    #[test]
+    fn a_maps_key_is_granted_like_a_policys() {
+        let text = format!(
+            "{DATABASE}---
+apiVersion: oubliette.dev/v1alpha1
+kind: DataMap
+metadata: {{name: crm, namespace: crm}}
+spec:
+  databaseRef: {{name: crm}}
+  pseudonymKey: {{secretRef: {{name: pseudonyms, key: key}}}}
+  tables: [{{name: learners, table: public.learners}}]
+"
+        );
+        let printed = printed(&text);
+        assert!(
+            printed.contains("name: oubliette-datamap-crm\n"),
+            "{printed}"
+        );
+        assert!(printed.contains("- pseudonyms\n"), "{printed}");
+        assert!(printed.contains("of the type oubliette.dev/pseudonym-key"));
     }
 
     #[test]

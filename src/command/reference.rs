@@ -2,6 +2,7 @@
 
 mod commands;
 mod resources;
+mod settings;
 
 use std::fs;
 use std::io::Write;
@@ -11,6 +12,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Command, ValueEnum, ValueHint};
 use clap_mangen::Man;
 use oubliette_core::api::reason;
+
+pub(super) use settings::schema as settings_schema;
 
 use crate::metrics;
 
@@ -33,6 +36,8 @@ enum Page {
     Metrics,
     /// Every field of the resources.
     Resources,
+    /// Every field of the operator's settings file.
+    Settings,
     /// Every command and flag, the operator's settings among them.
     Commands,
     /// The program as a page for man.
@@ -41,11 +46,12 @@ enum Page {
 
 /// The pages in Markdown, each with its path below the repository's root. `manual`: the program under
 /// each of its names.
-pub(super) fn pages(manual: &[Command]) -> anyhow::Result<[(&'static str, String); 4]> {
+pub(super) fn pages(manual: &[Command]) -> anyhow::Result<[(&'static str, String); 5]> {
     Ok([
         ("docs/reasons.md", reason::page()),
         ("docs/metrics.md", metrics::page()),
         ("docs/reference/resources.md", resources::page()?),
+        ("docs/reference/settings.md", settings::page()?),
         ("docs/reference/commands.md", commands::page(manual)?),
     ])
 }
@@ -72,6 +78,7 @@ pub fn run(request: &Request, manual: &[Command], out: &mut impl Write) -> anyho
         (Page::Reasons, None) => reason::page().into_bytes(),
         (Page::Metrics, None) => metrics::page().into_bytes(),
         (Page::Resources, None) => resources::page()?.into_bytes(),
+        (Page::Settings, None) => settings::page()?.into_bytes(),
         (Page::Commands, None) => commands::page(manual)?.into_bytes(),
     };
     out.write_all(&text).context("failed to write the page")

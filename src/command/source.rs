@@ -10,12 +10,14 @@ use clap::Args;
 use console::Term;
 use jiff::Timestamp;
 use oubliette_core::api::refs::{is_label, is_object_name};
+use oubliette_core::target::Target;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::database::Database;
 use crate::inputs::files;
-use crate::inputs::offline::{Offline, Promise};
-use crate::inputs::secrets::Login;
+use crate::inputs::offline::{Offline, Promise, target_of};
+use crate::inputs::secrets::{self, Login};
 use crate::inputs::url::DatabaseUrl;
 
 /// The environment variable of `--database-url`.
@@ -26,8 +28,8 @@ const PASSWORD: &str = "OUBLIETTE_DATABASE_PASSWORD";
 /// Manifests, and where their database is.
 #[derive(Clone, Debug, Args)]
 pub struct Source {
-    /// Manifests: files, folders, or `-` for the input; policies, their TargetDatabases, and the
-    /// Secrets, ConfigMaps and Namespaces that these name.
+    /// Manifests: files, folders, or `-` for the input; policies, requests of persons, DataMaps, their
+    /// TargetDatabases, and the Secrets, ConfigMaps and Namespaces that these name.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The namespace of resources that name none.
@@ -120,12 +122,12 @@ pub(super) fn given(files: &[PathBuf]) -> String {
 }
 
 impl Source {
-    /// The policies, and the way to their databases.
+    /// The policies, and the way to their databases and to those of requests.
     pub fn open(&self) -> anyhow::Result<(Offline, Vec<Promise>)> {
         let manifests = files::read(&self.files, &self.namespace)?;
-        if manifests.policies.is_empty() {
+        if manifests.policies.is_empty() && manifests.requests.is_empty() {
             bail!(
-                "no RetentionPolicy in {}: give its file with -f",
+                "no RetentionPolicy in {}, and no ErasureRequest: give its file with -f",
                 given(&self.files)
             );
         }
@@ -154,6 +156,16 @@ impl Given {
             .map_err(|fault| anyhow!("--database-url: it {fault}"))?;
         let login = self.login(&url)?;
         Ok(Some((url, login)))
+    }
+
+    /// Connects to the database of the URL, where there is one.
+    pub async fn connect(&self) -> anyhow::Result<Option<(Target, Database)>> {
+        let Some((url, login)) = self.database()? else {
+            return Ok(None);
+        };
+        let target = target_of(&url)?;
+        let database = secrets::connect(&target, login, None).await?;
+        Ok(Some((target, database)))
     }
 
     fn login(&self, url: &DatabaseUrl) -> anyhow::Result<Login> {

@@ -4,6 +4,7 @@
 //! of `status.plan`, `run` the one of `status.lastRun`. Names of tables and counts only (P4).
 
 mod markdown;
+mod person;
 mod table;
 pub(super) mod words;
 
@@ -19,6 +20,8 @@ use oubliette_core::report::{PlanReport, RunOutcome, RunReport};
 use serde::Serialize;
 
 pub(super) use self::markdown::{code, plain};
+pub(super) use self::person::block as person;
+pub use self::person::{CertificateTold, PersonTold};
 use super::{form, told_once};
 use crate::database::Database;
 use crate::inputs::offline::Promise;
@@ -42,6 +45,9 @@ pub enum Output {
 pub struct Report {
     /// The policies. One whose interrupted run was ended first has a second entry for what came then.
     pub policies: Vec<Told>,
+    /// The requests of persons, in the order of the manifests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<PersonTold>,
     /// Whether it was told to stop before its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
@@ -258,6 +264,7 @@ impl Report {
             None => NOTHING,
         };
         let mut codes: Vec<u8> = self.policies.iter().map(code).collect();
+        codes.extend(self.requests.iter().map(PersonTold::code));
         codes.extend(self.interrupted.then_some(INTERRUPTED));
         let worst = [FAILED, INTERRUPTED, PENDING]
             .into_iter()
@@ -268,7 +275,11 @@ impl Report {
     /// The answer in one of its forms.
     pub fn text(&self, output: Output) -> anyhow::Result<String> {
         Ok(match output {
-            Output::Table => table::text(self.policies.iter()),
+            Output::Table => {
+                let policies = table::blocks(self.policies.iter());
+                let requests = self.requests.iter().map(person::block);
+                policies.chain(requests).collect::<Vec<_>>().join("\n")
+            }
             Output::Markdown => markdown::text(self),
             Output::Json => form::json(self)?,
             Output::Yaml => form::yaml(self)?,

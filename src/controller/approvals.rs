@@ -1,4 +1,4 @@
-//! The Approvals of policies: watched, read, and heard by the jobs before any reconcile. Nothing is
+//! The Approvals: watched, read, and heard by the jobs before any reconcile. Nothing is
 //! written to them; what they come to is core's to say.
 
 use futures::StreamExt;
@@ -9,7 +9,8 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use oubliette_core::api::approval::ApprovalSpec;
 use oubliette_core::api::parse::message_of;
-use oubliette_core::approval::Ruling;
+use oubliette_core::api::words::Word as _;
+use oubliette_core::approval::{Ruling, TargetKind};
 use oubliette_core::decide::approval::{Filed, is_still_approved};
 use oubliette_core::decide::job::{JobKind, StopWhy};
 use oubliette_core::decide::target_database::MOST_SKEW;
@@ -49,9 +50,12 @@ pub(super) async fn run(watch: Watch, context: &Context, stop: CancellationToken
 fn saw(event: &watcher::Event<DynamicObject>, context: &Context) {
     match event {
         watcher::Event::Apply(approval) | watcher::Event::Delete(approval) => {
-            if let Some(policy) = policy_of(approval) {
+            if let Some(policy) = about(TargetKind::RetentionPolicy, approval) {
                 tell_job(&policy, context);
                 context.scopes.nudge_policy(&policy);
+            }
+            if let Some(request) = about(TargetKind::ErasureRequest, approval) {
+                context.scopes.nudge_request(&request);
             }
         }
         // What was seen before it is not complete.
@@ -91,10 +95,15 @@ fn early(context: &Context) -> SignedDuration {
 
 /// The Approvals of a policy of that name, in their order.
 pub(super) fn filed(policy: &Name, context: &Context) -> Vec<Filed> {
+    filed_for(TargetKind::RetentionPolicy, policy, context)
+}
+
+/// The Approvals of what has that kind and name, in their order.
+pub(super) fn filed_for(kind: TargetKind, target: &Name, context: &Context) -> Vec<Filed> {
     let mut filed: Vec<Filed> = context
         .scopes
-        .approvals(&policy.namespace)
-        .filter(|approval| policy_of(approval).as_ref() == Some(policy))
+        .approvals(&target.namespace)
+        .filter(|approval| about(kind, approval).as_ref() == Some(target))
         .filter(|approval| approval.metadata.deletion_timestamp.is_none())
         .map(|approval| read(&approval, early(context)))
         .collect();
@@ -102,8 +111,12 @@ pub(super) fn filed(policy: &Name, context: &Context) -> Vec<Filed> {
     filed
 }
 
-/// Which policy an Approval is about.
-fn policy_of(approval: &DynamicObject) -> Option<Name> {
+/// Which resource of that kind an Approval is about: a request may have a policy's name.
+fn about(kind: TargetKind, approval: &DynamicObject) -> Option<Name> {
+    let written = approval.data.pointer("/spec/targetRef/kind")?.as_str()?;
+    if written != kind.as_str() {
+        return None;
+    }
     let name = approval.data.pointer("/spec/targetRef/name")?.as_str()?;
     Some(Name::new(approval.namespace()?, name))
 }
@@ -121,5 +134,33 @@ fn read(approval: &DynamicObject, early: SignedDuration) -> Filed {
         ruling: spec
             .and_then(|spec| Ruling::parse(&spec))
             .map_err(|faults| message_of(&faults)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_approval_of_a_request_is_not_one_of_the_policy_of_that_name() {
+        let approval = |kind: &str| -> DynamicObject {
+            serde_json::from_value(json!({
+                "apiVersion": "oubliette.dev/v1alpha1", "kind": "Approval",
+                "metadata": {"name": "a", "namespace": "school"},
+                "spec": {"targetRef": {"kind": kind, "name": "sr-0042"}},
+            }))
+            .unwrap()
+        };
+        let name = Some(Name::new("school".to_owned(), "sr-0042"));
+        let kinds = [TargetKind::RetentionPolicy, TargetKind::ErasureRequest];
+        for kind in kinds {
+            for other in kinds {
+                let found = about(kind, &approval(other.as_str()));
+                assert_eq!(found, name.clone().filter(|_| kind == other));
+            }
+            assert_eq!(about(kind, &approval("Deployment")), None);
+        }
     }
 }

@@ -127,7 +127,10 @@ fn decide_with(
 }
 
 /// The spec as the rest of the program reads it, or every fault of it.
-fn parse(object: &DynamicObject, target: Option<&Target>) -> Result<DataMap, Vec<FieldError>> {
+pub(super) fn parse(
+    object: &DynamicObject,
+    target: Option<&Target>,
+) -> Result<DataMap, Vec<FieldError>> {
     let spec = object.data.get("spec").unwrap_or(&serde_json::Value::Null);
     let spec: DataMapSpec =
         serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])?;

@@ -63,7 +63,7 @@ pub(super) fn start(seen: &Seen, kind: JobKind, assent: Option<Assent>, context:
         generation: seen.generation,
         spec: order.spec.clone(),
         duties: seen.duties(),
-        database: seen.database.uid.clone(),
+        databases: vec![seen.database.uid.clone()],
         kind,
         dry: mandate.mode == Mode::DryRun,
         asks: mandate.asks,

@@ -1,6 +1,8 @@
 //! One look at a legal hold: find its database, bring the ledger to what the spec asks for, write the
 //! status. A policy's run is not told of it: the next fence of its batches misses.
 
+mod person;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::Verdict;
 use oubliette_core::decide::legal_hold::{Decision, Kept, Observed, decide, unusable};
-use oubliette_core::hold::{Hold, HoldTest, WantedHold};
+use oubliette_core::hold::{Hold, HoldTest, WantedHold, WantedOn, WantedRows};
 
 use super::conflicts::usable;
 use super::record::{self, RecordFault, Told};
@@ -30,6 +32,8 @@ const ATTEMPTS: usize = 4;
 /// It takes no longer than this, whatever hangs. A hold that was placed all the same is found next
 /// time.
 const LOOK: Duration = Duration::from_mins(1);
+/// The same where a person is looked for in every database.
+const SEARCH: Duration = Duration::from_mins(10);
 
 pub(super) async fn reconcile(
     object: Arc<DynamicObject>,
@@ -139,12 +143,19 @@ async fn keep(
     wanted: &WantedHold,
     context: &Context,
 ) -> Result<Kept, Verdict> {
-    let name = Name::of(object);
-    let namespace = wanted.database_namespace.as_ref();
-    let database = Name::new(namespace.unwrap_or(&name.namespace), &wanted.database);
-    let input = find_database(&name, &database, context).await?;
-    let keeping = Box::pin(keep_in(object, wanted, &input, context));
-    tokio::time::timeout(LOOK, keeping)
+    let keeping = async {
+        match &wanted.on {
+            WantedOn::Rows(rows) => Box::pin(keep_in(object, wanted, rows, context)).await,
+            WantedOn::Subject(subject) => {
+                Box::pin(person::keep(object, wanted, subject, context)).await
+            }
+        }
+    };
+    let limit = match &wanted.on {
+        WantedOn::Rows(_) => LOOK,
+        WantedOn::Subject(_) => SEARCH,
+    };
+    tokio::time::timeout(limit, Box::pin(keeping))
         .await
         .unwrap_or_else(|_| {
             let message = "no answer in time: check host, port and network policy";
@@ -155,12 +166,15 @@ async fn keep(
 async fn keep_in(
     object: &DynamicObject,
     wanted: &WantedHold,
-    input: &DatabaseInput,
+    rows: &WantedRows,
     context: &Context,
 ) -> Result<Kept, Verdict> {
     let name = Name::of(object);
     let id = object.uid().unwrap_or_default();
-    let (database, owner) = connect(input, context)
+    let namespace = rows.database_namespace.as_ref();
+    let database = Name::new(namespace.unwrap_or(&name.namespace), &rows.database);
+    let input = find_database(&name, &database, context).await?;
+    let (database, owner) = connect(&input, context)
         .await
         .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
     let of_ledger =
@@ -172,15 +186,20 @@ async fn keep_in(
         let row = hold::release(&store, &id, release)
             .await
             .map_err(of_ledger)?;
-        return Ok(Kept { row, rows: None });
+        return Ok(Kept {
+            row,
+            rows: None,
+            databases: Vec::new(),
+        });
     }
     if let Some(row) = store.hold(&id).await.map_err(of_ledger)? {
         return Ok(Kept {
             row: Some(row),
             rows: None,
+            databases: Vec::new(),
         });
     }
-    let hold = gather(&id, &name, wanted, context).await?;
+    let hold = gather(&id, &name, rows, context).await?;
     hold::place(&database, &store, &hold, &wanted.reason, &wanted.placed_by)
         .await
         .map_err(|fault| {
@@ -193,7 +212,7 @@ async fn keep_in(
 async fn gather(
     id: &str,
     name: &Name,
-    wanted: &WantedHold,
+    wanted: &WantedRows,
     context: &Context,
 ) -> Result<Hold, Verdict> {
     let mut tests = Vec::with_capacity(wanted.tests.len());

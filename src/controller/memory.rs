@@ -32,6 +32,10 @@ struct Entry {
     checked: Option<(Timestamp, i64)>,
     /// Databases: how often another look was asked for.
     asked: u64,
+    /// Maps: the generation after which held persons were asked for.
+    ways: Option<i64>,
+    /// Holds on persons: when the databases were last searched.
+    sought: Option<Timestamp>,
     /// Databases: what was done once and is not told yet.
     told: Vec<Event>,
     /// Databases: generation and `Ready`, as last seen.
@@ -174,6 +178,41 @@ impl Memory {
             && entry.asked == asked
         {
             entry.checked = Some(checked);
+        }
+    }
+
+    /// Whether it is time to look for a held person in the databases again.
+    pub(super) fn search_is_due(&self, uid: &str, every: SignedDuration, now: Timestamp) -> bool {
+        let sought = self.lock().get(uid).and_then(|entry| entry.sought);
+        sought.is_none_or(|at| now.duration_since(at) >= every)
+    }
+
+    /// Notes the generation of a map; whether it may lead elsewhere than before.
+    pub(super) fn saw_ways(&self, map: &DynamicObject) -> bool {
+        let Some(uid) = map.uid() else {
+            return true;
+        };
+        let generation = map.metadata.generation;
+        let mut entries = self.lock();
+        let entry = entries.entry(uid).or_default();
+        std::mem::replace(&mut entry.ways, generation) != generation
+    }
+
+    /// Asks for that, and for a look, as soon as possible.
+    pub(super) fn search_again(&self, uid: &str) {
+        self.look_again(uid);
+        self.try_again(uid);
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.sought = None;
+        }
+    }
+
+    /// They were looked for. Who has asked for that since it began still waits for his own.
+    pub(super) fn searched(&self, uid: &str, asked: u64, now: Timestamp) {
+        if let Some(entry) = self.lock().get_mut(uid)
+            && entry.asked == asked
+        {
+            entry.sought = Some(now);
         }
     }
 

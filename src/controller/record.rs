@@ -19,7 +19,7 @@ use super::{Context, MANAGER};
 use crate::resource::bounds;
 
 /// How long one call may take, kube's own retries among it.
-const CALL: Duration = Duration::from_secs(10);
+pub(super) const CALL: Duration = Duration::from_secs(10);
 
 /// Why a status was not written.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,7 @@ pub(super) async fn tell<S: Serialize + PartialEq>(
     }
 }
 
-fn fault(error: &kube::Error) -> RecordFault {
+pub(super) fn fault(error: &kube::Error) -> RecordFault {
     match error {
         kube::Error::Api(status) if status.is_conflict() => RecordFault::Stale,
         kube::Error::Api(status) if status.is_not_found() => RecordFault::Gone,

@@ -223,7 +223,8 @@ impl Seen {
                         ticket.spec.get("database") == Some(&input.target.digest_input())
                     })
                     && duties == ticket.duties
-                    && (self.database.uid.is_empty() || self.database.uid == ticket.database),
+                    && (self.database.uid.is_empty()
+                        || ticket.databases.contains(&self.database.uid)),
                 under: ticket.under.as_ref(),
                 progress,
             },
@@ -280,7 +281,7 @@ fn released(object: &DynamicObject, mandate: &Parsed, context: &Context) -> Vec<
     let tables: BTreeSet<String> = mandate.policy.tables().map(ToString::to_string).collect();
     let released = context.scopes.released_holds(&database).into_iter();
     released
-        .filter(|(table, _)| tables.contains(table))
+        .filter(|(table, _)| table.as_ref().is_none_or(|table| tables.contains(table)))
         .map(|(_, loosened)| loosened)
         .collect()
 }
@@ -363,11 +364,7 @@ pub(super) fn standing(database: &DynamicObject, name: &Name) -> Database {
         .find(|engine| status.engine.as_deref() == Some(engine.name()));
     match (ready, engine) {
         (Some(ready), Some(engine)) if current && ready.status == "True" => Database::Ready(engine),
-        (Some(ready), _)
-            if current
-                && ready.status == "False"
-                && ready.reason == Reason::LedgerRewound.as_str() =>
-        {
+        (Some(ready), _) if current && is_behind(&ready.reason) => {
             Database::Rewound(format!("TargetDatabase {name}: {}", ready.message))
         }
         (Some(ready), _) if current && ready.status == "False" => Database::NotReady(format!(
@@ -376,6 +373,17 @@ pub(super) fn standing(database: &DynamicObject, name: &Name) -> Database {
         )),
         _ => Database::Pending(format!("the TargetDatabase {name} is being looked at")),
     }
+}
+
+/// Whether a database stands for this reason because its ledger is behind.
+fn is_behind(reason: &str) -> bool {
+    [
+        Reason::LedgerRewound,
+        Reason::Restored,
+        Reason::ErasureForgotten,
+    ]
+    .iter()
+    .any(|behind| behind.as_str() == reason)
 }
 
 fn measure(seen: &Seen, status: &RetentionPolicyStatus, context: &Context) {

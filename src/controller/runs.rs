@@ -15,8 +15,9 @@ use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::approval::Asks;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
+use oubliette_core::erasure::outcome::RequestOutcome;
 use oubliette_core::plan::Assent;
-use oubliette_core::report::{Phase, Progress};
+use oubliette_core::report::Progress;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -45,8 +46,8 @@ pub(crate) struct Ticket {
     pub spec: Value,
     /// Digest of the DataMaps that bind it.
     pub duties: Option<String>,
-    /// UID of the TargetDatabase.
-    pub database: String,
+    /// UIDs of the TargetDatabases: one, or all of a request's.
+    pub databases: Vec<String>,
     /// What it is to do.
     pub kind: JobKind,
     /// Whether it was started in mode DryRun.
@@ -59,31 +60,67 @@ pub(crate) struct Ticket {
 
 /// How far a job is.
 #[derive(Clone, Debug)]
-pub(crate) enum Stage {
+pub(crate) enum Stage<O = JobOutcome> {
     /// Under way.
     Running(Progress),
     /// At its end; kept until the status tells it.
-    Finished(Box<JobOutcome>),
+    Finished(Box<O>),
+}
+
+/// How a job can end that its work did not end.
+pub(crate) trait Ending: Clone + Send + 'static {
+    /// Told to stop before it began.
+    fn stopped(why: StopWhy) -> Self;
+    /// The program made an error of its own.
+    fn broken(message: String) -> Self;
+}
+
+impl Ending for JobOutcome {
+    fn stopped(why: StopWhy) -> Self {
+        Self::Stopped(why)
+    }
+
+    fn broken(message: String) -> Self {
+        Self::Failed {
+            reason: Reason::InternalError,
+            message,
+            passing: true,
+        }
+    }
+}
+
+impl Ending for RequestOutcome {
+    fn stopped(why: StopWhy) -> Self {
+        Self::Stopped(why)
+    }
+
+    fn broken(message: String) -> Self {
+        Self::Failed {
+            reason: Reason::InternalError,
+            message,
+            passing: true,
+        }
+    }
 }
 
 /// Tells an outcome that no status will.
-type Heir = Box<dyn FnOnce(JobOutcome) -> BoxFuture<'static, ()> + Send>;
+type Heir<O> = Box<dyn FnOnce(O) -> BoxFuture<'static, ()> + Send>;
 
-struct Entry {
+struct Entry<O> {
     ticket: Ticket,
     stop: watch::Sender<Option<StopWhy>>,
     progress: watch::Receiver<Progress>,
-    outcome: Option<JobOutcome>,
+    outcome: Option<O>,
     told_at: Option<Timestamp>,
     /// The policy is gone: no status will tell the outcome.
     orphan: bool,
-    heir: Heir,
+    heir: Heir<O>,
 }
 
 /// The register. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub(crate) struct Runs {
-    entries: Arc<Mutex<BTreeMap<String, Entry>>>,
+pub(crate) struct Runs<O = JobOutcome> {
+    entries: Arc<Mutex<BTreeMap<String, Entry<O>>>>,
     nudges: mpsc::UnboundedSender<Name>,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -92,13 +129,13 @@ pub(crate) struct Runs {
     cut: CancellationToken,
 }
 
-impl Runs {
+impl<O: Ending> Runs<O> {
     /// A register for at most `at_once` jobs; the others wait their turn. What is to be looked at
     /// comes out of the receiver.
     pub(crate) fn new(at_once: usize) -> (Self, mpsc::UnboundedReceiver<Name>) {
         let (nudges, incoming) = mpsc::unbounded_channel();
         let runs = Self {
-            entries: Arc::default(),
+            entries: Arc::new(Mutex::new(BTreeMap::new())),
             nudges,
             slots: Arc::new(Semaphore::new(at_once.max(1))),
             tasks: TaskTracker::new(),
@@ -113,22 +150,15 @@ impl Runs {
     pub(crate) fn start<W, F, H, T>(&self, ticket: Ticket, work: W, heir: H) -> bool
     where
         W: FnOnce(watch::Sender<Progress>, watch::Receiver<Option<StopWhy>>) -> F + Send + 'static,
-        F: Future<Output = JobOutcome> + Send + 'static,
-        H: FnOnce(JobOutcome) -> T + Send + 'static,
+        F: Future<Output = O> + Send + 'static,
+        H: FnOnce(O) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
         let mut entries = self.lock();
         if self.closing.is_cancelled() || entries.contains_key(&ticket.uid) {
             return false;
         }
-        let (told, progress) = watch::channel(Progress {
-            phase: Phase::Connecting,
-            rule: None,
-            done: 0,
-            planned: 0,
-            rate: 0,
-            waiting: None,
-        });
+        let (told, progress) = watch::channel(Progress::BEGUN);
         let (stop, stopped) = watch::channel(None);
         let (uid, policy) = (ticket.uid.clone(), ticket.policy.clone());
         let entry = Entry {
@@ -152,7 +182,7 @@ impl Runs {
                 // A job that is told to stop must not wait for a slot first.
                 let slot = tokio::select! {
                     biased;
-                    why = told_to_stop(&mut waiting) => return JobOutcome::Stopped(why),
+                    why = told_to_stop(&mut waiting) => return O::stopped(why),
                     slot = slots.acquire_owned() => slot,
                 };
                 let outcome = work(told, stopped).await;
@@ -161,11 +191,7 @@ impl Runs {
             };
             let outcome = contained(job)
                 .await
-                .unwrap_or_else(|panic| JobOutcome::Failed {
-                    reason: Reason::InternalError,
-                    message: panic.to_string(),
-                    passing: true,
-                });
+                .unwrap_or_else(|panic| O::broken(panic.to_string()));
             telling.abort();
             runs.ended(&uid, outcome);
             runs.nudge(policy);
@@ -198,7 +224,7 @@ impl Runs {
     }
 
     /// The policy's job and how far it is.
-    pub(crate) fn stage(&self, uid: &str) -> Option<(Ticket, Stage)> {
+    pub(crate) fn stage(&self, uid: &str) -> Option<(Ticket, Stage<O>)> {
         let entries = self.lock();
         let entry = entries.get(uid)?;
         let stage = match &entry.outcome {
@@ -239,7 +265,7 @@ impl Runs {
 
     /// Takes a finished job's outcome, which stands in the status now. Whoever takes it counts it:
     /// nobody else will have it.
-    pub(crate) fn take(&self, uid: &str) -> Option<JobOutcome> {
+    pub(crate) fn take(&self, uid: &str) -> Option<O> {
         let mut entries = self.lock();
         let finished = entries.get(uid)?.outcome.is_some();
         if finished {
@@ -249,7 +275,7 @@ impl Runs {
         }
     }
 
-    fn ended(&self, uid: &str, outcome: JobOutcome) {
+    fn ended(&self, uid: &str, outcome: O) {
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(uid) {
             entry.outcome = Some(outcome);
@@ -271,7 +297,7 @@ impl Runs {
         }
     }
 
-    fn bequeath(&self, entries: &mut BTreeMap<String, Entry>, uid: &str) {
+    fn bequeath(&self, entries: &mut BTreeMap<String, Entry<O>>, uid: &str) {
         let Some(Entry { outcome, heir, .. }) = entries.remove(uid) else {
             return;
         };
@@ -318,13 +344,13 @@ impl Runs {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry<O>>> {
         // Each change is one insert, removal or assignment: a panicked holder left nothing half done.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entry {
+impl<O> Entry<O> {
     /// The first word stands, except that "for good" beats "for now". Some jobs do not heed it.
     fn stop(&self, why: StopWhy) {
         if !self.ticket.kind.heeds(why) {

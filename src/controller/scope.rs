@@ -1,10 +1,8 @@
 //! What is watched: all namespaces, or each of some. A scope is one watch of all kinds with what it
 //! has seen; everything that asks for "all policies" asks all scopes.
-//!
-//! Watch events reach the jobs here, as they come in and before any reconcile: a job must know
-//! before its next batch that its policy is suspended, changed or gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod seen;
+
 use std::sync::Arc;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -14,17 +12,15 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
-use oubliette_core::decide::conflict::stands;
-use oubliette_core::decide::job::StopWhy;
-use oubliette_core::policy::Mandate;
 use oubliette_core::report::Loosened;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use self::seen::{saw_database, saw_hold, saw_map, saw_policy};
 use super::approvals;
+use super::erasure_request;
 use super::memory::Memory;
-use super::retention_policy::{read_spec, read_status};
-use super::target_database::parse;
+use super::persons;
 use super::watched::Watched;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
@@ -38,15 +34,18 @@ pub(super) struct Scope {
     databases: Store<DynamicObject>,
     holds: Store<DynamicObject>,
     maps: Store<DynamicObject>,
+    requests: Store<DynamicObject>,
     approvals: Store<DynamicObject>,
     to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
     to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
     to_holds: UnboundedSender<ObjectRef<DynamicObject>>,
     to_maps: UnboundedSender<ObjectRef<DynamicObject>>,
+    to_requests: UnboundedSender<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
     maps_known: CancellationToken,
+    requests_known: CancellationToken,
     approvals_known: CancellationToken,
 }
 
@@ -56,18 +55,22 @@ pub(super) struct Watch {
     databases: Api<Watched>,
     holds: Api<Watched>,
     maps: Api<Watched>,
+    requests: Api<Watched>,
     policy_writer: Writer<DynamicObject>,
     database_writer: Writer<DynamicObject>,
     hold_writer: Writer<DynamicObject>,
     map_writer: Writer<DynamicObject>,
+    request_writer: Writer<DynamicObject>,
     for_policies: UnboundedReceiver<ObjectRef<DynamicObject>>,
     for_databases: UnboundedReceiver<ObjectRef<DynamicObject>>,
     for_holds: UnboundedReceiver<ObjectRef<DynamicObject>>,
     for_maps: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    for_requests: UnboundedReceiver<ObjectRef<DynamicObject>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
     maps_known: CancellationToken,
+    requests_known: CancellationToken,
     approvals: approvals::Watch,
 }
 
@@ -96,12 +99,16 @@ impl Scopes {
             let database_writer = Writer::new(kinds.database.clone());
             let hold_writer = Writer::new(kinds.hold.clone());
             let map_writer = Writer::new(kinds.map.clone());
+            let request_writer = Writer::new(kinds.request.clone());
             let (to_policies, for_policies) = unbounded();
             let (to_databases, for_databases) = unbounded();
             let (to_holds, for_holds) = unbounded();
             let (to_maps, for_maps) = unbounded();
+            let (to_requests, for_requests) = unbounded();
             let (policies, databases) = (api(&kinds.policy), api(&kinds.database));
             let (holds, maps) = (api(&kinds.hold), api(&kinds.map));
+            let requests = api(&kinds.request);
+            let requests_known = CancellationToken::new();
             let (policies_known, databases_known) =
                 (CancellationToken::new(), CancellationToken::new());
             let (holds_known, maps_known) = (CancellationToken::new(), CancellationToken::new());
@@ -116,15 +123,18 @@ impl Scopes {
                 databases: database_writer.as_reader(),
                 holds: hold_writer.as_reader(),
                 maps: map_writer.as_reader(),
+                requests: request_writer.as_reader(),
                 approvals: approvals.writer.as_reader(),
                 to_policies,
                 to_databases,
                 to_holds,
                 to_maps,
+                to_requests,
                 policies_known: policies_known.clone(),
                 databases_known: databases_known.clone(),
                 holds_known: holds_known.clone(),
                 maps_known: maps_known.clone(),
+                requests_known: requests_known.clone(),
                 approvals_known: approvals.known.clone(),
             });
             watches.push(Watch {
@@ -132,18 +142,22 @@ impl Scopes {
                 databases,
                 holds,
                 maps,
+                requests,
                 policy_writer,
                 database_writer,
                 hold_writer,
                 map_writer,
+                request_writer,
                 for_policies,
                 for_databases,
                 for_holds,
                 for_maps,
+                for_requests,
                 policies_known,
                 databases_known,
                 holds_known,
                 maps_known,
+                requests_known,
                 approvals,
             });
         }
@@ -162,6 +176,7 @@ impl Scopes {
             scope.holds_known.cancelled().await;
             // So could a duty.
             scope.maps_known.cancelled().await;
+            scope.requests_known.cancelled().await;
             // One that was not seen yet could be a rejection.
             scope.approvals_known.cancelled().await;
         }
@@ -181,7 +196,7 @@ impl Scopes {
     }
 
     /// All databases that were seen.
-    fn databases(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+    pub(super) fn databases(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
         self.scopes.iter().flat_map(|scope| scope.databases.state())
     }
 
@@ -212,8 +227,9 @@ impl Scopes {
             .collect()
     }
 
-    /// The holds on a database that were released by the word of their objects, each with its table.
-    pub(super) fn released_holds(&self, database: &Name) -> Vec<(String, Loosened)> {
+    /// The holds on a database that were released by the word of their objects, each with its table;
+    /// `None`: it was on a person, and may have been about any.
+    pub(super) fn released_holds(&self, database: &Name) -> Vec<(Option<String>, Loosened)> {
         let text = |hold: &DynamicObject, path| {
             let text = hold.data.pointer(path).and_then(Value::as_str);
             text.map(str::to_owned)
@@ -224,7 +240,7 @@ impl Scopes {
                     hold: Name::of(&hold).to_string(),
                     at: text(&hold, "/status/released/at")?.parse().ok()?,
                 };
-                Some((text(&hold, "/spec/rows/table")?, loosened))
+                Some((text(&hold, "/spec/rows/table"), loosened))
             })
             .collect()
     }
@@ -239,9 +255,20 @@ impl Scopes {
         }
     }
 
+    /// Has every held person looked for as soon as possible, because maps lead elsewhere than before.
+    fn search_again_for_held(&self, memory: &Memory) {
+        let on_persons = |hold: &Arc<DynamicObject>| hold.data.pointer("/spec/subject").is_some();
+        for hold in self.holds().filter(on_persons) {
+            if let Some(uid) = hold.uid() {
+                memory.search_again(&uid);
+            }
+            self.nudge_hold(&Name::of(&hold));
+        }
+    }
+
     fn holds_on(&self, database: &Name) -> impl Iterator<Item = Arc<DynamicObject>> {
         self.holds()
-            .filter(move |hold| database_of_hold(hold).as_ref() == Some(database))
+            .filter(move |hold| databases_of_hold(hold).contains(database))
     }
 
     /// All DataMaps that were seen.
@@ -273,6 +300,35 @@ impl Scopes {
     fn maps_on(&self, database: &Name) -> impl Iterator<Item = Arc<DynamicObject>> {
         self.maps()
             .filter(move |map| database_of(map).as_ref() == Some(database))
+    }
+
+    /// All requests that were seen.
+    pub(super) fn requests(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.scopes.iter().flat_map(|scope| scope.requests.state())
+    }
+
+    /// Whether there is a request of that UID.
+    pub(super) fn has_request(&self, uid: &str) -> bool {
+        self.requests()
+            .any(|request| request.uid().as_deref() == Some(uid))
+    }
+
+    /// Brings the controller to look at a request.
+    pub(super) fn nudge_request(&self, name: &Name) {
+        if let Some(scope) = self.scope(&name.namespace) {
+            let request = object_ref(name, &self.kinds.request);
+            let _ = scope.to_requests.unbounded_send(request);
+        }
+    }
+
+    /// Brings the controller to look at all requests that have not ended: what they are about may have
+    /// changed.
+    pub(super) fn nudge_requests(&self) {
+        for request in self.requests() {
+            if request.data.pointer("/status/finishedAt").is_none() {
+                self.nudge_request(&Name::of(&request));
+            }
+        }
     }
 
     /// Whether there is a hold of that UID.
@@ -310,9 +366,40 @@ impl Scopes {
                     .and_then(|object| of(&object, "/status/ledger/head")),
             )
             .collect();
+        let here = database.to_string();
+        for request in self.requests() {
+            heads.extend(persons::heads(
+                &erasure_request::read_status(&request),
+                &here,
+            ));
+        }
         heads.sort();
         heads.dedup();
         heads
+    }
+
+    /// Whether a database, by namespace and name, was restored to an instant before erasures that are not
+    /// applied again yet.
+    pub(super) fn is_restored(&self, database: &str) -> bool {
+        let name = database.split_once('/');
+        let name = name.map(|(namespace, name)| Name::new(namespace, name));
+        let object = name.and_then(|name| self.database(&name));
+        object.is_some_and(|object| object.data.pointer("/status/restored").is_some())
+    }
+
+    /// Has restored databases of a request looked at: it may be applied again there by now.
+    pub(super) fn look_again_at_restored(&self, request: &DynamicObject, context: &Context) {
+        for place in erasure_request::read_status(request).databases {
+            let Some((namespace, name)) = place.database.split_once('/') else {
+                continue;
+            };
+            let name = Name::new(namespace, name);
+            if self.is_restored(&place.database)
+                && let Some(uid) = self.database(&name).and_then(|database| database.uid())
+            {
+                context.look_again_at(&uid, &name);
+            }
+        }
     }
 
     /// Whether objects of that namespace are seen at all.
@@ -360,9 +447,14 @@ pub(super) fn database_of(object: &DynamicObject) -> Option<Name> {
     referred(object, "/spec/databaseRef")
 }
 
-/// Which database a hold is about.
-fn database_of_hold(hold: &DynamicObject) -> Option<Name> {
-    referred(hold, "/spec/rows/databaseRef")
+/// Which databases a hold is about: that of its rows, or those that know the person.
+fn databases_of_hold(hold: &DynamicObject) -> Vec<Name> {
+    let known = hold.data.pointer("/status/databases");
+    let known = known.and_then(Value::as_array).into_iter().flatten();
+    let known = known.filter_map(|name| name.as_str()?.split_once('/'));
+    let known = known.map(|(namespace, name)| Name::new(namespace, name));
+    let of_rows = referred(hold, "/spec/rows/databaseRef");
+    of_rows.into_iter().chain(known).collect()
 }
 
 fn referred(object: &DynamicObject, path: &str) -> Option<Name> {
@@ -380,18 +472,22 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         databases,
         holds,
         maps,
+        requests,
         policy_writer,
         database_writer,
         hold_writer,
         map_writer,
+        request_writer,
         for_policies,
         for_databases,
         for_holds,
         for_maps,
+        for_requests,
         policies_known,
         databases_known,
         holds_known,
         maps_known,
+        requests_known,
         approvals,
     } = watch;
     let seeing = context.clone();
@@ -441,14 +537,28 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         maps,
         map_writer,
         for_maps,
-        context,
-        stop,
+        context.clone(),
+        stop.clone(),
         move |event| {
             saw_map(event, &seeing);
             note_known(event, &maps_known);
         },
     );
-    futures::future::join5(policies, databases, holds, maps, approvals).await;
+    let seeing = context.clone();
+    let requests = part(
+        Kind::ErasureRequest,
+        requests,
+        request_writer,
+        for_requests,
+        context,
+        stop,
+        move |event| {
+            erasure_request::saw(event, &seeing);
+            note_known(event, &requests_known);
+        },
+    );
+    let all = futures::future::join5(policies, databases, holds, maps, approvals);
+    futures::future::join(all, requests).await;
 }
 
 pub(super) fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
@@ -471,6 +581,7 @@ async fn part(
         Kind::TargetDatabase => context.kinds.database.clone(),
         Kind::LegalHold => context.kinds.hold.clone(),
         Kind::DataMap => context.kinds.map.clone(),
+        Kind::ErasureRequest => context.kinds.request.clone(),
     };
     let reader = writer.as_reader();
     let changes = changes(&resource.kind, api, writer, saw).applied_objects();
@@ -524,250 +635,5 @@ fn watch_problem(error: &watcher::Error) -> &'static str {
         watcher::Error::WatchError(_) => "the API server ended it",
         watcher::Error::WatchFailed(_) => "it broke off",
         watcher::Error::NoResourceVersion => "an object came without a version",
-    }
-}
-
-/// A policy appeared, changed or went.
-fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
-    match event {
-        watcher::Event::Apply(policy) => {
-            tell_job(policy, context);
-            let another = context.memory.saw_generation(policy);
-            if saw_stands(policy, context) || another {
-                nudge_neighbours(policy, context);
-            }
-            if another && let Some(database) = database_of(policy) {
-                // They tell whom they bind.
-                context.scopes.nudge_maps(&database);
-            }
-        }
-        watcher::Event::InitApply(policy) => {
-            tell_job(policy, context);
-            context.memory.saw_generation(policy);
-            saw_stands(policy, context);
-        }
-        watcher::Event::Delete(policy) => {
-            if let Some(uid) = policy.uid() {
-                context.runs.orphan(&uid);
-                context.memory.forget(&uid);
-            }
-            let Name { namespace, name } = Name::of(policy);
-            context.metrics.forget_policy(&namespace, &name);
-            nudge_neighbours(policy, context);
-            // Its database's ledger may have an open run, which nobody goes on with.
-            if let Some(database) = database_of(policy) {
-                context.scopes.nudge_maps(&database);
-                let known = context.scopes.database(&database);
-                if let Some(uid) = known.and_then(|database| database.uid()) {
-                    context.look_again_at(&uid, &database);
-                }
-            }
-        }
-        watcher::Event::Init => {}
-        watcher::Event::InitDone => {
-            // What was deleted while nobody watched.
-            let seen: BTreeSet<String> =
-                context.scopes.policies().filter_map(|p| p.uid()).collect();
-            context.runs.orphan_unless(|ticket| {
-                !context.scopes.covers(&ticket.policy.namespace) || seen.contains(&ticket.uid)
-            });
-        }
-    }
-}
-
-/// Whether a policy has begun, or ceased, to stand in others' way.
-fn saw_stands(policy: &DynamicObject, context: &Context) -> bool {
-    let stands = stands(policy.metadata.generation, &read_status(policy));
-    context.memory.saw_stands(policy, stands)
-}
-
-/// A job must not go on with what is no longer wanted.
-fn tell_job(policy: &DynamicObject, context: &Context) {
-    let Some(uid) = policy.uid() else { return };
-    if policy.metadata.deletion_timestamp.is_some() {
-        context.runs.stop(&uid, StopWhy::Deleted);
-    } else if policy.data.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
-        context.runs.stop(&uid, StopWhy::Suspended);
-    } else if context.runs.stage(&uid).is_some()
-        && !read_spec(policy).is_ok_and(|spec| Mandate::alone(&spec).is_ok())
-    {
-        context.runs.stop(&uid, StopWhy::SpecInvalid);
-    }
-    // What else a new spec means, the reconcile finds out: it follows at once.
-}
-
-/// Other policies of the same database, whatever it is called for them, may conflict with it now, or
-/// no longer.
-fn nudge_neighbours(policy: &DynamicObject, context: &Context) {
-    let Some(database) = database_of(policy) else {
-        return;
-    };
-    let place_of = |name: &Name| {
-        let database = context.scopes.database(name)?;
-        Some(parse(&database).ok()?.place())
-    };
-    let place = place_of(&database);
-    let mut same: BTreeMap<Name, bool> = BTreeMap::from([(database, true)]);
-    for other in context.scopes.policies() {
-        let Some(theirs) = database_of(&other).filter(|_| other.uid() != policy.uid()) else {
-            continue;
-        };
-        let one = *same
-            .entry(theirs)
-            .or_insert_with_key(|name| place.is_some() && place_of(name) == place);
-        if one {
-            context.scopes.nudge_policy(&Name::of(&other));
-        }
-    }
-}
-
-/// A database appeared, changed or went.
-fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
-    let (database, gone) = match event {
-        watcher::Event::Apply(database) | watcher::Event::InitApply(database) => (database, false),
-        watcher::Event::Delete(database) => (database, true),
-        watcher::Event::Init => return,
-        watcher::Event::InitDone => return forget_unseen_databases(context),
-    };
-    let ends = gone || database.metadata.deletion_timestamp.is_some();
-    let suspended = database.data.pointer("/spec/suspend") == Some(&Value::Bool(true));
-    let Some(uid) = database.uid() else { return };
-    let why = if ends {
-        Some(StopWhy::Deleted)
-    } else if suspended {
-        Some(StopWhy::Suspended)
-    } else if parse(database).is_err() {
-        Some(StopWhy::SpecInvalid)
-    } else {
-        None
-    };
-    if why.is_some() {
-        context
-            .runs
-            .stop_where(|ticket| if ticket.database == uid { why } else { None });
-    }
-    if context.memory.saw_acceptance(database) {
-        context.memory.look_again(&uid);
-    }
-    let changed = context.memory.saw_standing(database);
-    let name = Name::of(database);
-    for policy in context.scopes.policies() {
-        if database_of(&policy).as_ref() == Some(&name) {
-            if changed && let Some(uid) = policy.uid() {
-                context.memory.try_again(&uid);
-            }
-            context.scopes.nudge_policy(&Name::of(&policy));
-        } else if changed && !matches!(event, watcher::Event::InitApply(_)) {
-            // It may have come to another one's address, or left it: conflicts come and go with that.
-            context.scopes.nudge_policy(&Name::of(&policy));
-        }
-    }
-    if changed {
-        context.scopes.look_again_at_holds(&name, &context.memory);
-        context.scopes.look_again_at_maps(&name, &context.memory);
-    }
-    // Last: what is asked above remembers it again.
-    if gone {
-        let Name { namespace, name } = &name;
-        context
-            .metrics
-            .stands(Kind::TargetDatabase, namespace, name, None);
-        context.metrics.uncovered(namespace, name, None);
-        context.forget_database(&uid);
-    }
-}
-
-/// A hold appeared, changed or went. One that went stays in force: its database tells so.
-fn saw_hold(event: &watcher::Event<DynamicObject>, context: &Context) {
-    let (hold, gone) = match event {
-        watcher::Event::Apply(hold) | watcher::Event::InitApply(hold) => (hold, false),
-        watcher::Event::Delete(hold) => (hold, true),
-        watcher::Event::Init | watcher::Event::InitDone => return,
-    };
-    let new = context.memory.saw_generation(hold);
-    if gone {
-        if let Some(uid) = hold.uid() {
-            context.memory.forget(&uid);
-        }
-        let Name { namespace, name } = Name::of(hold);
-        context
-            .metrics
-            .stands(Kind::LegalHold, &namespace, &name, None);
-    }
-    // What was approved before may be void.
-    if hold.data.pointer("/status/released").is_some() {
-        let database = database_of_hold(hold);
-        for policy in context.scopes.policies() {
-            if database.is_some() && database_of(&policy) == database {
-                context.scopes.nudge_policy(&Name::of(&policy));
-            }
-        }
-    }
-    // Not at the start: then all databases are looked at.
-    if (new || gone)
-        && !matches!(event, watcher::Event::InitApply(_))
-        && let Some(database) = database_of_hold(hold)
-        && let Some(uid) = context.scopes.database(&database).and_then(|d| d.uid())
-    {
-        context.look_again_at(&uid, &database);
-    }
-}
-
-/// A map appeared, changed or went: what its policies may do is another matter now.
-fn saw_map(event: &watcher::Event<DynamicObject>, context: &Context) {
-    let (map, gone) = match event {
-        watcher::Event::Apply(map) => (map, false),
-        watcher::Event::Delete(map) => (map, true),
-        // What was seen before it is not complete.
-        watcher::Event::Init | watcher::Event::InitApply(_) => return,
-        watcher::Event::InitDone => {
-            // One may have gone while nobody watched.
-            for policy in context.scopes.policies() {
-                context.scopes.nudge_policy(&Name::of(&policy));
-            }
-            return;
-        }
-    };
-    context.memory.saw_generation(map);
-    if gone {
-        if let Some(uid) = map.uid() {
-            context.memory.forget(&uid);
-        }
-        let Name { namespace, name } = Name::of(map);
-        context
-            .metrics
-            .stands(Kind::DataMap, &namespace, &name, None);
-    }
-    // Also where its generation is known: whoever writes its status may have read it before this event.
-    let database = database_of(map);
-    for policy in context.scopes.policies() {
-        // Which database it is about may not be readable.
-        if database.is_none() || database_of(&policy) == database {
-            if let Some(uid) = policy.uid() {
-                context.memory.try_again(&uid);
-            }
-            context.scopes.nudge_policy(&Name::of(&policy));
-        }
-    }
-}
-
-/// What was deleted while nobody watched.
-fn forget_unseen_databases(context: &Context) {
-    let databases = context.scopes.databases();
-    let seen: BTreeSet<String> = databases.filter_map(|database| database.uid()).collect();
-    let exists = |uid: &str| seen.contains(uid);
-    context
-        .runs
-        .stop_where(|ticket| (!exists(&ticket.database)).then_some(StopWhy::Deleted));
-    context.memory.forget_databases_unless(exists);
-    context.cluster.forget_unless(exists);
-    context.metrics.keep_databases(|namespace, name| {
-        let name = Name::new(namespace, name);
-        context.scopes.database(&name).is_some()
-    });
-    for policy in context.scopes.policies() {
-        if database_of(&policy).is_some_and(|name| context.scopes.database(&name).is_none()) {
-            context.scopes.nudge_policy(&Name::of(&policy));
-        }
     }
 }

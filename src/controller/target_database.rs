@@ -1,5 +1,6 @@
 //! One look at a database: gather its Secrets, connect, find out what answers, write the status.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +13,18 @@ use oubliette_core::api::parse::FieldError;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::api::target_database::{TargetDatabaseSpec, TargetDatabaseStatus};
 use oubliette_core::decide::target_database::{
-    Check, Decision, Found, Ledger, Observed, Wanted, accepted, decide, orphaned, orphaned_holds,
+    Check, Decision, Found, Ledger, Observed, Wanted, accepted, applied_again, decide,
+    is_applied_again, orphaned, orphaned_holds,
 };
 use oubliette_core::decide::{Meta, Verdict};
+use oubliette_core::erasure::Restored;
 use oubliette_core::ledger::{ACCEPT, Owner, RunRow};
 use oubliette_core::report::RunReport;
 use oubliette_core::target::Target;
 
 use super::coverage::decided;
 use super::jobs::ended_without_policy;
+use super::persons;
 use super::record::{self, RecordFault, Told};
 use super::{Context, Error, Name};
 use crate::database::Database;
@@ -28,6 +32,7 @@ use crate::inputs::cluster::DatabaseInput;
 use crate::inputs::secrets::GatherFault;
 use crate::metrics::Kind;
 use crate::work::accept::accept;
+use crate::work::erase::Ask;
 use crate::work::give_up::end_runs;
 use crate::work::look::{coverage, look};
 
@@ -143,12 +148,16 @@ async fn look_and_act(
     context: &Context,
 ) -> Result<Found, Verdict> {
     let mut found = look_at(object, target, context).await;
+    if let Ok(seen) = &mut found {
+        see_restored(object, seen, context);
+    }
     if let Ok(seen) = &found
         && accept_rewound(object, target, seen, context).await
     {
         found = look_at(object, target, context).await;
     }
     if let Ok(found) = &mut found {
+        see_restored(object, found, context);
         end_orphans(object, target, found, context).await;
         found.holds = orphaned_holds(
             &found.holds,
@@ -157,6 +166,31 @@ async fn look_and_act(
         );
     }
     found
+}
+
+/// Notes which erasures a ledger that is behind has lost, and brings the controller to the requests.
+fn see_restored(object: &DynamicObject, found: &mut Found, context: &Context) {
+    let name = Name::of(object);
+    let lost = match &found.ledger {
+        Ledger::Rewound(rewound) => {
+            let restored = persons::restored(&name, rewound, context);
+            let lost = match &restored {
+                Restored::Restored { again, .. } => again.clone(),
+                Restored::Rewound => BTreeSet::new(),
+            };
+            let since = read_status(object).restored.map(|restored| restored.since);
+            found.applied_again = persons::applied_again(&name, since, &restored, context);
+            found.restored = Some(restored);
+            lost
+        }
+        Ledger::Ours { .. } => BTreeSet::new(),
+        Ledger::Missing | Ledger::Unfit(_) => return,
+    };
+    for request in context.persons.saw_lost(&name, lost) {
+        if let Some((namespace, name)) = request.split_once('/') {
+            context.scopes.nudge_request(&Name::new(namespace, name));
+        }
+    }
 }
 
 fn decide_with(
@@ -191,6 +225,7 @@ fn decide_with(
         status,
         check,
         checked: context.memory.checked(&uid),
+        persons: context.persons.of_database(&Name::of(object)).as_ref(),
         failures: context.memory.failures(&uid),
         jitter: rand::random(),
         now: Timestamp::now(),
@@ -232,7 +267,7 @@ pub(super) async fn connect(
 }
 
 /// Accepts a ledger that is behind what is remembered of it, where a person has said so with the
-/// token for just this loss. False: nobody has, or it could not be recorded.
+/// token for just this loss, or the erasures that it had lost have been applied again. False: nobody has, or it could not be recorded.
 async fn accept_rewound(
     object: &DynamicObject,
     target: &Target,
@@ -242,7 +277,10 @@ async fn accept_rewound(
     let Ledger::Rewound(rewound) = &found.ledger else {
         return false;
     };
-    if object.annotations().get(ACCEPT) != Some(&rewound.token()) {
+    let by_person = object.annotations().get(ACCEPT) == Some(&rewound.token());
+    // What it had lost of erasures was applied again.
+    let again = is_applied_again(&read_status(object), found, Timestamp::now());
+    if !by_person && !again {
         return false;
     }
     let name = Name::of(object);
@@ -266,7 +304,12 @@ async fn accept_rewound(
     match outcome {
         Ok(()) => {
             let uid = object.uid().unwrap_or_default();
-            context.memory.tell(&uid, accepted(rewound));
+            let event = if by_person {
+                accepted(rewound)
+            } else {
+                applied_again(rewound)
+            };
+            context.memory.tell(&uid, event);
             true
         }
         Err(error) => {
@@ -288,8 +331,15 @@ async fn end_orphans(object: &DynamicObject, target: &Target, found: &Found, con
             .scopes
             .policies()
             .any(|p| p.uid().as_deref() == Some(uid));
+        let request = Ask::request_of(uid);
+        let asked = || {
+            context
+                .scopes
+                .requests()
+                .any(|r| r.uid().as_deref() == Some(request))
+        };
         // A job of a policy that has just gone ends its run itself.
-        known || context.runs.stage(uid).is_some()
+        known || asked() || context.runs.stage(uid).is_some()
     };
     let orphans = orphaned(open, |namespace| context.scopes.covers(namespace), lives);
     if orphans.is_empty() || target.suspend {

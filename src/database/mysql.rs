@@ -28,8 +28,12 @@ const SET: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABL
 
 const ISOLATION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
+/// MariaDB remembers what a subquery said by the outer row's columns, compared by their collation: under
+/// the usual ones the row of `É@x` was given the answer for `é@x`, whatever the subquery compares.
+const NO_SUBQUERY_CACHE: &str = "SET SESSION optimizer_switch = 'subquery_cache=off'";
+
 /// What [`SET`] leads to, in the order of [`LOOK_MYSQL`].
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 15] = [
     "NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION",
     "+00:00",
     "1",
@@ -44,12 +48,13 @@ const FIXED: [&str; 14] = [
     "utf8mb4",
     "utf8mb4",
     "READ-COMMITTED",
+    "1",
 ];
 
 /// One text of all settings (switches compared, because MariaDB writes ON and MySQL 1), then the
 /// limits, then the connection's id.
 macro_rules! look {
-    ($isolation:literal, $statement_limit:literal) => {
+    ($isolation:literal, $no_cache:literal, $statement_limit:literal) => {
         concat!(
             "SELECT CONCAT_WS('|', @@session.sql_mode, @@session.time_zone, \
              @@session.foreign_key_checks = 1, @@session.unique_checks = 1, \
@@ -58,6 +63,8 @@ macro_rules! look {
              @@session.group_concat_max_len, \
              @@session.character_set_client, @@session.character_set_results, ",
             $isolation,
+            ", ",
+            $no_cache,
             "), CAST(@@session.innodb_lock_wait_timeout AS SIGNED), \
              CAST(@@session.lock_wait_timeout AS SIGNED), CAST(",
             $statement_limit,
@@ -68,11 +75,13 @@ macro_rules! look {
 
 const LOOK_MYSQL: &str = look!(
     "@@session.transaction_isolation",
+    "1",
     "@@session.max_execution_time"
 );
 /// MariaDB counts in seconds and called the isolation level `tx_isolation` until 11.1.
 const LOOK_MARIADB: &str = look!(
     "@@session.tx_isolation",
+    "@@session.optimizer_switch LIKE '%subquery_cache=off%'",
     "@@session.max_statement_time * 1000"
 );
 
@@ -161,6 +170,7 @@ async fn set(conn: &mut MySqlConnection, engine: Engine, wanted: Limits) -> Resu
     command(conn, SET).await?;
     command(conn, ISOLATION).await?;
     let statement_limit = if engine == Engine::MariaDb {
+        command(conn, NO_SUBQUERY_CACHE).await?;
         "SET SESSION max_statement_time = ? / 1000"
     } else {
         "SET SESSION max_execution_time = ?"

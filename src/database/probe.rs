@@ -134,7 +134,7 @@ pub async fn give_pads(tx: &mut Tx, found: &Pads) -> Result<(), Fault> {
     if warnings.iter().any(|warning| warning.shows_key) {
         return Err(Fault::own(
             FaultClass::UnsafeSetting,
-            "it would write the key of the pseudonyms into a log; the next plan names the setting",
+            "it would write the key into a log; the next plan or look names the setting",
         ));
     }
     for statement in pads(tx.engine(), found) {

@@ -14,8 +14,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::api::{DeleteParams, Preconditions};
 use kube::client::Body;
 use kube::{Api, Client, Resource, ResourceExt};
+use oubliette_core::api::erasure_request::SUBJECT_SECRET;
+use oubliette_core::erasure::find::Known;
 use oubliette_core::target::{Ca, KeyOf, Target};
 use secrecy::SecretSlice;
 use serde::de::DeserializeOwned;
@@ -23,6 +26,7 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use zeroize::Zeroizing;
 
 use super::secrets::{self, GatherFault, Login};
+use super::subject;
 use crate::database::Database;
 
 /// How long one call to the API server may take, kube's own retries among it.
@@ -102,6 +106,12 @@ impl Cluster {
         called("Namespace", "", name, api.get(name)).await
     }
 
+    /// Whether a namespace is being deleted, as far as this account may know.
+    pub async fn is_ending(&self, namespace: &str) -> bool {
+        let found = self.namespace(namespace).await;
+        found.is_ok_and(|found| found.metadata.deletion_timestamp.is_some())
+    }
+
     /// The API server's clock minus ours, to about a second. Any answer carries it.
     pub async fn api_clock(&self) -> Option<SignedDuration> {
         let request = http::Request::get("/version").body(Body::empty()).ok()?;
@@ -174,6 +184,70 @@ impl Cluster {
         at: &KeyOf,
     ) -> Result<Vec<Zeroizing<String>>, GatherFault> {
         secrets::hold_values(self.get(namespace, &at.name).await?, at)
+    }
+
+    /// What a person is known by, in the Secret of a request, and which Secret that is.
+    pub async fn subject(
+        &self,
+        namespace: &str,
+        name: &str,
+        identifiers: &[String],
+    ) -> Result<(Known, String), GatherFault> {
+        let secret: Secret = self.get(namespace, name).await?;
+        let uid = secret.uid().unwrap_or_default();
+        Ok((subject::known(secret, identifiers)?, uid))
+    }
+
+    /// What a ConfigMap holds under a key; `None`: it, or the key, is not there.
+    pub async fn config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: &str,
+    ) -> Result<Option<String>, GatherFault> {
+        let found: Result<ConfigMap, GatherFault> = self.get(namespace, name).await;
+        match found {
+            Ok(found) => Ok(found.data.and_then(|mut data| data.remove(key))),
+            Err(GatherFault::Missing { .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Deletes the Secret of a request. One of another type, or that is gone, is left alone; so is one that
+    /// was made anew under the name after the request last `read` its own, whose content cannot change.
+    pub async fn delete_subject(
+        &self,
+        namespace: &str,
+        name: &str,
+        read: Option<Timestamp>,
+    ) -> Result<(), GatherFault> {
+        let secret: Result<Secret, GatherFault> = self.get(namespace, name).await;
+        let secret = match secret {
+            Ok(secret) => secret,
+            Err(GatherFault::Missing { .. }) => return Ok(()),
+            Err(fault) => return Err(fault),
+        };
+        let uid = secret.uid();
+        let made = secret.metadata.creation_timestamp.as_ref();
+        let later = made.zip(read).is_some_and(|(made, read)| made.0 > read);
+        let ours = secret.type_.as_deref() == Some(SUBJECT_SECRET) && !later;
+        secrets::wipe(secret);
+        if !ours {
+            return Ok(());
+        }
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        // Only the one that was looked at.
+        let only = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid,
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        match called("Secret", namespace, name, api.delete(name, &only)).await {
+            Ok(_) | Err(GatherFault::Missing { .. }) => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Lets go of a database's connections: it was refused, changed or deleted. Work under way keeps

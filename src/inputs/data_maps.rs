@@ -24,8 +24,8 @@ pub fn gather(
             continue;
         };
         let Some(target) = targets.get(&database) else {
-            // Without policies nothing is bound.
-            if !manifests.policies.is_empty() {
+            // Without policies and requests nothing is bound.
+            if !manifests.policies.is_empty() || !manifests.requests.is_empty() {
                 faults.push(fault(written, MAP, not_among(&database, targets.keys())));
             }
             continue;
@@ -56,7 +56,7 @@ pub fn gather(
 }
 
 /// Which database a map names.
-fn database_of(written: &Written<DataMapSpec>) -> Option<Name> {
+pub(super) fn database_of(written: &Written<DataMapSpec>) -> Option<Name> {
     let reference = written.spec.database_ref.as_ref()?;
     let namespace = reference.namespace.as_ref().unwrap_or(&written.namespace);
     Some(Name {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use oubliette_core::api::approval::ApprovalSpec;
 use oubliette_core::api::data_map::DataMapSpec;
+use oubliette_core::api::erasure_request::ErasureRequestSpec;
 use oubliette_core::api::legal_hold::LegalHoldSpec;
 use oubliette_core::api::parse::one_line;
 use oubliette_core::api::refs::{is_label, is_object_name};
@@ -19,6 +20,7 @@ use oubliette_core::api::retention_policy::RetentionPolicySpec;
 use oubliette_core::api::target_database::TargetDatabaseSpec;
 use oubliette_core::approval::Ruling;
 use oubliette_core::duty::DataMap;
+use oubliette_core::erasure::Request;
 use oubliette_core::hold::WantedHold;
 use oubliette_core::policy::Mandate;
 use oubliette_core::target::Target;
@@ -39,6 +41,7 @@ pub(super) const POLICY: &str = "RetentionPolicy";
 const HOLD: &str = "LegalHold";
 const APPROVAL: &str = "Approval";
 pub(super) const MAP: &str = "DataMap";
+pub(super) const REQUEST: &str = "ErasureRequest";
 
 /// Kinds of the core group that others name.
 const SUPPLIES: [&str; 3] = ["Secret", "ConfigMap", "Namespace"];
@@ -93,6 +96,8 @@ pub struct Manifests {
     pub holds: Vec<Written<LegalHoldSpec>>,
     /// What must be kept, and how columns are treated.
     pub maps: Vec<Written<DataMapSpec>>,
+    /// The requests of persons.
+    pub requests: Vec<Written<ErasureRequestSpec>>,
     /// Decisions about plans. They count where the API server knows whose they are, and nowhere else.
     pub approvals: Vec<Written<ApprovalSpec>>,
     /// What they name.
@@ -239,6 +244,10 @@ impl<'n> Reader<'n> {
             (API_VERSION, MAP) => {
                 let read = self.resource(origin, MAP, object, faults_of_map);
                 self.found.maps.extend(read);
+            }
+            (API_VERSION, REQUEST) => {
+                let read = self.resource(origin, REQUEST, object, faults_of_request);
+                self.found.requests.extend(read);
             }
             (API_VERSION, APPROVAL) => {
                 let read = self.resource(origin, APPROVAL, object, faults_of_approval);
@@ -401,9 +410,14 @@ fn faults_of_map(spec: &DataMapSpec) -> Vec<String> {
     faults.iter().map(ToString::to_string).collect()
 }
 
+fn faults_of_request(spec: &ErasureRequestSpec) -> Vec<String> {
+    let faults = Request::parse(spec).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect()
+}
+
 /// YAML 1.1, since that is what `kubectl` makes of the same file: `no` is false, `010` is eight. A
 /// key written twice is an error.
-fn yaml_as_kubectl_reads_it() -> serde_saphyr::Options {
+pub(crate) fn yaml_as_kubectl_reads_it() -> serde_saphyr::Options {
     serde_saphyr::options! {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
         strict_booleans: false,
@@ -413,7 +427,7 @@ fn yaml_as_kubectl_reads_it() -> serde_saphyr::Options {
 }
 
 /// All of it, or more than is taken.
-fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+pub(crate) fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     from.take(MOST_BYTES + 1).read_to_end(&mut text)?;
     Ok(text)

@@ -17,6 +17,8 @@ use oubliette_core::api::target_database::{
 use oubliette_core::api::words::Choice;
 use oubliette_core::decide::conflict::{Conflicts, Rules};
 use oubliette_core::duty::NamedMap;
+use oubliette_core::erasure::find::Known;
+use oubliette_core::ledger::uuid;
 use oubliette_core::plan::Refusal;
 use oubliette_core::policy::Mandate;
 use oubliette_core::target::{Ca, Target, UsableFrom};
@@ -24,8 +26,10 @@ use secrecy::SecretSlice;
 
 use super::data_maps;
 use super::fault::{Fault, Faults, Origin};
-use super::files::{DATABASE, Manifests, POLICY, Written};
+use super::files::{DATABASE, MAP, Manifests, POLICY, Written};
+use super::requests::{self, ChosenMap, Petition};
 use super::secrets::{self, GatherFault, Login};
+use super::subject;
 use super::supplies::Supplies;
 use super::url::DatabaseUrl;
 use crate::database::Database;
@@ -71,11 +75,23 @@ impl Promise {
     }
 }
 
+/// Who a request is about.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What they are known by.
+    pub known: Known,
+    /// What stands for the Secret's UID.
+    pub uid: String,
+    /// Whether it is the same at the next call.
+    pub is_lasting: bool,
+}
+
 /// Where Secrets are looked up, and the connections that were made.
 pub struct Offline {
     supplies: Supplies,
     targets: BTreeMap<Name, Target>,
     maps: BTreeMap<Name, Vec<NamedMap>>,
+    petitions: Vec<Petition>,
     /// As whom to connect, where the database came as a URL.
     login: Option<Login>,
     connected: BTreeMap<Name, Database>,
@@ -96,10 +112,12 @@ impl Offline {
             }
         };
         let (targets, maps, promises) = promises(&manifests)?;
+        let petitions = requests::gather(&manifests, &targets, &maps);
         let offline = Self {
             supplies: manifests.supplies,
             targets,
             maps,
+            petitions,
             login,
             connected: BTreeMap::new(),
         };
@@ -141,6 +159,44 @@ impl Offline {
     /// The DataMaps about a database.
     pub fn maps(&self, database: &Name) -> &[NamedMap] {
         self.maps.get(database).map_or(&[], Vec::as_slice)
+    }
+
+    /// The databases of policies and requests, each once.
+    pub fn databases(&self, promises: &[Promise]) -> BTreeMap<Name, Target> {
+        let policies = promises.iter().map(|one| (&one.database, &one.target));
+        let maps = self.petitions.iter().flat_map(|petition| &petition.maps);
+        let maps = maps.map(|chosen| (&chosen.database, &chosen.target));
+        let all = policies.chain(maps);
+        all.map(|(name, target)| (name.clone(), target.clone()))
+            .collect()
+    }
+
+    /// The requests of persons, in the order of the manifests.
+    pub fn petitions(&self) -> Vec<Petition> {
+        self.petitions.clone()
+    }
+
+    /// What a person is known by, and what stands for the UID of the Secret that says so: nobody can
+    /// guess it. A Secret without one gets another one at each call.
+    pub fn subject(&self, petition: &Petition) -> Result<Subject, GatherFault> {
+        let namespace = &petition.name.namespace;
+        let secret = self.supplies.secret(namespace, &petition.request.secret)?;
+        let own = secret.metadata.uid.clone().filter(|uid| !uid.is_empty());
+        Ok(Subject {
+            is_lasting: own.is_some(),
+            uid: own.unwrap_or_else(|| uuid(rand::random())),
+            known: subject::known(secret, &petition.identifiers())?,
+        })
+    }
+
+    /// The key of a map's pseudonyms, where it has one.
+    pub fn key_of_map(&self, chosen: &ChosenMap) -> Result<Option<SecretSlice<u8>>, GatherFault> {
+        let Some(at) = &chosen.map.map.people.pseudonym_key else {
+            return Ok(None);
+        };
+        let secret = self.supplies.secret(&chosen.namespace, &at.name)?;
+        let Name { namespace, name } = &chosen.database;
+        secrets::pseudonym_key(secret, at, (namespace, name)).map(Some)
     }
 
     fn login_of(&self, namespace: &str, target: &Target) -> Result<Login, GatherFault> {
@@ -228,7 +284,7 @@ fn spec_of(url: &DatabaseUrl) -> TargetDatabaseSpec {
 
 /// Puts a URL's connection in place of the one of the only TargetDatabase, or makes that one.
 fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> {
-    let mut named: Vec<(Name, &Written<RetentionPolicySpec>)> = Vec::new();
+    let mut named: Vec<(Name, &Origin)> = Vec::new();
     for policy in &manifests.policies {
         let Some(name) = database_of(policy) else {
             continue;
@@ -242,9 +298,29 @@ fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> 
             );
             return Err(Faults(vec![fault(policy, POLICY, message)]));
         }
-        named.push((name, policy));
+        named.push((name, &policy.origin));
     }
-    let Some((name, policy)) = named.first() else {
+    // A person is looked for in all maps that are given.
+    for map in manifests
+        .maps
+        .iter()
+        .filter(|_| !manifests.requests.is_empty())
+    {
+        let Some(name) = data_maps::database_of(map) else {
+            continue;
+        };
+        if let Some((first, _)) = named.first()
+            && *first != name
+        {
+            let message = format!(
+                "spec.databaseRef: names {name}, another resource {first}: --database-url stands for \
+                 one database; for a request over several give their TargetDatabases"
+            );
+            return Err(Faults(vec![fault(map, MAP, message)]));
+        }
+        named.push((name, &map.origin));
+    }
+    let Some((name, origin)) = named.first() else {
         return Ok(());
     };
     let given = spec_of(url);
@@ -264,7 +340,7 @@ fn stand_in(manifests: &mut Manifests, url: &DatabaseUrl) -> Result<(), Faults> 
         // the guards of the one that is meant would be left out.
         let origin = Origin {
             file: "--database-url".to_owned(),
-            ..policy.origin.clone()
+            ..(*origin).clone()
         };
         let written = Written {
             origin,

@@ -110,6 +110,16 @@ pub enum GatherFault {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A Secret that does not hold a person's identifiers. What it holds is not told.
+    #[error("the Secret {namespace}/{name} {problem}. {}", Reason::SubjectUnfit.remedy())]
+    NoSubject {
+        /// The Secret's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A Secret that does not hold the values of a legal hold. What it holds is not told.
     #[error("the Secret {namespace}/{name}: key {key:?} {problem}")]
     NoHoldValues {
@@ -193,6 +203,7 @@ impl GatherFault {
             | Self::Key { .. } => Reason::SecretMissing,
             Self::NoPseudonymKey { .. } | Self::KeyForOthers { .. } => Reason::SecretUnfit,
             Self::NoHoldValues { .. } => Reason::HoldUnfit,
+            Self::NoSubject { .. } => Reason::SubjectUnfit,
             Self::Forbidden { .. } => Reason::SecretForbidden,
             // Nothing of the manifest's making, and over when the API server is back.
             Self::Api { .. } => Reason::DatabaseNotReady,
@@ -440,7 +451,7 @@ fn fault_of_key<K: Resource<DynamicType = ()>>(
 }
 
 /// Zeroises what else was in a Secret.
-fn wipe(mut secret: Secret) {
+pub(super) fn wipe(mut secret: Secret) {
     for content in secret.data.iter_mut().flat_map(BTreeMap::values_mut) {
         content.0.zeroize();
     }

@@ -3,7 +3,7 @@
 use serde_saphyr::{Error, UserMessageFormatter};
 
 /// What is wrong with a text as YAML, and at which line.
-pub(super) fn of_yaml(error: &Error) -> String {
+pub(crate) fn of_yaml(error: &Error) -> String {
     let text = error
         .without_snippet()
         .render_with_formatter(&UserMessageFormatter);
@@ -36,7 +36,7 @@ const TYPES: [(&str, &str); 14] = [
 ];
 
 /// `invalid type: map, expected a string` without the names that the types have in the program.
-pub(super) fn of_type(message: &str) -> String {
+pub(crate) fn of_type(message: &str) -> String {
     let Some((found, expected)) = message
         .strip_prefix("invalid type: ")
         .and_then(|rest| rest.rsplit_once(", expected "))

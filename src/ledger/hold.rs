@@ -3,23 +3,24 @@
 
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
-use oubliette_core::hold::Hold;
-use oubliette_core::ledger::{HoldRow, Ledger, Released};
+use oubliette_core::hold::{HeldPerson, Hold, Holds};
+use oubliette_core::ledger::{HoldRow, KeptHold, Ledger, Released};
 
 use super::{LedgerFault, Store, finish};
 
 impl Store {
     /// The holds in force. None where there is no ledger: whoever places one creates it.
-    pub async fn active_holds(&self) -> Result<Vec<Hold>, LedgerFault> {
+    pub async fn active_holds(&self) -> Result<Holds, LedgerFault> {
         // One that was never whole has none: nothing can have been placed in it.
         if !self.is_present().await.map_err(unreadable)? {
-            return Ok(Vec::new());
+            return Ok(Holds::default());
         }
         let rows = self.read(&self.ledger.active_holds()).await;
-        rows.map_err(unreadable)?
-            .iter()
-            .map(|row| Ledger::read_active_hold(row).ok_or_else(not_ours))
-            .collect()
+        let mut holds = Holds::default();
+        for row in rows.map_err(unreadable)? {
+            Ledger::read_active_hold(&row, &mut holds).ok_or_else(not_ours)?;
+        }
+        Ok(holds)
     }
 
     /// All holds, released ones among them.
@@ -42,11 +43,45 @@ impl Store {
     /// Places a hold: when this returns, no batch that commits later was planned without it. One that
     /// is there already stays as it is. Returns what the ledger has.
     pub async fn place_hold(&self, hold: &Hold, row: &HoldRow) -> Result<HoldRow, LedgerFault> {
+        self.place(KeptHold::Rows(hold), row).await
+    }
+
+    /// The same for a hold on a person.
+    pub async fn place_person(
+        &self,
+        hold: &HeldPerson,
+        row: &HoldRow,
+    ) -> Result<HoldRow, LedgerFault> {
+        self.place(KeptHold::Person(hold), row).await
+    }
+
+    /// Widens a hold on a person while it is in force: when this returns, no batch that commits later was
+    /// planned with less. What others have added since `hold` was read stays.
+    pub async fn widen_hold(&self, hold: &HeldPerson) -> Result<(), LedgerFault> {
+        let mut tx = self.begin().await?;
+        tx.rows(&self.ledger.lock_head()).await?;
+        let mut holds = Holds::default();
+        for row in tx.rows(&self.ledger.active_holds()).await? {
+            Ledger::read_active_hold(&row, &mut holds).ok_or_else(not_ours)?;
+        }
+        let mut persons = holds.persons.iter();
+        let now = persons.find(|person| person.id == hold.id);
+        let wider = now.and_then(|now| now.with(&hold.maps, &hold.known));
+        let Some(wider) = wider else {
+            tx.rollback().await;
+            return Ok(());
+        };
+        tx.change(&self.ledger.raise_hold_generation()).await?;
+        tx.change(&self.ledger.widen_hold(&wider)).await?;
+        finish(tx).await
+    }
+
+    async fn place(&self, hold: KeptHold<'_>, row: &HoldRow) -> Result<HoldRow, LedgerFault> {
         let mut tx = self.begin().await?;
         // Under the head's lock, as a run is recorded: its checkpoints are there or come after, and
         // whoever works on them reads the holds once they are there.
         tx.rows(&self.ledger.lock_head()).await?;
-        let before = tx.rows(&self.ledger.hold(&hold.id)).await?;
+        let before = tx.rows(&self.ledger.hold(&row.id)).await?;
         if let Some(before) = before.first() {
             let before = Ledger::read_hold(before).ok_or(LedgerFault::Malformed("hold"))?;
             tx.rollback().await;

@@ -48,6 +48,10 @@ described! {
         "When a policy that is falling behind will have caught up at its present pace; no series where it never will, or where that is not known";
     UNCOVERED_TABLES = "oubliette_uncovered_tables" gauge ["namespace", "name"]
         "Tables of the TargetDatabase with dates or personal-looking columns about which no policy decides";
+    REAPPEARED_ROWS = "oubliette_reappeared_rows" gauge ["namespace", "name"]
+        "Rows of the TargetDatabase that hold an identifier again which a request has erased, as it was last looked through";
+    REQUEST_DUE = "oubliette_request_due_timestamp_seconds" gauge ["namespace", "name"]
+        "When the time ends in which the person of the ErasureRequest must be answered; no series before it begins and once they were answered";
     LAST_SUCCESS = "oubliette_last_successful_run_timestamp_seconds" gauge ["namespace", "policy"]
         "When the policy's last completed run ended";
     NEXT_RUN = "oubliette_next_run_timestamp_seconds" gauge ["namespace", "policy"]
@@ -75,7 +79,7 @@ pub fn page() -> String {
          Labels are bounded by the number of resources, engines and reasons. No label and no help text holds \
          the name of a table,\na column or a person, or a value of a row. Counters begin at zero with each \
          process and are an aid for graphs and alerts:\nwhat was done is in the resource's status and in the \
-         ledger. `namespace` is the policy's: scrape with `honorLabels: true`.\n\n\
+         ledger. `namespace` is the resource's: scrape with `honorLabels: true`.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
     for Described {

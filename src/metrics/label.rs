@@ -18,6 +18,8 @@ pub enum Kind {
     LegalHold,
     /// `DataMap`.
     DataMap,
+    /// `ErasureRequest`.
+    ErasureRequest,
 }
 
 /// How a batch transaction ended.
@@ -48,6 +50,7 @@ impl From<Kind> for Word {
             Kind::RetentionPolicy => "RetentionPolicy",
             Kind::LegalHold => "LegalHold",
             Kind::DataMap => "DataMap",
+            Kind::ErasureRequest => "ErasureRequest",
         })
     }
 }
@@ -121,9 +124,18 @@ pub(super) struct OfReason {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-pub(super) struct OfDatabase {
+pub(super) struct OfObject {
     pub(super) namespace: String,
     pub(super) name: String,
+}
+
+impl OfObject {
+    pub(super) fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -38,7 +38,7 @@ fn each_schema(part: &str, mut look: impl FnMut(&str, &Value)) {
     for crd in crds() {
         let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
         let path = format!("{}.{part}", crd.spec.names.kind);
-        // An Approval has no status.
+        // Approvals and ErasurePlans have no status.
         if let Some(schema) = schema["openAPIV3Schema"]["properties"].get(part) {
             walk(schema, &path, &mut look);
         }
@@ -111,7 +111,8 @@ fn every_list_is_replaced_whole_except_conditions() {
 #[test]
 fn every_struct_of_a_spec_keeps_what_it_does_not_know() {
     each_schema("spec", |path, schema| {
-        if schema["properties"].is_object() {
+        // The operator writes ErasurePlans, and nobody forgets a guard in them.
+        if schema["properties"].is_object() && !path.starts_with("ErasurePlan.") {
             assert_eq!(
                 schema["x-kubernetes-preserve-unknown-fields"], true,
                 "{path}"

@@ -2,17 +2,17 @@
 //! decides; nothing is ever sent after an error (SQL.md section 1).
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use oubliette_core::api::reason::Reason;
-use oubliette_core::catalog::Engine;
 use oubliette_core::hmac::Pads;
+use oubliette_core::ledger::Ledger;
 use oubliette_core::name::TableName;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::rows::Rows;
-use oubliette_core::run::{Form, Order, Outcome};
-use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness};
+use oubliette_core::run::{Form, MOST_CHANGED, Order, Outcome};
+use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, marked};
 use oubliette_core::value::{Key, Value};
 
 use super::graph::{Walk, take_hold};
@@ -20,16 +20,19 @@ use super::groups::Frozen;
 use super::holds::Kept;
 use super::pages;
 use super::seal::{add_copies, copy, stamp};
+use super::witness::Stood;
 use crate::database::{
     Access, Canceller, CommitFault, Database, Fault, FaultClass, Timeouts, Tx, give_pads,
 };
 use crate::ledger::{Place, Store};
 use crate::metrics::{BatchResult, Metrics};
 
-/// Keys in one statement.
-pub(super) const KEYS: usize = 1_000;
+/// Keys in one statement. What is sent of it should fit one TLS record (16 KiB): sqlx 0.9.0 leaves Nagle's
+/// algorithm on (its issue 4335), and of a message of two records the second waits 40 ms for an
+/// acknowledgement. A run over a graph on PostgreSQL took five times as long with 1,000.
+pub(super) const KEYS: usize = 512;
 /// Rows of the rule's own table that one transaction changes by key at the most.
-pub(super) const CHOSEN: u32 = 5_000;
+pub(super) const CHOSEN: u32 = MOST_CHANGED;
 
 /// What every batch of a step has in common.
 #[derive(Clone, Copy)]
@@ -119,7 +122,7 @@ impl Done {
     }
 
     /// What the engine must have changed, and nothing else.
-    fn counted(&self, rule: &RuleDraft) -> Witness {
+    pub(super) fn counted(&self, rule: &RuleDraft) -> Witness {
         let nodes = rule.nodes.iter().map(|node| {
             let depth = &node.depth;
             (&depth.effect, node.counted, depth.seal.as_ref())
@@ -263,46 +266,33 @@ async fn change(
     if let Some(found) = step.pads {
         give_pads(tx, found).await?;
     }
-    let thorough = step.thorough.load(Ordering::Relaxed);
-    let before = Box::pin(witness(step, thorough, tx)).await?;
+    if let Some(settings) = step.rule.change.settings() {
+        tx.change(&settings).await?;
+    }
+    let stood = Box::pin(Stood::now(step.rule, step.thorough, tx)).await?;
     let done = match step.pages {
         Some(found) if order.window.pages().is_some() => {
             Box::pin(pages::change(step, found, order, tx)).await?
         }
-        _ => Box::pin(over_window(step, place, order, tx)).await?,
+        _ => match (order.window.clocked(), step.rule.by_clock()) {
+            (Some(window), Some(rule)) => {
+                let step = Step {
+                    rule: &rule,
+                    ..step
+                };
+                let done = Box::pin(over_window(step, place, order, window, tx)).await?;
+                Done {
+                    reached: done.reached.map(marked),
+                    ..done
+                }
+            }
+            _ => Box::pin(over_window(step, place, order, order.window.clone(), tx)).await?,
+        },
     };
-    if tx.engine() == Engine::Postgres {
-        // A deferred constraint would fail at COMMIT, behind the fence, and a deferred trigger act there,
-        // behind the witness.
-        tx.change(&Bound::fixed("SET CONSTRAINTS ALL IMMEDIATE", Vec::new()))
-            .await?;
-    }
-    if let (Some(before), Some(after)) = (before, Box::pin(witness(step, thorough, tx)).await?) {
-        let (counted, mut witnessed) = (done.counted(step.rule), after.since(before));
-        let looks_elsewhere = step.rule.change.eligible.looks_elsewhere();
-        let untold = witnessed.inserted == 0;
-        if step.rule.triggered || tx.engine().is_innodb() && (looks_elsewhere || untold) {
-            // A declared trigger may add rows, and nothing else. Where subqueries are looked at, MySQL
-            // counts the rows of its own temporary tables, too; where it logs into tables, none are told.
-            witnessed.inserted = counted.inserted;
-        }
-        if counted != witnessed && !thorough {
-            step.thorough.store(true, Ordering::Relaxed);
-            return Err(Stop::Doubtful);
-        }
-        if counted != witnessed {
-            return Err(Stop::Unaccounted { counted, witnessed });
-        }
-    }
+    let counted = done.counted(step.rule);
+    Box::pin(stood.compare(step.rule, counted, step.thorough, tx)).await?;
     let ledger = step.store.sql();
-    for (target, rows) in (1_i32..).zip(&done.related).filter(|(_, rows)| **rows > 0) {
-        let raised = tx
-            .change(&ledger.count(place, order.part, target, signed(*rows)))
-            .await?;
-        if raised != 1 {
-            return Err(Stop::Raced);
-        }
-    }
+    tally(ledger, place, order.part, &done.related, tx).await?;
     let changed = Rows::changed(done.changed, done.related.iter().sum());
     let fence = ledger.fence(place, order, changed, done.reached.as_ref());
     if tx.change(&fence).await? != 1 {
@@ -311,27 +301,32 @@ async fn change(
     Ok((changed, done))
 }
 
-/// What the engine says it has changed so far; `None`: it does not count.
-async fn witness(step: Step<'_>, thorough: bool, tx: &mut Tx) -> Result<Option<Witness>, Fault> {
-    let statement = if thorough {
-        Witness::ask(tx.engine())
-    } else {
-        let nodes = step.rule.nodes.iter().map(|node| &node.depth.table);
-        let tables = std::iter::once(&step.rule.change.window.table).chain(nodes);
-        Witness::ask_of(tx.engine(), &tables.cloned().collect::<Vec<_>>())
-    };
-    Ok(Witness::read(&tx.rows(&statement).await?))
+/// Raises the counts of related tables.
+pub(super) async fn tally(
+    ledger: &Ledger,
+    place: &Place,
+    part: i32,
+    related: &[u64],
+    tx: &mut Tx,
+) -> Result<(), Stop> {
+    for (target, rows) in (1_i32..).zip(related).filter(|(_, rows)| **rows > 0) {
+        let count = ledger.count(place, part, target, signed(*rows));
+        if tx.change(&count).await? != 1 {
+            return Err(Stop::Raced);
+        }
+    }
+    Ok(())
 }
 
-/// Finds the end of the next window of the key, and changes its eligible rows.
+/// Finds the end of the next window of the key (or of clock and key), and changes its eligible rows.
 async fn over_window(
     step: Step<'_>,
     place: &Place,
     order: &Order,
+    mut window: Window,
     tx: &mut Tx,
 ) -> Result<Done, Stop> {
     let sql = &step.rule.change;
-    let mut window = order.window.clone();
     let end = tx.rows(&sql.window.probe(&window, order.width)).await?;
     let reached = end.first().map(|row| sql.window.key_of(row));
     if reached.is_some() {
@@ -339,12 +334,7 @@ async fn over_window(
     }
     if order.pass_by {
         Ok(Done::nothing(reached))
-    } else if order.form == Form::Window
-        && step.rule.nodes.is_empty()
-        && sql.seal.is_none()
-        && !sql.eligible.looks_elsewhere()
-        && step.groups.is_none()
-    {
+    } else if order.form == Form::Window && step.rule.is_one_statement() {
         let changed = tx.change(&sql.by_window(&window)).await?;
         Ok(Done {
             changed,
@@ -353,22 +343,23 @@ async fn over_window(
     } else {
         let skip_locked = order.form != Form::Keys;
         let by = stamp(&place.0, step.rule);
-        Box::pin(by_keys(step, &window, reached, skip_locked, &by, tx)).await
+        let of = (step.rule, step.groups);
+        Box::pin(by_keys(of, &window, reached, skip_locked, &by, tx)).await
     }
 }
 
 /// Locks the eligible rows first; then, where what keeps them is in other tables, looks again; then
 /// everything that hangs on them goes, from the bottom up; then the rows themselves, by key and
 /// predicate. Rows that are sealed are copied before they or others change. A child that would come late waits for the lock on its parent.
-async fn by_keys(
-    step: Step<'_>,
+pub(super) async fn by_keys(
+    (rule, groups): (&RuleDraft, Option<&Frozen>),
     window: &Window,
     mut reached: Option<Key>,
     skip_locked: bool,
     by: &str,
     tx: &mut Tx,
 ) -> Result<Done, Stop> {
-    let sql = &step.rule.change;
+    let sql = &rule.change;
     let mut rows: Vec<KeyRow> = tx
         .rows(&sql.choose(window, skip_locked, CHOSEN))
         .await?
@@ -378,14 +369,28 @@ async fn by_keys(
     if unsigned(rows.len()) >= u64::from(CHOSEN) {
         reached = rows.last().map(|r| r.key.clone());
     }
-    if let Some(groups) = step.groups {
+    if let Some(groups) = groups {
         // A locked row stays in its group: nobody else can change it.
         groups.keep(&mut rows);
     }
+    let done = Box::pin(take(rule, window, &rows, by, tx)).await?;
+    Ok(Done { reached, ..done })
+}
+
+/// Changes rows that are locked, with everything that hangs on them.
+pub(super) async fn take(
+    rule: &RuleDraft,
+    window: &Window,
+    rows: &[KeyRow],
+    by: &str,
+    tx: &mut Tx,
+) -> Result<Done, Stop> {
+    let sql = &rule.change;
     let read = || rows.iter().map(|row| &row.referenced);
     Box::pin(take_hold(&sql.grips, &sql.referenced, read, tx)).await?;
     let keys: Vec<Key> = rows.iter().map(|r| r.key.clone()).collect();
-    if sql.eligible.looks_elsewhere() {
+    let again = rule.asks_again();
+    if sql.eligible.looks_elsewhere() && !again {
         // What the choice saw of other tables may be older than its locks (SQL.md section 2).
         let mut still = 0;
         for chunk in keys.chunks(KEYS) {
@@ -395,20 +400,20 @@ async fn by_keys(
             return Err(Stop::Raced);
         }
     }
-    if !step.rule.nodes.iter().any(|node| node.own) {
+    if !rule.nodes.iter().any(|node| node.own) {
         Box::pin(copy(tx, &keys, |keys| sql.copy(window, keys, by))).await?;
     }
-    let hanging = Box::pin(Walk::locking(step.rule).change(&rows, by, tx)).await?;
+    let hanging = Box::pin(Walk::locking(rule).change(rows, by, tx)).await?;
     let changed = if let Some(own) = hanging.own {
         // They have gone together with others of their table.
         own
     } else {
         let mut changed = 0;
         for chunk in keys.chunks(KEYS) {
-            changed += tx.change(&sql.by_keys(window, chunk)).await?;
+            changed += tx.change(&rule.by_keys(window, chunk)).await?;
         }
         if changed != unsigned(keys.len()) {
-            return Err(Stop::NotFound);
+            return Err(if again { Stop::Raced } else { Stop::NotFound });
         }
         changed
     };
@@ -416,7 +421,7 @@ async fn by_keys(
         changed,
         related: hanging.related,
         cut: hanging.cut,
-        reached,
+        reached: None,
         keys,
     })
 }

@@ -1,6 +1,8 @@
 //! Brings the ledger to what a legal hold asks for: places it, or releases it. A short look, as the
 //! one at a database is; no row of a user's changes.
 
+mod person;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +13,9 @@ use oubliette_core::ledger::{HoldRow, Ledger, Owner, Released};
 use oubliette_core::name::Ident;
 use oubliette_core::plan::{fitting, unfit};
 
+pub use self::person::{
+    Matter, Place, Remembered, keep as keep_person, release as release_person, remembered,
+};
 use super::batch::count;
 use crate::database::{Access, Database, Fault, inspect};
 use crate::ledger::{LedgerFault, Store};
@@ -94,6 +99,7 @@ pub async fn place(
     Ok(Kept {
         row: Some(row),
         rows: rows.ok().flatten(),
+        databases: Vec::new(),
     })
 }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use oubliette_core::api::reason::Reason;
-use oubliette_core::hold::Hold;
+use oubliette_core::catalog::Catalog;
+use oubliette_core::hold::Holds;
 use oubliette_core::name::TableName;
-use oubliette_core::plan::{ApprovedPlan, RuleDraft};
+use oubliette_core::plan::{ApprovedPlan, Draft, InForce, RuleDraft};
 use tokio::sync::Mutex;
 
 use super::job::Job;
+use super::persons::seek;
 use crate::database::{Access, inspect};
 use crate::ledger::{LedgerFault, Store};
 
@@ -67,10 +69,10 @@ impl<'a> Kept<'a> {
 
 /// The holds in force. Fails where the ledger lacks one that an object remembers: the database was
 /// restored to an instant before it was placed, and it has to be placed again first.
-pub(super) async fn in_force(job: &Job, store: &Store) -> Result<Vec<Hold>, LedgerFault> {
+pub(super) async fn in_force(job: &Job, store: &Store) -> Result<Holds, LedgerFault> {
     let holds = store.active_holds().await?;
     for remembered in &job.holds {
-        if holds.iter().any(|hold| hold.id == remembered.uid) {
+        if holds.has(&remembered.uid) {
             continue;
         }
         let known = store.is_present().await? && store.hold(&remembered.uid).await?.is_some();
@@ -96,27 +98,65 @@ async fn current(
 ) -> Result<Arc<RuleDraft>, LedgerFault> {
     let holds = in_force(job, store).await?;
     still_approved(job, store, plan).await?;
-    let rules = if let Ok(rules) = plan.rules_under(&holds, None) {
+    let on_rows = InForce {
+        rows: holds.rows.clone(),
+        persons: Vec::new(),
+    };
+    let known = plan.draft().rules_under(&on_rows, None).ok();
+    let rules = if let Some(rules) = known.filter(|_| holds.persons.is_empty()) {
         rules
     } else {
-        // A hold that was placed since may be about a table that the plan has not looked at.
-        let names = names(job, &holds);
-        let mut tx = job.database.begin(Access::ReadOnly).await?;
-        let catalog = inspect(&mut tx, &names).await;
-        tx.rollback().await;
-        let rules = plan.rules_under(&holds, Some(&catalog?));
-        rules.map_err(|refusals| LedgerFault::Refused {
-            reason: Reason::HoldsUnreadable,
-            message: refusals
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("\n"),
-        })?
+        Box::pin(under(job, plan.draft(), holds)).await?
     };
     let rule = rules.into_iter().nth(step);
     rule.map(Arc::new)
         .ok_or(LedgerFault::Malformed("checkpoint"))
+}
+
+/// The rules of a draft under the holds of this moment.
+pub(super) async fn rules(
+    job: &Job,
+    store: &Store,
+    draft: &Draft,
+) -> Result<Vec<RuleDraft>, LedgerFault> {
+    let holds = in_force(job, store).await?;
+    Box::pin(under(job, draft, holds)).await
+}
+
+async fn under(job: &Job, draft: &Draft, holds: Holds) -> Result<Vec<RuleDraft>, LedgerFault> {
+    // A hold that was placed since may be about a table that the plan has not looked at.
+    let names = names(job, &holds);
+    let mut tx = job.database.begin(Access::ReadOnly).await?;
+    let catalog = inspect(&mut tx, &names).await;
+    tx.rollback().await;
+    let catalog = catalog?;
+    let holds = Box::pin(typed(job, &catalog, holds)).await?;
+    let rules = draft.rules_under(&holds, Some(&catalog));
+    rules.map_err(|refusals| LedgerFault::Refused {
+        reason: Reason::HoldsUnreadable,
+        message: refusals
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    })
+}
+
+/// The holds with the persons among them looked for.
+pub(super) async fn typed(
+    job: &Job,
+    catalog: &Catalog,
+    holds: Holds,
+) -> Result<InForce, LedgerFault> {
+    let mut persons = Vec::new();
+    for person in &holds.persons {
+        let sought = Box::pin(seek(&job.database, catalog, &job.rules.maps, person)).await?;
+        persons.push(sought.hold);
+    }
+    Ok(InForce {
+        rows: holds.rows,
+        persons,
+    })
 }
 
 /// Fails where a hold on the plan's tables was released after the run was approved: its rows would go
@@ -138,7 +178,11 @@ async fn still_approved(job: &Job, store: &Store, plan: &ApprovedPlan) -> Result
 }
 
 /// The tables to look at: the policy's, those of the holds and those of the DataMaps.
-pub(super) fn names(job: &Job, holds: &[Hold]) -> Vec<TableName> {
+pub(super) fn names(job: &Job, holds: &Holds) -> Vec<TableName> {
+    let maps = job.rules.maps.iter();
+    let roles = maps.flat_map(|named| &named.map.people.roles);
+    // Where nobody is held, nobody asks for them.
+    let roles = roles.filter(|_| !holds.persons.is_empty());
     let rules = job.rules.rules.iter();
     let mut names: Vec<TableName> = rules
         .flat_map(|r| {
@@ -147,7 +191,8 @@ pub(super) fn names(job: &Job, holds: &[Hold]) -> Vec<TableName> {
                 .chain(related)
                 .chain(r.looked_at())
         })
-        .chain(holds.iter().map(|hold| &hold.table))
+        .chain(holds.rows.iter().map(|hold| &hold.table))
+        .chain(roles.map(|role| &role.table))
         .chain(job.rules.maps.iter().flat_map(|named| named.map.tables()))
         .cloned()
         .collect();

@@ -6,15 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Catalog;
 use oubliette_core::hmac::hmac_hex;
-use oubliette_core::hold::Hold;
+use oubliette_core::hold::Holds;
 use oubliette_core::ledger::{HoldRow, Ledger};
 use oubliette_core::name::TableName;
-use oubliette_core::plan::{Draft, Intent, Plan, Refusal, Setting};
-use oubliette_core::report::{Loosened, Phase, Progress};
+use oubliette_core::plan::{Draft, InForce, Intent, Plan, Refusal, Setting};
+use oubliette_core::report::{Phase, Progress};
 
 use secrecy::ExposeSecret;
 
-use super::holds::{in_force, names};
+use super::holds::{in_force, names, typed};
 use super::job::{Job, JobOutcome, ProgressSender};
 use super::measure;
 use super::run::refused;
@@ -30,6 +30,45 @@ pub async fn plan(
     as_of: Timestamp,
     progress: &ProgressSender,
 ) -> Result<Plan, JobOutcome> {
+    let seen = Box::pin(see(job)).await?;
+    let draft = seen.draft(job, as_of)?;
+    let facts = measure::measure(&job.database, &draft, !job.pacing.backlog, |rule| {
+        progress.send_modify(|p| {
+            *p = Progress {
+                phase: Phase::Planning,
+                rule: Some(rule.to_owned()),
+                ..p.clone()
+            };
+        });
+    })
+    .await
+    .map_err(|f| failed(&f))?;
+    // Read after the holds: one that was released meanwhile is at least told.
+    let loosened = releases(job).await.map_err(|f| refused(&f))?;
+    let loosened = draft.loosened(&loosened, seen.ahead);
+    let plan = Plan::of(draft, facts).after(loosened);
+    if plan.is_partial() {
+        // Its figures are not those of the table.
+        return Err(JobOutcome::Refused {
+            plan: None,
+            refusals: plan.refusals().to_vec(),
+        });
+    }
+    Ok(plan)
+}
+
+/// What is seen of a database before anything is drafted: the same for every job on it.
+pub(super) struct Sight {
+    server: ServerFacts,
+    /// The server's clock minus ours.
+    pub(super) ahead: SignedDuration,
+    holds: InForce,
+    catalog: Catalog,
+    warnings: Vec<String>,
+}
+
+/// Looks at a job's database.
+pub(super) async fn see(job: &Job) -> Result<Sight, JobOutcome> {
     let server = job.database.probe().await.map_err(|f| failed(&f))?;
     let ahead = server.clock.duration_since(Timestamp::now());
     check_clock(ahead)?;
@@ -50,59 +89,59 @@ pub async fn plan(
     let catalog = Box::pin(seen(job, &holds, &mut tx)).await;
     tx.rollback().await;
     let catalog = catalog.map_err(|f| failed(&f))?;
-    let spec = digested(job);
-    let setting = Setting {
-        spec: &spec,
-        ledger: &job.ledger,
-        intent: job.intent,
-        as_of,
-    };
-    let mut draft =
-        Draft::of(&job.rules, &catalog, &setting).map_err(|refusals| JobOutcome::Refused {
-            plan: None,
-            refusals,
-        })?;
-    draft.warnings.append(&mut warnings);
-    draft.rules = draft
-        .rules_under(&holds, None)
-        .map_err(|refusals| JobOutcome::Refused {
-            plan: None,
-            refusals,
-        })?;
-    if draft.keyed {
-        has_key(job)?;
-        check_key(job.intent, &server, &catalog.user, &mut draft.warnings)?;
-    }
-    draft
-        .warnings
-        .extend(server.warnings.iter().map(ToString::to_string));
-    let facts = measure::measure(&job.database, &draft, !job.pacing.backlog, |rule| {
-        progress.send_modify(|p| {
-            *p = Progress {
-                phase: Phase::Planning,
-                rule: Some(rule.to_owned()),
-                ..p.clone()
-            };
-        });
+    let holds = Box::pin(typed(job, &catalog, holds)).await;
+    Ok(Sight {
+        server,
+        ahead,
+        holds: holds.map_err(|f| refused(&f))?,
+        catalog,
+        warnings,
     })
-    .await
-    .map_err(|f| failed(&f))?;
-    // Read after the holds: one that was released meanwhile is at least told.
-    let loosened = loosened(job, |rows| draft.loosened(rows, ahead)).await;
-    let loosened = loosened.map_err(|f| refused(&f))?;
-    let plan = Plan::of(draft, facts).after(loosened);
-    if plan.is_partial() {
-        // Its figures are not those of the table.
-        return Err(JobOutcome::Refused {
-            plan: None,
-            refusals: plan.refusals().to_vec(),
-        });
+}
+
+impl Sight {
+    /// The draft of a job on the database, under the holds in force. `job`: the one that it was looked at
+    /// for, or one with the same tables.
+    pub(super) fn draft(&self, job: &Job, as_of: Timestamp) -> Result<Draft, JobOutcome> {
+        let Self {
+            server,
+            ahead: _,
+            holds,
+            catalog,
+            warnings,
+        } = self;
+        let spec = digested(job);
+        let setting = Setting {
+            spec: &spec,
+            ledger: &job.ledger,
+            intent: job.intent,
+            as_of,
+        };
+        let mut draft =
+            Draft::of(&job.rules, catalog, &setting).map_err(|refusals| JobOutcome::Refused {
+                plan: None,
+                refusals,
+            })?;
+        draft.warnings.extend_from_slice(warnings);
+        draft.rules = draft
+            .rules_under(holds, None)
+            .map_err(|refusals| JobOutcome::Refused {
+                plan: None,
+                refusals,
+            })?;
+        if draft.keyed {
+            has_key(job)?;
+            check_key(job.intent, server, &catalog.user, &mut draft.warnings)?;
+        }
+        draft
+            .warnings
+            .extend(server.warnings.iter().map(ToString::to_string));
+        Ok(draft)
     }
-    Ok(plan)
 }
 
 /// What the database says of the tables, and who may read those into which rows are sealed.
-async fn seen(job: &Job, holds: &[Hold], tx: &mut Tx) -> Result<Catalog, Fault> {
+async fn seen(job: &Job, holds: &Holds, tx: &mut Tx) -> Result<Catalog, Fault> {
     let mut catalog = inspect(tx, &names(job, holds)).await?;
     let rules = job.rules.rules.iter();
     let sealed = rules.flat_map(|rule| rule.sealed().map(|(table, seal)| seal.of(table)));
@@ -131,28 +170,25 @@ fn ledger(job: &Job) -> Ledger {
 }
 
 /// The holds under which the policy is planned, and what is to be said of them.
-async fn holds(job: &Job, warnings: &mut Vec<String>) -> Result<Vec<Hold>, JobOutcome> {
+async fn holds(job: &Job, warnings: &mut Vec<String>) -> Result<Holds, JobOutcome> {
     let store = Store::unchecked(&job.database, ledger(job));
     if job.intent == Intent::DryRun && store.is_hidden().await.map_err(|f| refused(&f))? {
         // A user for dry runs need not see the ledger, and nothing is changed.
         warnings.push(
             "legal holds are not taken into account: this user may not read the ledger".to_owned(),
         );
-        return Ok(Vec::new());
+        return Ok(Holds::default());
     }
     in_force(job, &store).await.map_err(|f| refused(&f))
 }
 
-/// The releases of holds on the plan's tables, where they matter.
-async fn loosened(
-    job: &Job,
-    of: impl FnOnce(&[HoldRow]) -> Vec<Loosened>,
-) -> Result<Vec<Loosened>, LedgerFault> {
+/// The holds that there were, released ones among them, where releases matter.
+pub(super) async fn releases(job: &Job) -> Result<Vec<HoldRow>, LedgerFault> {
     let store = Store::unchecked(&job.database, ledger(job));
     if !job.approval || store.is_hidden().await? || !store.is_present().await? {
         return Ok(Vec::new());
     }
-    Ok(of(&store.holds().await?))
+    store.holds().await
 }
 
 /// A policy whose own rules are keyed has named its key; what a DataMap says of columns may need one,
@@ -178,6 +214,22 @@ fn check_key(
     user: &str,
     warnings: &mut Vec<String>,
 ) -> Result<(), JobOutcome> {
+    let Some(message) = shows_key(server, user, "the key of the pseudonyms") else {
+        return Ok(());
+    };
+    if intent == Intent::DryRun {
+        warnings.push(format!("before mode Enforce: {message}"));
+        return Ok(());
+    }
+    Err(JobOutcome::Failed {
+        reason: Reason::UnsafeSetting,
+        message,
+        passing: true,
+    })
+}
+
+/// What is to be done so that the server does not write a key into its log; `None`: it does not.
+pub(super) fn shows_key(server: &ServerFacts, user: &str, key: &str) -> Option<String> {
     let shows = server.warnings.iter().filter(|w| w.shows_key);
     let (settings, cures): (Vec<String>, BTreeSet<String>) = shows
         .map(|w| {
@@ -187,23 +239,12 @@ fn check_key(
             )
         })
         .unzip();
-    if settings.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "the server would write the key of the pseudonyms into its log ({}); as an administrator \
-         run:\n{}",
-        settings.join(", "),
-        cures.into_iter().collect::<Vec<_>>().join("\n")
-    );
-    if intent == Intent::DryRun {
-        warnings.push(format!("before mode Enforce: {message}"));
-        return Ok(());
-    }
-    Err(JobOutcome::Failed {
-        reason: Reason::UnsafeSetting,
-        message,
-        passing: true,
+    (!settings.is_empty()).then(|| {
+        format!(
+            "the server would write {key} into its log ({}); as an administrator run:\n{}",
+            settings.join(", "),
+            cures.into_iter().collect::<Vec<_>>().join("\n")
+        )
     })
 }
 

@@ -37,6 +37,8 @@ pub async fn look(
         ledger,
         holds,
         coverage: None,
+        restored: None,
+        applied_again: 0,
     })
 }
 

@@ -7,8 +7,10 @@ use oubliette_core::catalog::Engine;
 use oubliette_core::plan::{
     Above, Draft, Facts, Link, Node, RuleDraft, RuleFacts, is_unindexed, reads_whole_table,
 };
-use oubliette_core::sql::{Bound, CountSql, Counted, Depth, KeyRow, Way, Window};
-use oubliette_core::value::Key;
+use oubliette_core::sql::{
+    Bound, CountSql, Counted, Depth, KeyRow, Way, Window, clock_pays, follows_index, look_at_clock,
+};
+use oubliette_core::value::{Key, Value};
 
 use super::batch::count;
 use super::graph::Walk;
@@ -93,8 +95,6 @@ async fn measure_rule(
         related: vec![0; rule.nodes.len()],
         ..RuleFacts::default()
     };
-    // Where a row can be reached more than once, only its key says that it was counted.
-    let together = rule.nodes.iter().any(|node| !is_alone(rule, node));
     let mut hanging = Walk::counting(rule);
     let mut asked = false;
     let mut windows = Windows::new(gentle);
@@ -109,30 +109,15 @@ async fn measure_rule(
         let end = tx.rows(&sql.probe(&window, width)).await?;
         let end = end.first().map(|row| sql.key_of(row));
         window.upto.clone_from(&end);
-        let rows = tx.rows(&rule.count.counts(&window)).await?;
-        let counted = rows
-            .first()
-            .and_then(|row| CountSql::counted(row))
-            .unwrap_or_default();
-        keepers(rule, &window, &mut tx, &mut facts).await?;
-        if let Some(draft) = &rule.groups {
-            let groups = groups::add(rule, draft, &window, &mut tx, &mut facts.groups);
-            Box::pin(groups).await?;
-        }
-        if counted.eligible > 0 && together {
-            let rows = tx.rows(&rule.change.peek(&window, width)).await?;
-            let rows: Vec<KeyRow> = rows.iter().map(|row| rule.change.key_row(row)).collect();
-            let related = hanging.count(&rows, &mut tx).await?;
-            for (all, rows) in facts.related.iter_mut().zip(related) {
-                *all += rows;
-            }
-        } else if counted.eligible > 0 {
-            for i in 0..rule.nodes.len() {
-                if let Some(statement) = rule.count.related(&window, &path(rule, i)) {
-                    facts.related[i] += count(&mut tx, &statement).await?;
-                }
-            }
-        }
+        let counted = Box::pin(window_of(
+            rule,
+            &window,
+            width,
+            &mut hanging,
+            &mut facts,
+            &mut tx,
+        ))
+        .await?;
         tx.rollback().await;
         facts.add(&counted, end.clone());
         if is_unindexed(rule, &facts) {
@@ -145,8 +130,95 @@ async fn measure_rule(
     facts.parts = whole::look(database, rule).await?;
     if !gentle {
         facts.pages = pages::look(database, rule).await?;
+        facts.clock = by_clock(database, rule, &facts.counted).await?;
     }
     Ok(facts)
+}
+
+/// The cutoff of a rule whose rows are better walked in the order of their clock.
+async fn by_clock(
+    database: &Database,
+    rule: &RuleDraft,
+    counted: &Counted,
+) -> Result<Option<Value>, Fault> {
+    let (Some(clock), Some(walked)) = (&rule.clock, rule.by_clock()) else {
+        return Ok(None);
+    };
+    let Some(cutoff) = rule.change.eligible.clock.own().map(|own| &own.cutoff) else {
+        return Ok(None);
+    };
+    let sql = &walked.change.window;
+    let mut tx = database.begin(Access::ReadOnly).await?;
+    let told = tx.rows(&look_at_clock(clock, sql)).await?;
+    let told = told.first().map_or(&[][..], Vec::as_slice);
+    let mut pays = clock_pays(told, counted.eligible, counted.total);
+    if pays {
+        let window = Window {
+            after: None,
+            upto: Some(vec![cutoff.clone()]),
+        };
+        let probe = sql.explain_probe(&window, EXPLAINED);
+        pays = follows_index(&tx.explained(&probe).await?);
+    }
+    tx.rollback().await;
+    Ok(pays.then(|| cutoff.clone()))
+}
+
+/// Counts the rows of a window, and what hangs on them. `width`: rows that it spans at the most.
+async fn window_of(
+    rule: &RuleDraft,
+    window: &Window,
+    width: u32,
+    hanging: &mut Walk<'_>,
+    facts: &mut RuleFacts,
+    tx: &mut Tx,
+) -> Result<Counted, Fault> {
+    let rows = tx.rows(&rule.count.counts(window)).await?;
+    let counted = rows
+        .first()
+        .and_then(|row| CountSql::counted(row))
+        .unwrap_or_default();
+    keepers(rule, window, tx, facts).await?;
+    if let Some(draft) = &rule.groups {
+        let groups = groups::add(rule, draft, window, tx, &mut facts.groups);
+        Box::pin(groups).await?;
+    }
+    // Where a row can be reached more than once, only its key says that it was counted.
+    let together = rule.nodes.iter().any(|node| !is_alone(rule, node));
+    if counted.eligible > 0 && together {
+        let rows = tx.rows(&rule.change.peek(window, width)).await?;
+        let rows: Vec<KeyRow> = rows.iter().map(|row| rule.change.key_row(row)).collect();
+        let related = hanging.count(&rows, tx).await?;
+        for (all, rows) in facts.related.iter_mut().zip(related) {
+            *all += rows;
+        }
+    } else if counted.eligible > 0 {
+        for i in 0..rule.nodes.len() {
+            if let Some(statement) = rule.count.related(window, &path(rule, i)) {
+                facts.related[i] += count(tx, &statement).await?;
+            }
+        }
+    }
+    Ok(counted)
+}
+
+/// The figures of a rule about a person whose rows are few: they are counted as one window. `most`: rows
+/// at the most; with more the figures are no such rule's, and `None`.
+pub(super) async fn of_few(
+    rule: &RuleDraft,
+    most: u32,
+    tx: &mut Tx,
+) -> Result<Option<RuleFacts>, Fault> {
+    let mut facts = RuleFacts {
+        related: vec![0; rule.nodes.len()],
+        ..RuleFacts::default()
+    };
+    let mut hanging = Walk::counting(rule);
+    let window = Window::default();
+    let counted = Box::pin(window_of(rule, &window, most, &mut hanging, &mut facts, tx)).await?;
+    facts.add(&counted, None);
+    facts.at_most = hanging.forgot;
+    Ok((counted.total <= i64::from(most)).then_some(facts))
 }
 
 /// Whether the database has no other way to the end of a window than reading the whole table.
@@ -236,15 +308,15 @@ pub(super) async fn counted(
 }
 
 /// What holds and duties keep of a rule's rows in a window. Of rows of which only a part is left, the
-/// rule itself has told what the duties keep.
-async fn keepers(
+/// rule before has told.
+pub(super) async fn keepers(
     rule: &RuleDraft,
     window: &Window,
     tx: &mut Tx,
     facts: &mut RuleFacts,
 ) -> Result<(), Fault> {
-    let held = &rule.count.eligible.held;
-    if !held.is_empty() {
+    if rule.tells_holds() {
+        let held = &rule.count.eligible.held;
         let rows = tx.rows(&rule.count.kept(window, held)).await?;
         facts.add_held(rows.first().map_or(&[], Vec::as_slice));
     }
@@ -265,7 +337,7 @@ pub(super) async fn held(
     gentle: bool,
 ) -> Result<RuleFacts, Fault> {
     let mut facts = RuleFacts::default();
-    let any = !rule.count.eligible.held.is_empty() || rule.tells_duties();
+    let any = rule.tells_holds() || rule.tells_duties();
     let mut windows = Windows::new(gentle);
     while let Some((mut window, width)) = windows.next() {
         if !any {

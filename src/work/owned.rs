@@ -1,11 +1,13 @@
 //! Whose a ledger is for whoever works without a cluster: their name stands in the ledger itself, and
 //! nowhere else.
 
+use std::collections::BTreeSet;
+
 use oubliette_core::api::reason::Reason;
 use oubliette_core::grants::{Grantee, for_ledger};
-use oubliette_core::ledger::{Ledger, Owner, RunRow};
+use oubliette_core::ledger::{Break, Chain, Ledger, Owner, RunRow};
 use oubliette_core::name::Ident;
-use oubliette_core::report::RunReport;
+use oubliette_core::report::{RunOutcome, RunReport};
 
 use super::give_up::end_runs;
 use crate::database::{Database, FaultClass};
@@ -100,6 +102,34 @@ pub async fn open_run(
     Ok(Some(OpenRun { row, changed }))
 }
 
+/// The DataMaps whose duties kept rows of a policy at its last completed run, or at one since then.
+pub async fn bound_by(
+    database: &Database,
+    place: &Ident,
+    policy: &str,
+) -> Result<BTreeSet<String>, LedgerFault> {
+    let store = unchecked(database, place);
+    let mut maps = BTreeSet::new();
+    if !store.is_present().await? {
+        return Ok(maps);
+    }
+    for row in store.runs_of(policy).await? {
+        let Some(text) = &row.report else {
+            continue;
+        };
+        let run: RunReport =
+            serde_json::from_str(text).map_err(|_| LedgerFault::Malformed("run"))?;
+        let duties = run.rules.iter().flat_map(|rule| &rule.kept.duties);
+        // A duty is named by its map, the entry and its place in that.
+        let named = duties.filter_map(|count| count.duty.split_once(' '));
+        maps.extend(named.map(|(map, _)| map.to_owned()));
+        if run.outcome == RunOutcome::Completed {
+            break;
+        }
+    }
+    Ok(maps)
+}
+
 /// How a ledger came to its present owner.
 #[derive(Debug)]
 pub enum HandedOver {
@@ -153,4 +183,34 @@ fn unchecked(database: &Database, place: &Ident) -> Store {
         place: place.clone(),
     };
     Store::unchecked(database, ledger)
+}
+
+/// A ledger's evidence chain, derived anew.
+#[derive(Debug)]
+pub struct Derived {
+    /// As far as it was read.
+    pub chain: Chain,
+    /// The first entry that does not fit.
+    pub fault: Option<Break>,
+    /// Whose the ledger is.
+    pub owner: Option<Owner>,
+}
+
+/// Derives the evidence chain of the ledger that stands in a database. `None`: there is no ledger.
+pub async fn derive(
+    database: &Database,
+    place: &Ident,
+    chain: Chain,
+) -> Result<Option<Derived>, LedgerFault> {
+    let store = unchecked(database, place);
+    if !store.is_present().await? {
+        return Ok(None);
+    }
+    let owner = store.meta().await?.map(|(_, owner)| owner);
+    let (chain, ended) = store.derive(chain).await?;
+    Ok(Some(Derived {
+        chain,
+        fault: ended.err(),
+        owner,
+    }))
 }

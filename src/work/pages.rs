@@ -8,7 +8,7 @@ use oubliette_core::sql::{
 };
 use oubliette_core::value::Key;
 
-use super::batch::{CHOSEN, Done, KEYS, Step, Stop, unsigned};
+use super::batch::{CHOSEN, Done, KEYS, Step, Stop, count, signed, unsigned};
 use crate::database::{Access, Database, Fault, Tx};
 
 /// Pages whose way is asked for: about as many as a batch spans.
@@ -86,7 +86,9 @@ async fn of_leaf(
     tx: &mut Tx,
 ) -> Result<u64, Stop> {
     let sql = step.rule.change.of_leaf(leaf);
-    if form == Form::Window {
+    // A hold that was placed since the walk began may look at other tables.
+    let elsewhere = sql.eligible.looks_elsewhere();
+    if form == Form::Window && !elsewhere {
         return Ok(tx.change(&sql.by_window(window)).await?);
     }
     let keys: Vec<Key> = tx
@@ -99,6 +101,12 @@ async fn of_leaf(
         return Err(Stop::TooMany);
     }
     let mut changed = 0;
+    for chunk in keys.chunks(KEYS).filter(|_| elsewhere) {
+        let still = count(tx, &sql.still(window, chunk)).await?;
+        if still != signed(unsigned(chunk.len())) {
+            return Err(Stop::Raced);
+        }
+    }
     for chunk in keys.chunks(KEYS) {
         // Locked rows do not move: here the pages bound the statement as the key's ends would.
         changed += tx.change(&sql.by_keys(window, chunk)).await?;

@@ -8,12 +8,15 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::digest::Digest;
 use oubliette_core::hmac::Pads;
 use oubliette_core::ledger::{CheckpointRow, Ledger, NewRun, RunRow};
-use oubliette_core::plan::{ApprovedPlan, Plan, Refusal};
+use oubliette_core::plan::{ApprovedPlan, Plan, Refusal, RuleDraft, RuleFacts};
 use oubliette_core::report::{Phase, Residual, RuleRun, RunOutcome, RunReport};
 use oubliette_core::rows::Rows;
-use oubliette_core::run::{Halt, Lane, Pace, PaceSettings, Saved, Style, Unit, shares};
-use oubliette_core::sql::{Page, Pages, Window};
-use oubliette_core::value::Key;
+use oubliette_core::run::{
+    Halt, Lane, MOST_CHANGED, MOST_CHANGED_IN_BACKLOG, Pace, PaceSettings, Saved, Style, Unit,
+    shares,
+};
+use oubliette_core::sql::Window;
+use oubliette_core::value::{Key, Value};
 use secrecy::ExposeSecret;
 
 use super::aside;
@@ -30,7 +33,7 @@ use super::verify::{Verification, Verified, verify};
 use super::walk::{Walked, stopped, walk};
 use super::whole;
 use crate::database::Timeouts;
-use crate::ledger::{LedgerFault, Store, Taken};
+use crate::ledger::{Beginning, LedgerFault, Store, Taken};
 
 /// Carries a policy out.
 pub(super) async fn run(
@@ -257,23 +260,9 @@ async fn begin(
             plan: Some(plan),
             refusals,
         })?;
-    let new = NewRun {
-        id: id.to_owned(),
-        policy_uid: job.policy.uid.clone(),
-        policy: job.policy.to_string(),
-        plan: approved.digest().to_string(),
-        as_of: approved.as_of().to_string(),
-        started_at: Timestamp::now().to_string(),
-        steps: serde_json::to_string(&untouched(&approved)).map_err(|_| malformed("steps"))?,
-    };
-    let checkpoints = checkpoints(job, &approved);
-    let targets: Vec<i32> = approved
-        .rules()
-        .iter()
-        .map(|r| i32::try_from(r.nodes.len()).unwrap_or(i32::MAX))
-        .collect();
+    let new = beginning(job, id, &approved)?;
     store
-        .record(&new, &checkpoints, &targets)
+        .record_all(std::slice::from_ref(&new))
         .await
         .map_err(|f| refused(&f))?;
     let taken = store.take_over(id).await.map_err(|f| refused(&f))?;
@@ -283,6 +272,28 @@ async fn begin(
         .map_err(|f| refused(&f))?
         .ok_or_else(|| malformed("id"))?;
     Ok((approved, row, taken))
+}
+
+/// What is recorded of a run before its first batch.
+pub(super) fn beginning(
+    job: &Job,
+    id: &str,
+    approved: &ApprovedPlan,
+) -> Result<Beginning, JobOutcome> {
+    let related = |rule: &RuleDraft| i32::try_from(rule.nodes.len()).unwrap_or(i32::MAX);
+    Ok(Beginning {
+        run: NewRun {
+            id: id.to_owned(),
+            policy_uid: job.policy.uid.clone(),
+            policy: job.policy.to_string(),
+            plan: approved.digest().to_string(),
+            as_of: approved.as_of().to_string(),
+            started_at: Timestamp::now().to_string(),
+            steps: serde_json::to_string(&untouched(approved)).map_err(|_| malformed("steps"))?,
+        },
+        checkpoints: checkpoints(job, approved),
+        targets: approved.rules().iter().map(related).collect(),
+    })
 }
 
 /// One checkpoint per step and worker, with its range and its share of the ceiling.
@@ -320,16 +331,23 @@ fn checkpoint(step: i32, worker: i32, range: Window, ceiling: Rows) -> Checkpoin
     }
 }
 
-/// A range of pages that can no longer be walked (a privilege was taken away, a leaf has got a trigger)
-/// becomes one of the whole key, which the first worker walks.
-fn by_key_instead(row: &mut CheckpointRow, pages: Option<&Pages>) {
-    let is_page = |key: &Key| Page::of(Some(key)).is_some();
-    let went_by_key = row.saved.cursor.as_ref().is_some_and(|key| !is_page(key));
-    if row.range.pages().is_none() || (pages.is_some() && !went_by_key) {
+/// A range of pages or of the clock that can no longer be walked (a privilege or an index was taken away,
+/// a leaf has got a trigger) becomes one of the whole key, which the first worker walks.
+fn by_key_instead(row: &mut CheckpointRow, facts: Option<&RuleFacts>) {
+    let of_a_row = |key: &Key| key.first() != Some(&Value::Null);
+    let went_by_key = row.saved.cursor.as_ref().is_some_and(of_a_row);
+    let there = facts.is_some_and(|facts| {
+        if row.range.pages().is_some() {
+            facts.pages.is_some()
+        } else {
+            facts.clock.is_some()
+        }
+    });
+    if row.range.is_by_key() || (there && !went_by_key) {
         return;
     }
     row.range = Window::default();
-    row.saved.cursor = row.saved.cursor.take().filter(|key| !is_page(key));
+    row.saved.cursor = row.saved.cursor.take().filter(of_a_row);
     row.saved.walked |= row.worker != 0;
 }
 
@@ -437,9 +455,10 @@ impl Run<'_> {
         let kept = Kept::read(self.job, self.store, self.plan, index, generation);
         let kept = Box::pin(kept).await?;
         let rule = &*Box::pin(kept.at(0)).await?;
-        let pages = self.plan.facts().get(index).and_then(|f| f.pages.as_ref());
+        let facts = self.plan.facts().get(index);
+        let pages = facts.and_then(|f| f.pages.as_ref());
         for row in rows.iter_mut() {
-            by_key_instead(row, pages);
+            by_key_instead(row, facts);
         }
         let gentle = !self.job.pacing.backlog;
         let resumed = rows.iter().any(|row| row.saved.done.own > 0);
@@ -474,6 +493,11 @@ impl Run<'_> {
             target: pacing.batch_duration,
             rate: stated.map(|rate| rate / f64::from(lanes)),
             limited: !pacing.backlog || stated.is_some(),
+            most_changed: if pacing.backlog && rule.is_one_statement() {
+                MOST_CHANGED_IN_BACKLOG
+            } else {
+                MOST_CHANGED
+            },
             part: pacing.part,
         };
         let pace = |row: &CheckpointRow| {
@@ -543,7 +567,7 @@ impl Run<'_> {
         // Sweeps go by key. Whoever goes on alone has the whole rate.
         let learnt = walked
             .first()
-            .filter(|_| first.range.pages().is_none())
+            .filter(|_| first.range.is_by_key())
             .map_or_else(|| Pace::new(settings), |(_, lane)| lane.pace().clone());
         let saved = &mut first.saved;
         if shared {

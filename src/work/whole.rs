@@ -193,6 +193,10 @@ impl Whole<'_> {
         saved: &Saved,
     ) -> Result<Option<i64>, LedgerFault> {
         let rule = Box::pin(self.step.kept.at(saved.hold_gen)).await?;
+        if rule.count.eligible.looks_elsewhere() {
+            // A hold on a person that was placed since: the walk asks it row by row.
+            return Ok(None);
+        }
         let counted = tx
             .rows(&counts(self.parted.engine, rows, &rule.count.eligible))
             .await?;

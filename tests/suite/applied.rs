@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
     on("reports_what_it_did", engines, reported);
     on("changes_nothing_unless_enforced", engines, not_enforced);
     on("refuses_more_than_the_limits", one, limited);
+    on("misses_a_map_that_kept_rows", engines, forgotten);
     on("goes_on_after_a_kill", engines, killed);
     on("stops_within_a_batch_and_goes_on", engines, interrupted);
     on("ends_a_run_of_another_promise", one, promise_changed);
@@ -320,6 +321,54 @@ fn interrupted(world: &World, server: Server) -> Result<()> {
     }
     let report = call_again(&mut desk)?;
     ensure!(changed(&report) == [ROWS, LETTERS], "{report}");
+    Ok(())
+}
+
+/// A duty that has ended and a file that was left out look alike: whoever calls says which it is.
+fn forgotten(world: &World, server: Server) -> Result<()> {
+    let mut desk = desk(world, server, "forgotten")?;
+    desk.sql(
+        "UPDATE people SET left_at = current_timestamp - INTERVAL '14' MONTH
+         WHERE id BETWEEN 2901 AND 3000",
+    )?;
+    let policy = desk.objects[1]["spec"].clone();
+    desk.objects.push(json!({
+        "apiVersion": "oubliette.dev/v1alpha1", "kind": "DataMap", "metadata": {"name": "law"},
+        "spec": {
+            "databaseRef": policy["databaseRef"],
+            "tables": [{
+                "name": "people", "table": policy["rules"][0]["table"],
+                "mustKeep": [{
+                    "until": {"latestOf": [{"column": "left_at", "plus": "P18M"}]},
+                    "against": ["Expiry"], "law": "a contract",
+                }],
+            }],
+        },
+    }));
+    let save = |desk: &mut Desk<'_>| desk.edit(1, "suspend", json!(false));
+    save(&mut desk)?;
+    desk.apply()?.expect(0)?;
+    ensure!(left(&desk)? == 100, "the duty kept {}", left(&desk)?);
+    let map = desk.objects.pop().context("no map")?;
+    save(&mut desk)?;
+    let answer = desk.apply()?.expect_refused("DutiesUnreadable")?;
+    ensure!(
+        answer.out.contains("--without-map default/law"),
+        "{answer:?}"
+    );
+    ensure!(left(&desk)? == 100, "rows went without the map");
+    // With it nothing is missed; without it, what somebody has said.
+    desk.objects.push(map);
+    save(&mut desk)?;
+    desk.apply()?.expect(0)?;
+    desk.objects.pop();
+    save(&mut desk)?;
+    let without = ["--without-map", "default/law"];
+    desk.call(&[&["apply", "--yes", "--output", "json"], &without[..]].concat())?
+        .expect(0)?;
+    all_is_done(&desk)?;
+    // From then on it is missed no more.
+    desk.apply()?.expect(0)?;
     Ok(())
 }
 

@@ -274,7 +274,7 @@ fn hold(stage: &Stage<'_>, name: &str, operator: &str) -> Result<Value> {
 
 /// Waits until an approval that is made now is younger than what has just happened, however little
 /// exactly the clocks are compared.
-fn let_clocks_pass(since: jiff::Timestamp) -> Result<()> {
+pub(crate) fn let_clocks_pass(since: jiff::Timestamp) -> Result<()> {
     wait_for("an approval is younger than the release", PATIENCE, || {
         let passed = jiff::Timestamp::now().duration_since(since).as_secs();
         Ok(if passed > 8 {

@@ -18,6 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
     };
     vec![
         case("who_writes_policies_does_not_approve_them", writers),
+        case("who_writes_policies_cannot_loosen_what_binds_them", owners),
         case("an_approval_speaks_for_whoever_makes_it", own_name),
         case("approving_needs_the_verb_and_rejecting_does_not", verb),
         case(
@@ -30,9 +31,9 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The words of the API server where RBAC, an admission policy or the schema says no.
-const RBAC: &str = "is forbidden: User";
-const NOT_YOU: &str = "spec.by must be you";
-const NO_VERB: &str = "needs the verb approve";
+pub(crate) const RBAC: &str = "is forbidden: User";
+pub(crate) const NOT_YOU: &str = "spec.by must be you";
+pub(crate) const NO_VERB: &str = "needs the verb approve";
 const IMMUTABLE: &str = "an Approval is immutable";
 const NOT_YOURS: &str = "only whoever rejected";
 
@@ -52,7 +53,7 @@ fn approval(namespace: &Namespace<'_>, name: &str, by: &str, decision: &str) -> 
     approval
 }
 
-fn bind(namespace: &Namespace<'_>, person: &str, kind: &str, role: &str) -> Result<()> {
+pub(crate) fn bind(namespace: &Namespace<'_>, person: &str, kind: &str, role: &str) -> Result<()> {
     namespace.apply_value(&json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": format!("{person}-{role}")},
@@ -73,7 +74,7 @@ fn people<'w>(world: &'w World, case: &str) -> Result<(Namespace<'w>, Account<'w
 }
 
 /// Waits until somebody may create an object: a role that was just bound takes a moment.
-fn creates(account: &Account<'_>, object: &Value) -> Result<()> {
+pub(crate) fn creates(account: &Account<'_>, object: &Value) -> Result<()> {
     wait_for("it may be created", PATIENCE, || {
         let done = account.may(&["create", "-f", "-"], &object.to_string());
         Ok(done.map_err(|error| format!("{error:#}")))
@@ -82,7 +83,7 @@ fn creates(account: &Account<'_>, object: &Value) -> Result<()> {
 
 /// Waits until something is refused with these words: a policy that was just installed takes a moment.
 /// `undo`: takes back what got through before.
-fn refused(
+pub(crate) fn refused(
     words: &str,
     attempt: impl Fn() -> Result<String>,
     undo: impl Fn() -> Result<()>,
@@ -98,20 +99,96 @@ fn refused(
     })
 }
 
-/// The creation of an Approval is refused with these words.
-fn is_refused(
+/// The creation of an object is refused with these words.
+pub(crate) fn is_refused(
     namespace: &Namespace<'_>,
     account: &Account<'_>,
     object: &Value,
     words: &str,
 ) -> Result<()> {
-    let name = object["metadata"]["name"].as_str().context("no name")?;
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let name = text("/metadata/name").context("no name")?;
+    let version = text("/apiVersion").context("no version")?;
+    let kind = text("/kind").context("no kind")?;
     let create = ["create", "-f", "-"];
     refused(
         words,
         || account.kubectl(&create, &object.to_string()),
-        || namespace.delete(API_VERSION, "Approval", name),
+        || namespace.delete(version, kind, name),
     )
+}
+
+fn owners(world: &World) -> Result<()> {
+    let (namespace, eng, dpo) = people(world, "owners")?;
+    bind(
+        &namespace,
+        "owner",
+        "ClusterRole",
+        "oubliette-databases-edit",
+    )?;
+    let owner = Account::of_person(world, "owner")?;
+    let object = |kind: &str, name: &str| {
+        json!({
+            "apiVersion": API_VERSION, "kind": kind,
+            "metadata": {"name": name, "namespace": namespace.name},
+            "spec": {},
+        })
+    };
+    let asked = json!({
+        "apiVersion": API_VERSION, "kind": "TargetDatabase",
+        "metadata": {"name": "crm", "namespace": namespace.name},
+        "spec": {
+            "engine": "PostgreSQL",
+            "connection": {
+                "host": "nowhere.invalid", "database": "crm",
+                "credentials": {"secretRef": {"name": "none"}},
+            },
+            "guards": {"approval": "Required"},
+        },
+    });
+    creates(&owner, &asked)?;
+    let mut policy = object("RetentionPolicy", "enquiries");
+    policy["spec"] = json!({
+        "databaseRef": {"name": "crm"}, "schedule": "0 3 1 1 *", "rules": [{
+            "name": "enquiries", "basis": "Enquiries are kept for a year",
+            "table": "public.enquiries", "expireAfter": "P1Y", "since": {"column": "left_at"},
+            "action": {"type": "Delete"},
+        }],
+    });
+    creates(&eng, &policy)?;
+    let patch = |kind: &'static str, name: &'static str, patch: &'static str| -> Vec<&str> {
+        let what = ["patch", kind, name, "--type=merge", "-p", patch, "-n"];
+        [&what, [namespace.name.as_str()].as_slice()].concat()
+    };
+    for loosened in [
+        "{\"spec\":{\"guards\":{\"approval\":\"None\"}}}",
+        "{\"spec\":{\"guards\":null}}",
+        "{\"spec\":{\"pacing\":{\"windows\":null}}}",
+        "{\"spec\":{\"usableFrom\":{\"from\":\"All\"}}}",
+    ] {
+        eng.may_not(&patch("odb", "crm", loosened), "")?;
+        dpo.may_not(&patch("odb", "crm", loosened), "")?;
+    }
+    // Nor around it: another TargetDatabase of the same place would have no guards.
+    let other = object("TargetDatabase", "mine").to_string();
+    eng.may_not(&["create", "-f", "-"], &other)?;
+    let delete = ["delete", "odb", "crm", "-n", namespace.name.as_str()];
+    eng.may_not(&delete, "")?;
+    let suspended = "{\"spec\":{\"suspend\":true}}";
+    eng.may(&patch("orp", "enquiries", suspended), "")?;
+    owner.may_not(&patch("orp", "enquiries", suspended), "")?;
+    owner.may(&patch("odb", "crm", suspended), "")?;
+    for kind in ["Approval", "LegalHold", "DataMap"] {
+        let own = object(kind, "own").to_string();
+        owner.may_not(&["create", "-f", "-"], &own)?;
+    }
+    for account in [&eng, &owner] {
+        let kinds = "odb,orp,olh,odm,oap";
+        account.may(&["get", kinds, "-n", namespace.name.as_str()], "")?;
+        account.may_not(&["get", "secrets", "-n", namespace.name.as_str()], "")?;
+    }
+    owner.may(&delete, "")?;
+    namespace.finish()
 }
 
 fn writers(world: &World) -> Result<()> {
@@ -286,23 +363,22 @@ fn rejections(world: &World) -> Result<()> {
     namespace.finish()
 }
 
-fn mutated(world: &World) -> Result<()> {
-    let (namespace, _, dpo) = people(world, "mutated")?;
+/// Installs the chart's mutating policy of that name for a case's namespace only, because others try
+/// what happens without it, and returns what it is called here.
+pub(crate) fn names_are_written(namespace: &Namespace<'_>, policy: &str) -> Result<String> {
     let values = [
         "--set",
         "image.repository=registry.example/x",
         "--set",
         "admissionPolicies.mutating=true",
     ];
-    let objects = chart::template(&values)?;
     let label = json!({"kubernetes.io/metadata.name": namespace.name});
-    let mine = format!("approvals-of-{}", namespace.name);
-    for mut object in objects {
+    let mine = format!("{policy}-of-{}", namespace.name);
+    for mut object in chart::template(&values)? {
         let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-        if !kind.starts_with("MutatingAdmissionPolicy") {
+        if !kind.starts_with("MutatingAdmissionPolicy") || object["metadata"]["name"] != policy {
             continue;
         }
-        // In this case's namespace only: others try what happens without it.
         object["metadata"]["name"] = json!(mine);
         if kind == "MutatingAdmissionPolicy" {
             object["spec"]["matchConstraints"]["namespaceSelector"] = json!({"matchLabels": label});
@@ -311,6 +387,21 @@ fn mutated(world: &World) -> Result<()> {
         }
         namespace.apply_value(&object)?;
     }
+    Ok(mine)
+}
+
+/// Takes it away again.
+pub(crate) fn names_are_left_alone(world: &World, mine: &str) -> Result<()> {
+    for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
+        let cluster = &world.control_plane()?.cluster;
+        cluster.kubectl(&["delete", kind, mine], "")?;
+    }
+    Ok(())
+}
+
+fn mutated(world: &World) -> Result<()> {
+    let (namespace, _, dpo) = people(world, "mutated")?;
+    let mine = names_are_written(&namespace, "oubliette-approvals")?;
     let create = ["create", "-f", "-", "-o", "jsonpath={.spec.by}"];
     let undo = || namespace.delete(API_VERSION, "Approval", "own");
     for written in [None, Some("lead")] {
@@ -336,9 +427,6 @@ fn mutated(world: &World) -> Result<()> {
         })?;
         undo()?;
     }
-    for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
-        let cluster = &world.control_plane()?.cluster;
-        cluster.kubectl(&["delete", kind, &mine], "")?;
-    }
+    names_are_left_alone(world, &mine)?;
     namespace.finish()
 }

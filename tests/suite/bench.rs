@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::case::{Case, Server};
+use crate::crowds::figures;
 use crate::rig::{Rig, series};
 use crate::samples;
 use crate::sql::Database;
@@ -27,6 +28,8 @@ pub(crate) fn cases() -> Vec<Case> {
             plan_of_many as fn(&World, Server) -> Result<()>,
         ),
         ("graph_beside_statements_by_hand", graph),
+        ("many_requests", many_requests),
+        ("one_person_of_many_rows", one_person),
     ] {
         cases.extend(Case::on_each(
             &format!("bench::{name}"),
@@ -152,6 +155,16 @@ fn trees(database: &Database) -> (String, String) {
         rules.push_str("]}\n");
     }
     (sql, rules)
+}
+
+fn one_person(world: &World, server: Server) -> Result<()> {
+    let figures = figures::one_person(world, server)?;
+    tell(world, server, "one-person-of-many-rows", &figures)
+}
+
+fn many_requests(world: &World, server: Server) -> Result<()> {
+    let figures = figures::many_requests(world, server)?;
+    tell(world, server, "many-requests", &figures)
 }
 
 fn plan_of_many(world: &World, server: Server) -> Result<()> {

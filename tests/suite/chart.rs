@@ -108,11 +108,18 @@ pub(crate) fn wait_until_served(system: &Namespace<'_>, objects: &[Value]) -> Re
                     all.iter()
                         .any(|c| c["type"] == "Established" && c["status"] == "True")
                 });
-            Ok(if established {
-                Ok(())
-            } else {
-                Err("it is not established".to_owned())
-            })
+            if !established {
+                return Ok(Err("it is not established".to_owned()));
+            }
+            // Its storage comes a moment later.
+            let text = |path| {
+                seen.pointer(path)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
+            let version = format!("{}/{}", text("/spec/group"), text("/spec/versions/0/name"));
+            let listed = system.list(&version, text("/spec/names/kind"));
+            Ok(listed.map(drop).map_err(|error| format!("{error:#}")))
         })?;
     }
     Ok(())

@@ -260,6 +260,8 @@ impl<'w> Namespace<'w> {
             (API_VERSION, "TargetDatabase"),
             (API_VERSION, "LegalHold"),
             (API_VERSION, "DataMap"),
+            (API_VERSION, "ErasureRequest"),
+            (API_VERSION, "ErasurePlan"),
             ("v1", "Event"),
             ("events.k8s.io/v1", "Event"),
         ] {
@@ -270,7 +272,13 @@ impl<'w> Namespace<'w> {
         }
         self.world
             .keep(&format!("objects-{}.json", self.name), &kept)?;
-        for kind in ["RetentionPolicy", "LegalHold", "DataMap", "TargetDatabase"] {
+        for kind in [
+            "ErasureRequest",
+            "RetentionPolicy",
+            "LegalHold",
+            "DataMap",
+            "TargetDatabase",
+        ] {
             for object in self.list(API_VERSION, kind)? {
                 if let Some(name) = object.pointer("/metadata/name").and_then(Value::as_str) {
                     self.delete(API_VERSION, kind, name)?;

@@ -281,12 +281,17 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Calls `oubliette apply` on a terminal of its own.
     pub(crate) fn open(desk: &Desk<'_>) -> Result<Self> {
+        let file = desk.file.path().to_string_lossy();
+        Self::calling(&["apply", "-f", &file])
+    }
+
+    /// Calls the program on a terminal of its own.
+    pub(crate) fn calling(arguments: &[&str]) -> Result<Self> {
         let (keyboard, inside) = pty_process::blocking::open().context("no terminal")?;
         keyboard.resize(Size::new(60, 200))?;
         let child = pty_process::blocking::Command::new("setpriv")
             .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_oubliette")])
-            .args(["apply", "-f"])
-            .arg(desk.file.path())
+            .args(arguments)
             .spawn(inside)
             .context("failed to run oubliette")?;
         let mut shown = std::fs::File::from(keyboard.as_fd().try_clone_to_owned()?);
@@ -325,9 +330,42 @@ impl Terminal {
         })
     }
 
-    /// Types, and waits for the end.
-    pub(crate) fn answer(mut self, desk: &Desk<'_>, keys: &str) -> Result<Answer> {
+    /// Types a line when what is typed is not shown.
+    pub(crate) fn type_unseen(&mut self, line: &str) -> Result<()> {
+        let inside = format!("/proc/{}/fd/0", self.child.id());
+        wait_for("nothing that is typed is shown", PATIENCE, || {
+            let settings = Command::new("stty").args(["-F", &inside, "-a"]).output()?;
+            let settings = String::from_utf8_lossy(&settings.stdout).into_owned();
+            Ok(if settings.split_whitespace().any(|word| word == "-echo") {
+                Ok(())
+            } else {
+                Err(settings)
+            })
+        })?;
+        self.keyboard.write_all(format!("{line}\n").as_bytes())?;
+        Ok(())
+    }
+
+    /// Types, and waits for the end: its code, and all that was shown.
+    pub(crate) fn answering(mut self, keys: &str) -> Result<(Option<i32>, String)> {
         self.keyboard.write_all(keys.as_bytes())?;
+        self.end()
+    }
+
+    /// Types, and waits for the end.
+    pub(crate) fn answer(self, desk: &Desk<'_>, keys: &str) -> Result<Answer> {
+        let (code, shown) = self.answering(keys)?;
+        let file = format!("terminal-{}-{}.txt", desk.database.name, next_number());
+        desk.world.keep(&file, &shown)?;
+        Ok(Answer {
+            code,
+            out: shown,
+            err: String::new(),
+        })
+    }
+
+    /// Waits for the end: its code, and all that was shown.
+    pub(crate) fn end(mut self) -> Result<(Option<i32>, String)> {
         let status = wait_for("the call ends", Duration::from_mins(2), || {
             Ok(match self.child.try_wait()? {
                 Some(status) => Ok(status),
@@ -341,13 +379,6 @@ impl Terminal {
                 Err(self.shown())
             })
         })?;
-        let shown = self.shown();
-        let file = format!("terminal-{}-{}.txt", desk.database.name, next_number());
-        desk.world.keep(&file, &shown)?;
-        Ok(Answer {
-            code: status.code(),
-            out: shown,
-            err: String::new(),
-        })
+        Ok((status.code(), self.shown()))
     }
 }

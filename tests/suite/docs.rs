@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use oubliette::inputs::files;
+use oubliette::signing::{SigningKey, issue};
+use oubliette_core::erasure::Certificate;
 
 use crate::case::{Case, Needs, Server};
 use crate::pages::{self, Block, Page};
@@ -28,6 +30,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "docs::the_first_policy_is_kept_from_here::postgres18",
             Needs::server(server),
             move |world| from_here(world, server),
+        ),
+        Case::new(
+            "docs::what_was_done_is_verified::postgres18",
+            Needs::server(server),
+            move |world| verified(world, server),
         ),
         Case::new(
             "docs::the_first_policy_is_kept_in_a_cluster::postgres18",
@@ -138,6 +145,7 @@ fn manifests(_world: &World) -> Result<()> {
                         + read.policies.len()
                         + read.holds.len()
                         + read.maps.len()
+                        + read.requests.len()
                         + read.approvals.len()
                         > 0,
                     "{read:?}"
@@ -154,7 +162,32 @@ const FIRST_POLICY: &str = "docs/how-to/first-policy.md";
 fn from_here(world: &World, server: Server) -> Result<()> {
     let reader = Reader::new(world, server, "from_here")?;
     reader.follow(FIRST_POLICY, "test=here", 6)?;
-    reader.has_arrived()
+    reader.has_arrived()?;
+    reader.follow("docs/how-to/map.md", "test=here", 1)?;
+    let map = reader.desk.path().join("map.yaml");
+    let read = files::read(&[map], "crm")?;
+    ensure!(read.maps.len() == 1, "{read:?}");
+    Ok(())
+}
+
+/// After the first policy's run: a key is made, a certificate is issued with it, and both are verified.
+fn verified(world: &World, server: Server) -> Result<()> {
+    const PAGE: &str = "docs/how-to/verify.md";
+    let reader = Reader::new(world, server, "verified")?;
+    reader.follow(FIRST_POLICY, "test=here", 6)?;
+    reader.follow(PAGE, "test=key", 1)?;
+    let file = repository().join("tests/certificates/erased.json");
+    let mut certificate: Certificate = serde_json::from_str(&std::fs::read_to_string(file)?)?;
+    let head = reader
+        .database
+        .admin
+        .value("SELECT hash FROM oubliette.chain_head");
+    let head = world.block_on(head)?.context("there is no head")?;
+    certificate.databases[0].evidence = Some(head.parse()?);
+    let key = SigningKey::read(&reader.desk.path().join("key.pem"))?;
+    let document = issue(&certificate, Some(&key)).to_canonical();
+    std::fs::write(reader.desk.path().join("certificate.json"), document)?;
+    reader.follow(PAGE, "test=verify", 3)
 }
 
 fn in_a_cluster(world: &World, server: Server) -> Result<()> {

@@ -46,6 +46,9 @@ pub(crate) struct Promise {
     /// The rules that keep it; none, if nothing does yet.
     #[serde(default)]
     pub(crate) rules: Vec<String>,
+    /// The requests that keep it; in `requests/expect.yaml` only.
+    #[serde(default)]
+    pub(crate) requests: Vec<String>,
     /// What of it is not kept yet.
     pub(crate) open: Option<String>,
 }

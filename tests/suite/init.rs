@@ -98,6 +98,7 @@ pub(crate) fn reader(
 }
 
 /// What the program says and does with this input.
+#[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,

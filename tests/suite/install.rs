@@ -80,6 +80,8 @@ fn in_two_namespaces(outer: &World) -> Result<()> {
         EVERYTHING,
         "--set",
         &format!("watchNamespaces={{{watched}}}"),
+        "--set",
+        &format!("rbac.requestNamespaces={{{watched}}}"),
     ])?;
     cluster.kubectl(&APPLY, &rendered)?;
     chart::wait_until_served(&system, &documents(&rendered)?)?;

@@ -104,7 +104,7 @@ pub(crate) fn place(namespace: &Namespace<'_>, hold: &Value, values: &Value) -> 
 }
 
 /// A table of people, all expired, and the policy about them.
-fn stage<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
+pub(crate) fn stage<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> {
     let database = world.database(server, case)?;
     world.block_on(database.admin.execute(&database.fill(&format!(
         "CREATE TABLE people (id integer PRIMARY KEY, left_at ${{instant}} NULL, full_name varchar(80));
@@ -118,7 +118,7 @@ fn stage<'w>(world: &'w World, server: Server, case: &str) -> Result<Stage<'w>> 
     scheduled.map(|_| stage)
 }
 
-fn left(stage: &Stage<'_>) -> Result<i64> {
+pub(crate) fn left(stage: &Stage<'_>) -> Result<i64> {
     let admin = &stage.database.admin;
     stage
         .world
@@ -135,7 +135,7 @@ fn fill(stage: &Stage<'_>) -> Result<()> {
 }
 
 /// Runs the policy, and says how many rows its holds kept.
-fn kept(stage: &Stage<'_>) -> Result<Value> {
+pub(crate) fn kept(stage: &Stage<'_>) -> Result<Value> {
     fill(stage)?;
     stage.run_to_end()?;
     let policy = stage.namespace.get("RetentionPolicy", &stage.policy)?;
@@ -145,7 +145,7 @@ fn kept(stage: &Stage<'_>) -> Result<Value> {
 }
 
 /// Waits until the database tells so many holds whose objects are gone.
-fn wait_orphaned(stage: &Stage<'_>, wanted: &Value) -> Result<()> {
+pub(crate) fn wait_orphaned(stage: &Stage<'_>, wanted: &Value) -> Result<()> {
     stage
         .namespace
         .wait_until(
@@ -165,7 +165,7 @@ fn wait_orphaned(stage: &Stage<'_>, wanted: &Value) -> Result<()> {
         .map(drop)
 }
 
-fn condition<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
+pub(crate) fn condition<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
     let conditions = object.pointer("/status/conditions")?.as_array()?;
     conditions.iter().find(|c| c["type"] == kind)
 }
@@ -419,6 +419,21 @@ pub(crate) fn place_all(namespace: &Namespace<'_>, yaml: &str) -> Result<Vec<Str
         namespace.apply_value(object)?;
     }
     Ok(names)
+}
+
+/// Places the holds of this YAML, and waits until they are in force.
+pub(crate) fn hold_all(namespace: &Namespace<'_>, yaml: &str) -> Result<()> {
+    for name in place_all(namespace, yaml)? {
+        namespace.wait_reason("LegalHold", &name, "Held")?;
+    }
+    Ok(())
+}
+
+/// Releases a hold, and waits until that is done.
+pub(crate) fn let_go(namespace: &Namespace<'_>, name: &str) -> Result<()> {
+    namespace.patch("LegalHold", name, &release(namespace)?)?;
+    let seen = namespace.wait_reason("LegalHold", name, "HoldReleased");
+    seen.map(drop)
 }
 
 /// The patch that releases a hold.

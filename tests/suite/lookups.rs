@@ -36,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         all("a_tree_goes_with_rows_that_others_do_not_keep", tree),
         all("what_is_looked_for_must_be_there", missing),
+        all("who_differs_in_an_accent_is_somebody_else", somebody_else),
         all(
             "rows_that_others_keep_stay_beside_a_writing_application",
             writing_application,
@@ -99,6 +100,27 @@ fn kept_during_the_wait_of_an_update(world: &World, server: Server) -> Result<()
         "{run:?}"
     );
     ensure!(rig.number("SELECT id FROM t WHERE note IS NOT NULL")? == 50);
+    Ok(())
+}
+
+/// MariaDB gave a row the answer that it had found for another one, where the column's collation takes
+/// both for the same: `é@x`, which is known, went with `É@x`, which is not, or `É@x` stayed with it.
+fn somebody_else(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended ${civil} NULL, email varchar(80)); \
+        CREATE TABLE k (id integer NOT NULL PRIMARY KEY, email varchar(80) NOT NULL)";
+    let rules = "- table: ${schema}.t\n  since: {column: ended, timeZone: UTC}\n  \
+        unless: [{table: '${schema}.k', match: [{column: email, equals: email, normalise: LowercaseTrim}]}]\n";
+    let rig = Rig::new(world, server, "somebody_else", schema, rules)?;
+    rig.sql("INSERT INTO k VALUES (1, 'é@x')")?;
+    for (run, emails) in [["É@x", "é@x"], ["é@x", "É@x"]].into_iter().enumerate() {
+        rig.sql("DELETE FROM t")?;
+        for (id, email) in (1..).zip(emails) {
+            rig.sql(&format!("INSERT INTO t VALUES ({id}, {OLD}, '{email}')"))?;
+        }
+        ensure!(rig.completed(&format!("run-{run}"))? == [[1]]);
+        let known = rig.rows("SELECT email FROM t")?;
+        ensure!(known == [[Some("é@x".to_owned())]], "{known:?}");
+    }
     Ok(())
 }
 

@@ -8,26 +8,33 @@ mod api;
 mod applied;
 mod approved;
 mod approvers;
+mod askers;
 mod bad_input;
 mod bench;
 mod calendar;
 mod case;
 mod chart;
+mod clerks;
+mod clocked;
 mod cluster;
 mod columns;
 mod commits;
 mod controller;
 mod coverage;
+mod crowds;
 mod database;
 mod desk;
+mod discover;
 mod docs;
 mod duties;
 mod endings;
 mod engine;
+mod erasures;
 mod expect;
 mod given_up;
 mod graphs;
 mod health;
+mod held_persons;
 mod held_up;
 mod holds;
 mod image;
@@ -42,8 +49,10 @@ mod lease;
 mod leaves;
 mod legal_hold;
 mod limits;
+mod local;
 mod lookups;
 mod loosened;
+mod measured;
 mod memory;
 mod misspelt;
 mod model;
@@ -65,6 +74,8 @@ mod proxy;
 mod races;
 mod readme;
 mod render;
+mod reply;
+mod requests;
 mod rewound;
 mod rig;
 mod rights;
@@ -76,10 +87,12 @@ mod seams;
 mod servers;
 mod small_groups;
 mod sql;
+mod suppression;
 mod tenants;
 mod tiers;
 mod traps;
 mod triggers;
+mod verify;
 mod wait;
 mod walks;
 mod windows;
@@ -105,8 +118,12 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(applied::cases()?);
     cases.extend(agreed::cases());
     cases.extend(laptop::cases());
+    cases.extend(local::cases());
+    cases.extend(measured::cases());
     cases.extend(lease::cases());
     cases.extend(duties::cases());
+    cases.extend(erasures::cases());
+    cases.extend(crowds::cases());
     cases.extend(legal_hold::cases());
     cases.extend(api::cases());
     cases.extend(small_groups::cases());
@@ -133,6 +150,7 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(model::cases());
     cases.extend(model_graph::cases());
     cases.extend(holds::cases());
+    cases.extend(held_persons::cases());
     cases.extend(endings::cases());
     cases.extend(given_up::cases());
     cases.extend(misspelt::cases());
@@ -143,8 +161,10 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(indexes::cases());
     cases.extend(traps::cases());
     cases.extend(triggers::cases());
+    cases.extend(verify::cases());
     cases.extend(graphs::cases());
     cases.extend(walks::cases());
+    cases.extend(clocked::cases());
     cases.extend(witness::cases());
     cases.extend(limits::cases());
     cases.extend(loosened::cases());
@@ -155,23 +175,33 @@ fn cases() -> Result<Vec<Case>> {
     cases.extend(rights::cases());
     cases.extend(approved::cases());
     cases.extend(approvers::cases());
+    cases.extend(askers::cases());
     cases.extend(rewound::cases());
+    cases.extend(suppression::cases());
     cases.extend(init::cases());
+    cases.extend(discover::cases());
     cases.extend(coverage::cases());
     cases.extend(plugin::cases());
+    cases.extend(clerks::cases());
+    cases.extend(reply::cases());
+    cases.extend(requests::cases());
     cases.extend(bench::cases());
     Ok(cases)
 }
 
 /// Cases that run operators of their own, after the suite's has ended.
-fn own_operator_cases() -> Vec<Case> {
+fn own_operator_cases() -> Result<Vec<Case>> {
     let mut cases = interruption::cases();
     cases.extend(memory::cases());
     cases.extend(controller::own_operator_cases());
     cases.extend(given_up::own_operator_cases());
     cases.extend(held_up::own_operator_cases());
     cases.extend(tenants::own_operator_cases());
-    cases
+    cases.extend(requests::own_operator_cases());
+    cases.extend(clerks::own_operator_cases());
+    cases.extend(askers::own_operator_cases());
+    cases.extend(notices::own_operator_cases()?);
+    Ok(cases)
 }
 
 /// Cases that look at what all the others left behind.
@@ -197,7 +227,7 @@ fn run() -> Result<ExitCode> {
     arguments.test_threads.get_or_insert(4);
 
     let world: Arc<OnceLock<World>> = Arc::default();
-    let rounds = [cases()?, own_operator_cases(), last_cases()];
+    let rounds = [cases()?, own_operator_cases()?, last_cases()];
     let mut needs = Needs::nothing();
     let rounds = rounds.map(|cases| trials(cases, &arguments, &world, &mut needs));
     if arguments.list {

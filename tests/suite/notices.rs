@@ -1,6 +1,12 @@
 //! `examples/notices/*`: what five organisations promised. Each is a case on every server, with rows
 //! dated from now and the manifests applied; and a case with the boundaries of calendars, for which the
-//! library is told what now is.
+//! library is told what now is. What persons may ask of them is a case with an operator of its own.
+
+mod asked;
+mod asking;
+mod found;
+mod recipient;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,9 +17,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::asked::Asked;
 use crate::case::{Case, Needs, Server};
 use crate::cluster::documents;
-use crate::expect::Expect;
+use crate::expect::{Expect, Promise};
 use crate::rig::Rig;
 use crate::scenario;
 use crate::world::{World, repository};
@@ -40,6 +47,7 @@ pub(crate) struct Notice {
     pub(crate) name: String,
     folder: PathBuf,
     pub(crate) expect: Expect,
+    asked: Asked,
     calendar: Vec<OfRule>,
 }
 
@@ -87,6 +95,18 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
     Ok(cases)
 }
 
+/// The cases that run operators of their own: what persons ask.
+pub(crate) fn own_operator_cases() -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for notice in Notice::all()? {
+        for server in Server::ENGINES {
+            let name = format!("notices::{}::requests", notice.name);
+            cases.push(asking::case(&name, notice.requests(), server));
+        }
+    }
+    Ok(cases.into_iter().map(remembered).collect())
+}
+
 /// The case, which is remembered if it passes.
 fn remembered(case: Case) -> Case {
     let Case { name, needs, body } = case;
@@ -122,6 +142,7 @@ impl Notice {
             name: name.context("a notice's name is not text")?.to_owned(),
             folder: folder.to_owned(),
             expect: Expect::read(&folder.join("expect.yaml"))?,
+            asked: Asked::read(&folder.join("requests"))?,
             calendar: serde_saphyr::from_str(&text)
                 .map_err(|e| anyhow!("{}: {e}", path.display()))?,
         })
@@ -132,13 +153,27 @@ impl Notice {
         self.folder.join("README.md")
     }
 
+    fn requests(&self) -> PathBuf {
+        self.folder.join("requests")
+    }
+
+    /// What its rules promise, and then its requests.
+    pub(crate) fn promises(&self) -> impl Iterator<Item = &Promise> {
+        self.expect.promises.iter().chain(&self.asked.promises)
+    }
+
     /// Those of its cases that have not passed.
     pub(crate) fn not_passed(&self) -> Vec<String> {
         let passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
         let cases = ["", "calendar::"].into_iter().flat_map(|kind| {
             Server::ALL.map(|server| format!("notices::{}::{kind}{}", self.name, server.slug()))
         });
-        cases.filter(|case| !passed.contains(case)).collect()
+        let requests = Server::ENGINES
+            .map(|server| format!("notices::{}::requests::{}", self.name, server.slug()));
+        cases
+            .chain(requests)
+            .filter(|case| !passed.contains(case))
+            .collect()
     }
 
     /// The policy, its names filled in by `fill`.
@@ -157,6 +192,8 @@ impl Notice {
 
     /// Every rule keeps a promise, and is tried at its boundaries.
     fn is_whole(&self) -> Result<()> {
+        let asked = self.asked.is_whole(&self.requests());
+        asked.with_context(|| self.name.clone())?;
         let policy = self.policy(str::to_owned)?;
         let rules = policy["spec"]["rules"].as_array();
         let rules: BTreeMap<&str, &Value> = rules

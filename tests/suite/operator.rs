@@ -40,6 +40,11 @@ pub(crate) struct Operator {
 impl Operator {
     /// Starts one. Its log is appended to, so that a restart keeps what was said before.
     pub(crate) fn start(settings: &Settings) -> Result<Self> {
+        Self::start_with(settings, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(settings: &Settings, arguments: &[&str]) -> Result<Self> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -55,6 +60,7 @@ impl Operator {
             .args(["--identity", &settings.identity])
             // The most talkative it can be: the privacy case reads all of it.
             .args(["--log", "debug", "--log-format", "text"])
+            .args(arguments)
             .env("KUBECONFIG", &settings.kubeconfig)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

@@ -288,26 +288,38 @@ fn logged(world: &World, server: Server) -> Result<()> {
     };
     let (_, cure) = message.split_once('\n').context("a remedy")?;
     rig.sql(cure)?;
-    if !server.is_postgres() {
+    log_slow_ones(&rig)?;
+    rig.completed("two")?;
+    let pseudonyms = rig.number("SELECT count(*) FROM t WHERE note LIKE 'p!_%' ESCAPE '!'")?;
+    ensure!(pseudonyms == 2, "{pseudonyms}");
+    expect_no_pads(&rig, &own, &Pads::of_key(KEY))
+}
+
+/// Has MySQL and MariaDB log every statement as a slow one.
+pub(crate) fn log_slow_ones(rig: &Rig<'_>) -> Result<()> {
+    if !rig.server.is_postgres() {
         rig.sql(
             "SET GLOBAL log_output = 'TABLE'; SET GLOBAL slow_query_log = ON; \
              SET GLOBAL long_query_time = 0",
         )?;
     }
-    rig.completed("two")?;
-    let pseudonyms = rig.number("SELECT count(*) FROM t WHERE note LIKE 'p!_%' ESCAPE '!'")?;
-    ensure!(pseudonyms == 2, "{pseudonyms}");
-    let log = if server.is_postgres() {
+    Ok(())
+}
+
+/// The server has logged statements, and none with these pads.
+pub(crate) fn expect_no_pads(rig: &Rig<'_>, own: &bed::Server, pads: &Pads) -> Result<()> {
+    let log = if rig.server.is_postgres() {
         std::fs::read_to_string(own.log_path()?)?
     } else {
         let texts = rig.rows("SELECT CONVERT(sql_text USING utf8mb4) FROM mysql.slow_log")?;
         texts.into_iter().flatten().flatten().collect()
     };
     ensure!(
-        log.contains("oubliette_run") || log.contains("oubliette.i"),
+        log.contains("oubliette_erased")
+            || log.contains("oubliette_run")
+            || log.contains("oubliette.i"),
         "nothing was logged"
     );
-    let pads = Pads::of_key(KEY);
     for pad in [pads.inner_hex(), pads.outer_hex()] {
         ensure!(
             !log.to_lowercase().contains(&pad.to_lowercase()),

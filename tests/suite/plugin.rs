@@ -48,9 +48,9 @@ pub(crate) fn cases() -> Vec<Case> {
 const DENIED: [&str; 3] = ["forbidden", "cannot patch", "edit"];
 
 /// Somebody with a token of their own and a role in one namespace.
-struct Person<'w> {
+pub(crate) struct Person<'w> {
     world: &'w World,
-    kubeconfig: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
     namespace: String,
     /// Where the program is found under the plugin's names.
     path: tempfile::TempDir,
@@ -58,7 +58,11 @@ struct Person<'w> {
 
 impl<'w> Person<'w> {
     /// `role`: a ClusterRole, bound in the namespace.
-    fn new(world: &'w World, namespace: &Namespace<'_>, role: Option<&str>) -> Result<Self> {
+    pub(crate) fn new(
+        world: &'w World,
+        namespace: &Namespace<'_>,
+        role: Option<&str>,
+    ) -> Result<Self> {
         let name = format!("person-{}", next_number());
         namespace.apply_value(&json!({
             "apiVersion": "v1", "kind": "ServiceAccount",
@@ -87,7 +91,7 @@ impl<'w> Person<'w> {
     }
 
     /// kubectl, which finds the plugin on its path.
-    fn kubectl(&self) -> Result<Command> {
+    pub(crate) fn kubectl(&self) -> Result<Command> {
         let cluster = &self.world.control_plane()?.cluster;
         let mut command = cluster.kubectl_command(&self.kubeconfig);
         let path = std::env::var("PATH").unwrap_or_default();
@@ -108,7 +112,7 @@ impl<'w> Person<'w> {
     }
 
     /// Runs it; it must succeed.
-    fn may(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn may(&self, arguments: &[&str]) -> Result<String> {
         let output = self.runs(arguments)?;
         let (out, err) = texts(&output);
         ensure!(output.status.success(), "{arguments:?}: {out}{err}");
@@ -116,23 +120,23 @@ impl<'w> Person<'w> {
     }
 
     /// Runs it; it must end with exit code 1 and say why in one line with these words.
-    fn may_not(&self, arguments: &[&str], words: &[&str]) -> Result<()> {
+    pub(crate) fn may_not(&self, arguments: &[&str], words: &[&str]) -> Result<()> {
         let output = self.runs(arguments)?;
         fails(&output, words).with_context(|| format!("{arguments:?}"))
     }
 
-    fn json(&self, arguments: &[&str]) -> Result<Value> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Result<Value> {
         let text = self.may(&[arguments, &["-o", "json"]].concat())?;
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
     }
 }
 
-fn texts(output: &Output) -> (String, String) {
+pub(crate) fn texts(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr))
 }
 
-fn fails(output: &Output, words: &[&str]) -> Result<()> {
+pub(crate) fn fails(output: &Output, words: &[&str]) -> Result<()> {
     let (out, err) = texts(output);
     ensure!(
         output.status.code() == Some(1),
@@ -247,14 +251,19 @@ fn editor(world: &World, server: Server) -> Result<()> {
     );
     editor.may_not(&["run", policy, "--wait"], &["would not run", "resume"])?;
     editor.may(&["resume", policy])?;
-    editor.may(&["suspend", TARGET, "--database"])?;
+    editor.may_not(
+        &["suspend", TARGET, "--database"],
+        &["forbidden", "databases-edit"],
+    )?;
+    let owner = Person::new(world, namespace, Some(&format!("{RELEASE}-databases-edit")))?;
+    owner.may(&["suspend", TARGET, "--database"])?;
     let said = editor.may(&["resume", policy])?;
     ensure!(
         said.contains("was not suspended") && said.contains(TARGET),
         "{said}"
     );
     editor.may_not(&["run", policy], &[TARGET, "suspended"])?;
-    editor.may(&["resume", "--database", TARGET])?;
+    owner.may(&["resume", "--database", TARGET])?;
     namespace.wait_reason("RetentionPolicy", policy, "Scheduled")?;
 
     let viewer = Person::new(world, namespace, Some(&format!("{RELEASE}-view")))?;
@@ -425,7 +434,7 @@ fn bad_input(world: &World) -> Result<()> {
     )?;
     let text = editor.may(&["status"])?;
     ensure!(
-        text.starts_with("no TargetDatabase and no RetentionPolicy"),
+        text.starts_with("no TargetDatabase, RetentionPolicy or ErasureRequest"),
         "{text}"
     );
     for (arguments, words) in [

@@ -54,8 +54,8 @@ struct Row<'n> {
 
 impl<'n> Row<'n> {
     fn of(notice: &'n Notice) -> Result<Vec<Self>> {
-        let promises = notice.expect.promises.iter();
-        promises
+        notice
+            .promises()
             .map(|promise| {
                 let number = promise.row.strip_prefix('N').map(str::parse);
                 Ok(Self {
@@ -75,21 +75,19 @@ fn table(rows: &[Row<'_>], several: bool) -> Result<String> {
     } else {
         ("", "")
     };
-    let mut text =
-        format!("| {head}| promise | rules | cases | not yet |\n|---{line}|---|---|---|---|\n");
+    let mut text = format!(
+        "| {head}| promise | rules, requests | cases | not yet |\n|---{line}|---|---|---|---|\n"
+    );
     for Row {
         notice, promise, ..
     } in rows
     {
-        let rules: Vec<String> = promise
-            .rules
-            .iter()
-            .map(|rule| format!("`{rule}`"))
-            .collect();
-        let cases = if rules.is_empty() {
-            String::new()
-        } else {
-            format!("`notices::{notice}`, `notices::{notice}::calendar`")
+        let by = promise.rules.iter().chain(&promise.requests);
+        let by: Vec<String> = by.map(|name| format!("`{name}`")).collect();
+        let cases = match (promise.rules.is_empty(), promise.requests.is_empty()) {
+            (false, _) => format!("`notices::{notice}`, `notices::{notice}::calendar`"),
+            (true, false) => format!("`notices::{notice}::requests`"),
+            (true, true) => String::new(),
         };
         let of = if several {
             format!("| {notice} ")
@@ -101,7 +99,7 @@ fn table(rows: &[Row<'_>], several: bool) -> Result<String> {
             "| {} {of}| {} | {} | {cases} | {} |",
             promise.row,
             promise.sentence,
-            rules.join(", "),
+            by.join(", "),
             promise.open.as_deref().unwrap_or_default()
         )?;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use jiff::Timestamp;
-use oubliette::ledger::{LedgerFault, Store};
+use oubliette::ledger::{Beginning, LedgerFault, Store};
 use oubliette::work::job::{JobOutcome, StopWhy};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::digest::Digest;
@@ -312,12 +312,21 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
                 walked: false,
             },
         };
-        old.record(&run, &[row], &[0]).await?;
-        let another = NewRun {
-            id: "two".to_owned(),
-            ..run
+        let one = Beginning {
+            run,
+            checkpoints: vec![row],
+            targets: vec![0],
         };
-        let refused = new.record(&another, &[], &[]).await;
+        old.record_all(std::slice::from_ref(&one)).await?;
+        let another = Beginning {
+            run: NewRun {
+                id: "two".to_owned(),
+                ..one.run
+            },
+            checkpoints: Vec::new(),
+            targets: Vec::new(),
+        };
+        let refused = new.record_all(&[another]).await;
         ensure!(
             matches!(refused, Err(LedgerFault::TakenOver)),
             "a policy has two open runs: {refused:?}"

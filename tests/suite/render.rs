@@ -182,7 +182,14 @@ fn is_commented(text: &str, name: &str) -> bool {
 }
 
 fn arguments_are_flags(_: &World) -> Result<()> {
-    let objects = template(&["--set", IMAGE, "--set", "watchNamespaces={crm,learning}"])?;
+    let objects = template(&[
+        "--set",
+        IMAGE,
+        "--set",
+        "watchNamespaces={crm,learning}",
+        "--set",
+        "settings.recordRetention=P3Y",
+    ])?;
     let arguments: Vec<String> = deployment(&objects)?
         .pointer("/spec/template/spec/containers/0/args")
         .and_then(Value::as_array)
@@ -272,6 +279,10 @@ fn roles_are_least(_: &World) -> Result<()> {
     }
     ensure!(!rules.is_empty(), "there are no rules");
     for rule in rules {
+        // Who files a request creates the person's Secret, and cannot read it.
+        if *rule == json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}) {
+            continue;
+        }
         let text = rule.to_string();
         for word in [
             "\"*\"",
@@ -336,7 +347,11 @@ fn policies_fail_closed(_: &World) -> Result<()> {
     let objects = rendered()?;
     let policies = of_kind(&objects, "ValidatingAdmissionPolicy");
     let bindings = of_kind(&objects, "ValidatingAdmissionPolicyBinding");
-    ensure!(policies.len() == 9, "there are {} policies", policies.len());
+    ensure!(
+        policies.len() == 14,
+        "there are {} policies",
+        policies.len()
+    );
     for policy in policies {
         let name = &policy["metadata"]["name"];
         ensure!(

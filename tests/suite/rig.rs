@@ -16,7 +16,7 @@ use oubliette_core::duty::{DataMap, NamedMap};
 use oubliette_core::ledger::Owner;
 use oubliette_core::plan::{Assent, Intent, Refusal};
 use oubliette_core::policy::Mandate;
-use oubliette_core::report::{Phase, PlanReport, Progress, RunOutcome, RunReport};
+use oubliette_core::report::{PlanReport, Progress, RunOutcome, RunReport};
 use oubliette_core::run::BATCHES_PER_PART;
 use oubliette_core::schedule::WorkWindows;
 use oubliette_core::target::Target;
@@ -61,7 +61,7 @@ pub(crate) struct Rig<'w> {
     pub(crate) assent: Option<Assent>,
     /// When it may be worked on.
     pub(crate) windows: WorkWindows,
-    /// The tables of a DataMap, as YAML; empty: there is none.
+    /// The tables of a DataMap, as YAML, or all of it but its database; empty: there is none.
     pub(crate) tables: String,
 }
 
@@ -174,7 +174,12 @@ impl<'w> Rig<'w> {
     fn maps(&self, target: &Target) -> Result<Vec<NamedMap>> {
         let tables = documents(&self.database.fill(&self.tables))?.pop();
         let map = tables.map(|tables| {
-            let spec = json!({"databaseRef": {"name": "target"}, "tables": tables});
+            let mut spec = json!({"databaseRef": {"name": "target"}});
+            match tables {
+                // With `subjects` beside the tables.
+                Value::Object(rest) => spec.as_object_mut().context("no map")?.extend(rest),
+                tables => spec["tables"] = tables,
+            }
             let map = DataMap::parse(&serde_json::from_value(spec)?, target)
                 .map_err(|faults| anyhow!("the map's spec: {faults:?}"))?;
             let name = "suite/map".to_owned();
@@ -271,10 +276,9 @@ impl<'w> Rig<'w> {
             .map_err(|fault| anyhow!("failed to connect: {fault}"))
     }
 
-    /// A job, ready to be done.
-    pub(crate) async fn job(&self, kind: JobKind) -> Result<Job> {
-        let database = self.connect().await?;
-        let target = Target::parse(&serde_json::from_value(json!({
+    /// What the cluster would say of the database.
+    pub(crate) fn target(&self) -> Result<Target> {
+        Target::parse(&serde_json::from_value(json!({
             "engine": self.server.engine(),
             "connection": {
                 "host": "unused",
@@ -283,7 +287,13 @@ impl<'w> Rig<'w> {
             },
             "seal": {"schema": self.database.sealed(), "readers": self.readers},
         }))?)
-        .map_err(|faults| anyhow!("the database's spec: {faults:?}"))?;
+        .map_err(|faults| anyhow!("the database's spec: {faults:?}"))
+    }
+
+    /// A job, ready to be done.
+    pub(crate) async fn job(&self, kind: JobKind) -> Result<Job> {
+        let database = self.connect().await?;
+        let target = self.target()?;
         let mut rules = documents(&self.database.fill(&self.rules))?
             .pop()
             .ok_or_else(|| anyhow!("there are no rules"))?;
@@ -361,14 +371,7 @@ impl<'w> Rig<'w> {
 
     fn spawn(&self, job: Job) -> Under {
         let (stop, signal) = watch::channel(None);
-        let (sender, progress) = watch::channel(Progress {
-            phase: Phase::Connecting,
-            rule: None,
-            done: 0,
-            planned: 0,
-            rate: 0,
-            waiting: None,
-        });
+        let (sender, progress) = watch::channel(Progress::BEGUN);
         let task = self.world.handle().spawn(async move {
             let database = job.database.clone();
             let outcome = perform(job, &sender, signal).await;

@@ -250,7 +250,7 @@ fn readers_read_and_who_is_bound_decides(world: &World) -> Result<()> {
     let namespace = world.namespace("people")?;
     let name = namespace.name.as_str();
     // The one role is Kubernetes' own, into which the chart's is aggregated; the other is the chart's.
-    for (person, role) in [("reader", "view"), ("decider", "oubliette-edit")] {
+    for (person, role) in [("reader", "view"), ("decider", "oubliette-databases-edit")] {
         namespace.apply_value(&json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
             "metadata": {"name": person, "namespace": name},

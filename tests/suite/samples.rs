@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use crate::case::Case;
+use crate::discover;
 use crate::init;
 use crate::scenario;
 use crate::world::repository;
@@ -20,13 +21,14 @@ pub(crate) fn are_there() -> bool {
     data().is_some()
 }
 
-/// One case per folder of `tests/samples` and server, and `oubliette init` on each database.
+/// One case per folder of `tests/samples` and server, and `oubliette init` and `discover` on each database.
 pub(crate) fn cases() -> Result<Vec<Case>> {
     if !are_there() {
         return Ok(Vec::new());
     }
     let mut cases = scenario::in_folder("samples", &repository().join("tests/samples"))?;
     cases.extend(init::sample_cases());
+    cases.extend(discover::sample_cases());
     Ok(cases)
 }
 

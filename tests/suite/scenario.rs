@@ -297,20 +297,8 @@ impl<'w> Stage<'w> {
             Step::Refused(refusal) => self.wait_refused(refusal),
             Step::Status(status) => self.wait_status(status),
             Step::Rows(rows) => self.rows(rows),
-            Step::Hold(yaml) => {
-                let holds = legal_hold::place_all(&self.namespace, &self.database.fill(yaml))?;
-                for name in holds {
-                    self.namespace.wait_reason("LegalHold", &name, "Held")?;
-                }
-                Ok(())
-            }
-            Step::Release(name) => {
-                let patch = legal_hold::release(&self.namespace)?;
-                self.namespace.patch("LegalHold", name, &patch)?;
-                self.namespace
-                    .wait_reason("LegalHold", name, "HoldReleased")
-                    .map(|_| ())
-            }
+            Step::Hold(yaml) => legal_hold::hold_all(&self.namespace, &self.database.fill(yaml)),
+            Step::Release(name) => legal_hold::let_go(&self.namespace, name),
             Step::Grant => {
                 let policy = self.namespace.get("RetentionPolicy", &self.policy)?;
                 let target = self.namespace.get("TargetDatabase", TARGET)?;

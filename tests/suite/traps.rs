@@ -158,7 +158,7 @@ pub(crate) fn granted(rig: &mut Rig<'_>) -> Result<String> {
         ledger: &job.ledger,
         user: &account,
     };
-    for statement in grants::statements(&[job.rules], &to, Intent::Enforce) {
+    for statement in grants::statements(&[job.rules], &[], &to, Intent::Enforce) {
         rig.sql(&statement)?;
     }
     Ok(account)

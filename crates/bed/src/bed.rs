@@ -20,6 +20,8 @@ pub struct Wanted {
     pub cluster: bool,
     /// Whether helm and the other programs that look at the chart, which are only installed, not started.
     pub tools: bool,
+    /// Whether pt-archiver, with which the benchmark compares; it is not part of everything.
+    pub archiver: bool,
     /// How the database servers are to differ from the usual ones.
     pub options: Options,
 }
@@ -31,6 +33,7 @@ impl Wanted {
             servers: Kind::ALL.into_iter().collect(),
             cluster: true,
             tools: true,
+            archiver: false,
             options: Options::default(),
         }
     }
@@ -43,8 +46,9 @@ impl Wanted {
                 (_, Some(kind)) => drop(wanted.servers.insert(kind)),
                 ("cluster", None) => wanted.cluster = true,
                 ("tools", None) => wanted.tools = true,
+                ("archiver", None) => wanted.archiver = true,
                 _ => bail!(
-                    "there is no {name}; the bed has cluster, tools, {}",
+                    "there is no {name}; the bed has archiver, cluster, tools, {}",
                     Kind::ALL.map(Kind::name).join(", ")
                 ),
             }

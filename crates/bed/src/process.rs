@@ -36,6 +36,8 @@ pub(crate) struct Launch {
     pub(crate) unprivileged: bool,
     /// The signal the kernel sends when the bed ends, by setpriv's name.
     pub(crate) death: &'static str,
+    /// A library that comes before all others, as seen inside `root`.
+    pub(crate) preload: Option<PathBuf>,
 }
 
 impl Launch {
@@ -66,6 +68,9 @@ impl Launch {
             .stdin(Stdio::null())
             // Ctrl-C at the terminal is for the bed; servers end after it.
             .process_group(0);
+        if let Some(library) = &self.preload {
+            command.env("LD_PRELOAD", library);
+        }
         command
     }
 

@@ -1,6 +1,7 @@
 //! One database server: its life from a fresh data folder to its end, and what tests ask of it.
 
 mod ask;
+mod bench;
 mod mysql;
 mod postgres;
 mod template;
@@ -17,11 +18,13 @@ use rustix::process::Signal;
 
 use crate::{
     authority::authority,
+    distance::Distance,
     external,
     kind::{Kind, Programs},
     port,
     process::{Launch, Process, port_was_taken, tail, wait_until},
     scratch::{Scratch, give_to_servers, random_hex},
+    slow_disk,
 };
 
 /// How long a server may take to answer; a killed one recovers first.
@@ -34,7 +37,22 @@ pub struct Options {
     pub log_statements: bool,
     /// Settings of the server (`-c name=value` or `--name=value`).
     pub settings: Vec<(String, String)>,
+    /// Set up as for work, where each commit must reach the disk.
+    pub bench: Option<Bench>,
 }
+
+/// How a server of a benchmark is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bench {
+    /// With a cache that the benchmark's data does not fit into.
+    pub small_cache: bool,
+    /// With a disk on which a commit takes a millisecond, and half a one away from its clients.
+    pub distant: bool,
+}
+
+/// What a commit waits for more than for the disk of this machine, and the way to a distant server and back.
+const SLOW_DISK: Duration = Duration::from_millis(1);
+const ROUND_TRIP: Duration = Duration::from_micros(500);
 
 /// A running database server with an administrator's login.
 #[derive(Debug)]
@@ -67,6 +85,8 @@ struct Own {
     /// Declared before the folder: the process ends first.
     process: Mutex<Option<Process>>,
     scratch: Scratch,
+    /// What stands before its port.
+    _distance: Option<Distance>,
 }
 
 impl Server {
@@ -105,12 +125,26 @@ impl Server {
             Some(password) => password.clone(),
             None => random_hex(12)?,
         };
+        let mut settings = Vec::new();
+        if let Some(bench) = options.bench {
+            settings.extend(bench::settings(kind, bench.small_cache));
+        }
+        let own = options.settings.iter();
+        settings.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+        let logs = options.log_statements;
         let arguments = if kind.is_postgres() {
             postgres::prepare(&data)?;
-            postgres::arguments(&folder, port, options)
+            postgres::arguments(&folder, port, logs, &settings)
         } else {
             mysql::prepare(kind, scratch.path(), &data, &password)?;
-            mysql::arguments(kind, &folder, port, options)
+            mysql::arguments(kind, &folder, port, logs, &settings)
+        };
+        let distant = options.bench.is_some_and(|bench| bench.distant);
+        let preload = if distant {
+            let library = slow_disk::compile(scratch.path(), SLOW_DISK)?;
+            Some(programs.inside(&library))
+        } else {
+            None
         };
         give_to_servers(scratch.path())?;
         let launch = Launch {
@@ -119,6 +153,7 @@ impl Server {
             root: programs.root.clone(),
             unprivileged: true,
             death: if kind.is_postgres() { "QUIT" } else { "KILL" },
+            preload,
         };
         let log = scratch.path().join("server.log");
         let mut process = launch.start(&log)?;
@@ -148,12 +183,19 @@ impl Server {
         if kind.is_postgres() {
             server.version = server.ask("SHOW server_version")?;
         }
+        let distance = distant
+            .then(|| Distance::before(port, ROUND_TRIP))
+            .transpose()?;
+        if let Some(distance) = &distance {
+            server.port = distance.port();
+        }
         server.own = Some(Own {
             launch,
             log,
             data: expected,
             process: Mutex::new(Some(process)),
             scratch,
+            _distance: distance,
         });
         // The password is set; a restart must not set it again.
         if let Some(own) = &mut server.own {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use bed::{Authority, Bed, Kind, Options, Server, Wanted, wait_until};
+use bed::{Authority, Bed, Bench, Kind, Options, Server, Wanted, wait_until};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -369,4 +369,44 @@ fn the_exit_code_of_a_command_is_the_beds() {
         .status()
         .unwrap();
     assert_eq!(status.code(), Some(7));
+}
+
+#[test]
+fn a_server_of_a_benchmark_commits_to_the_disk_and_is_as_far_away_as_asked_for() {
+    for kind in [Kind::Postgres18, Kind::MariaDb, Kind::MySql] {
+        let bench = Bench {
+            small_cache: true,
+            distant: true,
+        };
+        let options = Options {
+            bench: Some(bench),
+            ..Options::default()
+        };
+        let server = Server::start(kind, &options).unwrap();
+        let (question, answer) = if kind.is_postgres() {
+            (
+                "SELECT current_setting('fsync'), current_setting('shared_buffers'), inet_server_port()",
+                "on\t64MB\t",
+            )
+        } else {
+            (
+                "SELECT @@innodb_flush_log_at_trx_commit, @@sync_binlog, @@innodb_buffer_pool_size, @@port",
+                "1\t1\t67108864\t",
+            )
+        };
+        let said = server
+            .sql(
+                if kind.is_postgres() {
+                    "postgres"
+                } else {
+                    "mysql"
+                },
+                question,
+            )
+            .unwrap();
+        let port = said.trim().strip_prefix(answer).unwrap();
+        assert_ne!(port, server.port.to_string(), "something stands before it");
+        let maps = fs::read_to_string(format!("/proc/{}/maps", server.id().unwrap())).unwrap();
+        assert!(maps.contains("slow_disk.so"), "{maps}");
+    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-pub use crate::api::approval::Decision;
+pub use crate::api::approval::{Decision, TargetKind};
 pub use crate::api::guards::{ApprovalGuard, DryRunGuard};
 
 /// What is asked for before rows are changed.
@@ -44,12 +44,14 @@ impl Asks {
     }
 }
 
-/// One person's decision about one plan of a policy.
+/// One person's decision about one plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
-    /// The policy's name.
-    pub policy: String,
-    /// The policy's UID.
+    /// What has the plan: a policy, or a person's request.
+    pub kind: TargetKind,
+    /// Its name.
+    pub target: String,
+    /// Its UID.
     pub uid: String,
     /// What was decided.
     pub decision: Decision,

@@ -144,6 +144,16 @@ impl Table {
         matches!(self.kind, TableKind::Partitioned { .. })
     }
 
+    /// An index that begins with the column, as InnoDB names it.
+    pub fn index_of(&self, column: &Ident) -> Option<Ident> {
+        if self.primary_key.first() == Some(column) {
+            return Ident::new("PRIMARY").ok();
+        }
+        let leads =
+            |index: &&Index| !index.partial_or_invalid && index.columns.first() == Some(column);
+        self.indexes.iter().find(leads)?.name.parse().ok()
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &Ident) -> Option<&Column> {
         self.columns.iter().find(|c| &c.name == name)

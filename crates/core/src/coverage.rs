@@ -146,6 +146,7 @@ const WORDS: &[&str] = &[
     "ip",
     "latitude",
     "longitude",
+    "mail",
     "marital",
     "medical",
     "message",
@@ -218,7 +219,7 @@ fn is(word: &str, known: &str) -> bool {
 }
 
 /// The words of a name, in lower case: `home_address`, `homeAddress`, `IPAddress2`.
-fn words(name: &str) -> Vec<String> {
+pub(crate) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let characters: Vec<char> = name.chars().collect();
     for (place, &character) in characters.iter().enumerate() {
@@ -260,6 +261,8 @@ mod tests {
         for name in [
             "email",
             "EMail_email",
+            "eMail",
+            "e_mail",
             "home_address",
             "homeAddress",
             "IPAddress",

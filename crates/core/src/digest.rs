@@ -203,6 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_written_as_rfc_8785_says() {
+        // Section 3.2.2, without its fractions, and the controls of section 3.2.2.2.
+        let text = r#"{"literals": [null, true, false], "numbers": [333333333, 4503599627370496],
+            "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/"}"#;
+        let value: Value = serde_json::from_str(text).unwrap();
+        let written = "{\"literals\":[null,true,false],\"numbers\":[333333333,4503599627370496],\
+                       \"string\":\"\u{20ac}$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}";
+        assert_eq!(canonical_json(&value).unwrap(), written);
+        assert_eq!(
+            canonical_json("\u{8}\t\n\u{c}\r\u{0}\u{1f}\u{7f}\u{2028}").unwrap(),
+            "\"\\b\\t\\n\\f\\r\\u0000\\u001f\u{7f}\u{2028}\""
+        );
+    }
+
+    #[test]
     fn a_null_member_equals_an_absent_one_but_not_a_null_in_a_list() {
         let absent = Digest::of_json(&json!({"a": {"b": 1}})).unwrap();
         let null = Digest::of_json(&json!({"a": {"b": 1, "c": null}, "d": null})).unwrap();

@@ -1,13 +1,15 @@
-//! What must be kept of a database, as the planner sees it: parsed DataMaps. A duty binds every policy
-//! on the database; `api::data_map` is what people write.
+//! Parsed DataMaps, and what must be kept of a database, as the planner sees it. A duty binds every
+//! policy on the database; `api::data_map` is what people write. Where persons are is in `people`.
 
 use serde_json::{Value, json};
 
 use crate::digest::{Digest, DigestError};
 use crate::name::{Ident, TableName};
+use crate::people::{Decision, Identifier, People, Reached, Way};
 use crate::period::Period;
 use crate::policy::{Clock, Treatment};
 use crate::strategy::Strategy;
+use crate::target::UsableFrom;
 
 /// A map under its name.
 #[derive(Clone, Debug)]
@@ -25,7 +27,11 @@ pub struct DataMap {
     pub database: String,
     /// Its namespace, where it is not the map's own.
     pub database_namespace: Option<String>,
-    /// The tables; names are unique, and so are tables.
+    /// From which namespaces requests may use it.
+    pub usable_from: UsableFrom,
+    /// Where persons are.
+    pub people: People,
+    /// The tables; names are unique. Of several entries about one table one at the most has duties.
     pub tables: Vec<MappedTable>,
 }
 
@@ -36,6 +42,8 @@ pub struct MappedTable {
     pub name: String,
     /// The table.
     pub table: TableName,
+    /// How a person's rows are reached in it; `None`: they are not.
+    pub reached: Option<Reached>,
     /// Its columns, as far as the map names them; unique.
     pub columns: Vec<MappedColumn>,
     /// What must be kept.
@@ -51,8 +59,20 @@ pub struct MappedColumn {
     pub purposes: Vec<String>,
     /// On which ground it is held.
     pub basis: Option<String>,
-    /// What happens to it where only others are kept.
+    /// Whether somebody has to look at it before a request can end.
+    pub review: bool,
+    /// What happens to it where only others are kept, or where a request leaves the row.
     pub strategy: Option<Strategy>,
+}
+
+/// What asks for the end of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Against {
+    /// A policy.
+    #[default]
+    Expiry,
+    /// A person.
+    Erasure,
 }
 
 /// What must be kept of a row, and until when.
@@ -83,10 +103,39 @@ pub struct Ends {
     pub plus: Period,
 }
 
+impl Duty {
+    /// Whether it stands against what asks.
+    pub fn stands(&self, against: Against) -> bool {
+        match against {
+            Against::Expiry => self.against_expiry,
+            Against::Erasure => self.against_erasure,
+        }
+    }
+}
+
 impl DataMap {
     /// The tables that it names.
     pub fn tables(&self) -> impl Iterator<Item = &TableName> {
         self.tables.iter().map(|entry| &entry.table)
+    }
+
+    /// The same, and those in which persons have a role.
+    pub fn places(&self) -> impl Iterator<Item = &TableName> {
+        let roles = self.people.roles.iter().map(|role| &role.table);
+        self.tables().chain(roles)
+    }
+
+    /// By what persons are found in it, in roles or in columns of tables' own.
+    pub fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
+        let roles = self.people.roles.iter().flat_map(|role| &role.identifiers);
+        let reached = self.tables.iter().flat_map(|entry| &entry.reached);
+        let own = reached
+            .flat_map(|reached| &reached.ways)
+            .filter_map(|way| match way {
+                Way::Own(identifier) => Some(identifier),
+                Way::Role(_) | Way::OfRole(..) | Way::OfEntry(..) => None,
+            });
+        roles.chain(own)
     }
 
     /// How many duties are in it.
@@ -95,10 +144,47 @@ impl DataMap {
     }
 }
 
+impl NamedMap {
+    /// The columns of rows that stay, which somebody has to look at: entry and column.
+    pub fn reviews(&self) -> Vec<String> {
+        let stays = |entry: &&MappedTable| {
+            let reached = entry.reached.as_ref();
+            reached.is_some_and(|reached| reached.decision != Decision::Delete)
+        };
+        let entries = self.map.tables.iter().filter(stays);
+        let columns = entries.flat_map(|entry| {
+            let columns = entry.columns.iter().filter(|mapped| mapped.review);
+            columns.map(|mapped| format!("{}.{}", entry.name, mapped.column))
+        });
+        columns.collect()
+    }
+
+    /// The names of the identifiers by which persons are found.
+    pub fn identifiers(&self) -> Vec<String> {
+        let identifiers = self.map.identifiers();
+        identifiers
+            .map(|identifier| identifier.name.clone())
+            .collect()
+    }
+}
+
+/// The duty of that name, as plans call it: the map, its entry and the duty's number there.
+pub fn duty_named<'m>(maps: &[&'m NamedMap], name: &str) -> Option<&'m Duty> {
+    maps.iter().find_map(|map| {
+        map.map.tables.iter().find_map(|entry| {
+            let called = |at: usize| format!("{} {}[{at}]", map.name, entry.name);
+            let mut duties = entry.duties.iter().enumerate();
+            duties
+                .find(|(at, _)| called(*at) == name)
+                .map(|(_, duty)| duty)
+        })
+    })
+}
+
 impl MappedTable {
-    /// Whether a duty against expiry keeps only some columns of its rows.
-    pub fn keeps_parts(&self) -> bool {
-        let in_part = |duty: &Duty| duty.against_expiry && !duty.columns.is_empty();
+    /// Whether a duty against this keeps only some columns of its rows.
+    pub fn keeps_parts(&self, against: Against) -> bool {
+        let in_part = |duty: &Duty| duty.stands(against) && !duty.columns.is_empty();
         self.duties.iter().any(in_part)
     }
 
@@ -113,16 +199,18 @@ impl MappedTable {
 
     /// What of the entry changes what happens to rows: it goes into the digest of every plan that it
     /// binds. Purposes, bases and laws are for people.
-    pub fn digest_input(&self) -> Value {
+    pub fn digest_input(&self, against: Against) -> Value {
         let Self {
             name: _,
             table,
+            reached: _,
             columns,
             duties,
         } = self;
         let mut columns: Vec<Value> = columns.iter().filter_map(of_column).collect();
         columns.sort_by_key(Value::to_string);
-        let mut duties: Vec<Value> = duties.iter().filter_map(of_duty).collect();
+        let standing = duties.iter().filter(|duty| duty.stands(against));
+        let mut duties: Vec<Value> = standing.map(of_duty).collect();
         duties.sort_by_key(Value::to_string);
         json!({"table": table.to_string(), "columns": columns, "duties": duties})
     }
@@ -133,6 +221,7 @@ fn of_column(mapped: &MappedColumn) -> Option<Value> {
         column,
         purposes: _,
         basis: _,
+        review: _,
         strategy,
     } = mapped;
     let strategy = strategy.as_ref()?;
@@ -145,11 +234,11 @@ fn of_column(mapped: &MappedColumn) -> Option<Value> {
     Some(json!({"column": column.to_string(), "strategy": strategy.name(), "with": with}))
 }
 
-fn of_duty(duty: &Duty) -> Option<Value> {
+fn of_duty(duty: &Duty) -> Value {
     let Duty {
         columns,
         until,
-        against_expiry,
+        against_expiry: _,
         against_erasure: _,
         ground: _,
         law: _,
@@ -173,20 +262,22 @@ fn of_duty(duty: &Duty) -> Option<Value> {
     });
     let until: Vec<Value> = until.collect();
     let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
-    against_expiry.then(|| json!({"columns": columns, "until": until}))
+    json!({"columns": columns, "until": until})
 }
 
 /// The digest of what maps ask of policies; `None`: there are none. Which of them a plan depends on,
 /// the plan's own digest says.
 pub fn digest(maps: &[NamedMap]) -> Option<Digest> {
-    digest_of(maps.iter().flat_map(|map| &map.map.tables)).unwrap_or_default()
+    let tables = maps.iter().flat_map(|map| &map.map.tables);
+    digest_of(tables, Against::Expiry).unwrap_or_default()
 }
 
 /// The digest of some entries, in whatever order they were written; `None`: there are none.
 pub fn digest_of<'a>(
     entries: impl Iterator<Item = &'a MappedTable>,
+    against: Against,
 ) -> Result<Option<Digest>, DigestError> {
-    let mut all: Vec<Value> = entries.map(MappedTable::digest_input).collect();
+    let mut all: Vec<Value> = entries.map(|entry| entry.digest_input(against)).collect();
     if all.is_empty() {
         return Ok(None);
     }

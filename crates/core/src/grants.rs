@@ -1,11 +1,16 @@
 //! The least privileges a policy needs, as the statements that give them (SQL.md section 8).
 
+mod people;
+
+pub use people::needed_by_people;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, Engine, Privileges};
+use crate::duty::DataMap;
 use crate::name::{Ident, TableName};
 use crate::plan::Intent;
-use crate::policy::{Action, Partitions, Policy, Related, RelatedAction, Rule, Treatment};
+use crate::policy::{Action, Expiry, Partitions, Policy, Related, RelatedAction, Rule, Treatment};
 use crate::sql::partition::aside;
 use crate::sql::{SEALED_AT, Writer, dialect};
 
@@ -18,8 +23,35 @@ pub struct Needed {
     pub insert: bool,
     /// UPDATE of these columns.
     pub update: BTreeSet<Ident>,
+    /// A column to give UPDATE of where no other is given: rows are chosen `FOR UPDATE` (PostgreSQL).
+    pub lock: Option<Ident>,
     /// What it takes to exchange its partitions, where they are to go as a whole.
     pub whole: bool,
+}
+
+impl Needed {
+    fn add(&mut self, other: Self) {
+        let Self {
+            delete,
+            insert,
+            update,
+            lock,
+            whole,
+        } = other;
+        self.delete |= delete;
+        self.insert |= insert;
+        self.update.extend(update);
+        self.lock = self.lock.take().or(lock);
+        self.whole |= whole;
+    }
+
+    /// The columns of which UPDATE is given, beside those of which it is.
+    fn columns(&self, given: &BTreeSet<Ident>) -> BTreeSet<Ident> {
+        let lock = self.lock.iter();
+        let lock = lock.filter(|_| self.update.is_empty() && given.is_empty());
+        let lacking = self.update.difference(given);
+        lacking.chain(lock).cloned().collect()
+    }
 }
 
 /// What a policy needs beyond SELECT, per table as the policy names it. On PostgreSQL choosing
@@ -38,7 +70,8 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
     }
     for rule in &policy.rules {
         let own = tables.entry(rule.table.clone()).or_default();
-        let in_part = entries().filter(|entry| entry.table == rule.table && entry.keeps_parts());
+        let in_part = entries()
+            .filter(|entry| entry.table == rule.table && entry.keeps_parts(policy.against));
         for entry in in_part.filter(|_| matches!(rule.action, Action::Delete)) {
             update(own, &entry.treatments().collect::<Vec<_>>());
         }
@@ -48,6 +81,9 @@ pub fn needed(policy: &Policy, engine: Engine) -> BTreeMap<TableName, Needed> {
         }
         if engine == Engine::Postgres {
             own.update.extend(rule.own_column().cloned());
+            if let Expiry::Reached(reach) = &rule.expiry {
+                own.lock = own.lock.take().or_else(|| reach.column().cloned());
+            }
         }
         own.whole |= rule.partitions == Partitions::Whole;
         for (table, seal) in rule.sealed() {
@@ -136,9 +172,14 @@ pub fn admission(engine: Engine, database: &str, user: &str) -> String {
     )
 }
 
-/// The statements that give a user everything the policies need: to look, and with
-/// `Intent::Enforce` to change rows and to keep the ledger.
-pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<String> {
+/// The statements that give a user everything that policies, and requests of the persons in maps, need: to
+/// look, and with `Intent::Enforce` to change rows and to keep the ledger.
+pub fn statements(
+    policies: &[Policy],
+    maps: &[&DataMap],
+    to: &Grantee<'_>,
+    intent: Intent,
+) -> Vec<String> {
     let Grantee {
         engine,
         database,
@@ -146,15 +187,13 @@ pub fn statements(policies: &[Policy], to: &Grantee<'_>, intent: Intent) -> Vec<
         user,
     } = *to;
     let mut tables: BTreeMap<TableName, Needed> = BTreeMap::new();
-    for (mut table, found) in policies.iter().flat_map(|p| needed(p, engine)) {
+    let by_policies = policies.iter().flat_map(|p| needed(p, engine));
+    let by_people = maps.iter().flat_map(|map| needed_by_people(map, engine));
+    for (mut table, found) in by_policies.chain(by_people) {
         if engine.is_innodb() && table.schema.is_none() {
             table.schema = Some(database.clone());
         }
-        let known = tables.entry(table).or_default();
-        known.delete |= found.delete;
-        known.insert |= found.insert;
-        known.update.extend(found.update);
-        known.whole |= found.whole;
+        tables.entry(table).or_default().add(found);
     }
     let mut all = Vec::new();
     if engine == Engine::Postgres {
@@ -218,9 +257,13 @@ pub fn for_ledger(to: &Grantee<'_>) -> Vec<String> {
         .iter()
         .map(|table| {
             let mut w = Writer::new(dialect(engine));
-            w.sql("GRANT CREATE, SELECT, INSERT, UPDATE ON ")
-                .ident(database)
-                .sql(".");
+            // What has ended goes.
+            w.sql(if *table == "erased" {
+                "GRANT CREATE, SELECT, INSERT, UPDATE, DELETE ON "
+            } else {
+                "GRANT CREATE, SELECT, INSERT, UPDATE ON "
+            });
+            w.ident(database).sql(".");
             w.prefixed(ledger, table);
             format!("{} TO {user};", w.finish().sql.text())
         })
@@ -231,9 +274,11 @@ fn changing(engine: Engine, needed: &Needed, table: &TableName, user: &str) -> V
     let Needed {
         delete,
         insert,
-        update,
+        update: _,
+        lock: _,
         whole: _,
     } = needed;
+    let update = &needed.columns(&BTreeSet::new());
     let mut all = Vec::new();
     if *insert {
         all.push(grant(engine, "INSERT", &BTreeSet::new(), table, user));
@@ -313,6 +358,7 @@ pub fn for_sealed(engine: Engine, table: &TableName, user: &str) -> Vec<String> 
             .filter(|_| engine == Engine::Postgres)
             .into_iter()
             .collect(),
+        lock: None,
         whole: false,
     };
     let mut all = Vec::new();
@@ -359,7 +405,8 @@ pub fn missing(policy: &Policy, catalog: &Catalog, intent: Intent) -> Vec<String
         let lacking = Needed {
             delete: needed.delete && !has.delete,
             insert: needed.insert && !has.insert,
-            update: needed.update.difference(&has.update).cloned().collect(),
+            update: needed.columns(&has.update),
+            lock: None,
             // Without these rows go one by one, and the plan says why.
             whole: false,
         };
@@ -410,9 +457,12 @@ mod tests {
             ledger: &ledger,
             user: "\"u\"",
         };
-        assert_eq!(statements(&[], &to, Intent::DryRun), Vec::<String>::new());
         assert_eq!(
-            statements(&[], &to, Intent::Enforce),
+            statements(&[], &[], &to, Intent::DryRun),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            statements(&[], &[], &to, Intent::Enforce),
             [
                 "CREATE SCHEMA IF NOT EXISTS \"oubliette\";",
                 "GRANT USAGE, CREATE ON SCHEMA \"oubliette\" TO \"u\";"

@@ -84,10 +84,17 @@ fn secret_hex(bytes: &[u8]) -> Zeroizing<String> {
 ///
 /// Made with the `hmac` crate and not with [`Pads`], so that each checks the other.
 pub fn hmac_hex(key: &[u8], text: &[u8]) -> String {
+    hex::encode(hmac_of(key, &[text]))
+}
+
+/// HMAC-SHA256 of a text that is given in parts.
+pub fn hmac_of(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104)");
-    mac.update(text);
-    hex::encode(mac.finalize().into_bytes())
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

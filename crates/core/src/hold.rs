@@ -4,12 +4,16 @@
 //! Its values are personal data (they say whom a matter is about): they are wiped when dropped and
 //! stand in no Debug output. Where they are copied into a statement, they live as long as that.
 
+mod person;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use self::person::{HeldPerson, Holds, PERSON};
+use crate::erasure::MapName;
 use crate::name::{Ident, TableName};
 use crate::target::KeyOf;
 
@@ -48,14 +52,8 @@ pub struct HoldTest {
 /// A LegalHold as it was written, parsed: without the values, which are in Secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedHold {
-    /// Name of the TargetDatabase.
-    pub database: String,
-    /// Its namespace, where it is not the hold's own.
-    pub database_namespace: Option<String>,
-    /// The table whose rows are held.
-    pub table: TableName,
-    /// Which rows; all must hold. Never empty.
-    pub tests: Vec<WantedTest>,
+    /// What is held.
+    pub on: WantedOn,
     /// The reference of the matter.
     pub reason: String,
     /// Who places it.
@@ -64,6 +62,37 @@ pub struct WantedHold {
     pub review_at: Timestamp,
     /// What ends it, once somebody has decided so.
     pub release: Option<Release>,
+}
+
+/// What a LegalHold is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedOn {
+    /// Rows of one table.
+    Rows(WantedRows),
+    /// A person.
+    Subject(WantedSubject),
+}
+
+/// Rows as they were written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedRows {
+    /// Name of the TargetDatabase.
+    pub database: String,
+    /// Its namespace, where it is not the hold's own.
+    pub database_namespace: Option<String>,
+    /// The table whose rows are held.
+    pub table: TableName,
+    /// Which rows; all must hold. Never empty.
+    pub tests: Vec<WantedTest>,
+}
+
+/// A person as they were written: without the identifiers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedSubject {
+    /// The Secret with the identifiers, in the hold's namespace.
+    pub secret: String,
+    /// Only through these maps; none: all that may be used from the hold's namespace.
+    pub maps: Vec<MapName>,
 }
 
 /// One test as it was written.
@@ -230,11 +259,6 @@ impl Hold {
             table: table.parse().ok()?,
             tests,
         })
-    }
-
-    /// How many values its statements bind.
-    pub fn bound(&self) -> usize {
-        self.tests.iter().map(|test| test.values.len()).sum()
     }
 }
 

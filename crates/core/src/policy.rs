@@ -6,13 +6,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::approval::Asks;
-use crate::duty::NamedMap;
+use crate::duty::{Against, NamedMap};
 use crate::groups::Promise;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
 use crate::schedule::{Schedule, WorkWindows};
 use crate::strategy::Strategy;
 use crate::target::KeyOf;
+use crate::value::{Key, Personal};
 
 pub use crate::api::retention_policy::Mode;
 pub use crate::api::rule::Partitions;
@@ -49,8 +50,11 @@ pub struct Policy {
     pub limits: Limits,
     /// The rules, in the order in which they run; names are unique.
     pub rules: Vec<Rule>,
-    /// The DataMaps of the database, whose duties bind the rules. They are written elsewhere.
+    /// The DataMaps of the database, whose duties bind the rules. They are written elsewhere. The one by
+    /// which a request is carried out stands first.
     pub maps: Vec<NamedMap>,
+    /// Which of their duties do.
+    pub against: Against,
 }
 
 impl Policy {
@@ -175,6 +179,60 @@ pub enum Expiry {
         /// Where it was last changed before it.
         changed: Clock,
     },
+    /// At once: it is a person's who has asked for erasure.
+    Reached(Reach),
+}
+
+/// The ways to a person's rows in a table; any of them.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// The ways. None: no row is theirs.
+    pub ways: Vec<ReachWay>,
+}
+
+/// One way to a person's rows.
+#[derive(Clone, Debug)]
+pub enum ReachWay {
+    /// Columns that have the values of one of the keys.
+    Keys(Vec<Ident>, Vec<Key>),
+    /// A column that is one of these identifiers.
+    Identifier {
+        /// The column.
+        column: Ident,
+        /// How both sides are made comparable.
+        normalise: Option<Normalise>,
+        /// The identifiers.
+        values: Vec<Personal>,
+    },
+    /// Columns of which one is an identifier of the person, and none is another's: each with how both
+    /// sides are made comparable, and the identifiers.
+    Fits(Vec<(Ident, Option<Normalise>, Vec<Personal>)>),
+    /// A row of another table that is the person's belongs to it.
+    Through(Hop, Reach),
+}
+
+impl Reach {
+    /// A column of the row's own table that leads to it.
+    pub fn column(&self) -> Option<&Ident> {
+        self.ways.iter().find_map(|way| match way {
+            ReachWay::Keys(columns, _) => columns.first(),
+            ReachWay::Identifier { column, .. } => Some(column),
+            ReachWay::Fits(columns) => columns.first().map(|(column, ..)| column),
+            ReachWay::Through(hop, _) => hop.matches.first().map(|pair| &pair.equals),
+        })
+    }
+
+    /// The tables that it looks at.
+    fn tables(&self) -> Vec<&TableName> {
+        let mut tables = Vec::new();
+        for way in &self.ways {
+            if let ReachWay::Through(hop, reach) = way {
+                tables.push(&hop.table);
+                tables.extend(reach.tables());
+            }
+        }
+        tables
+    }
 }
 
 /// The event that starts a row's period.
@@ -211,6 +269,7 @@ impl Rule {
                 since: Since::Other(event),
                 ..
             } => event,
+            Expiry::Reached(_) => return None,
         };
         let via = event.rows.via.as_ref();
         let hop = via.map_or(&event.rows.hop, |via| &via.hop);
@@ -243,10 +302,15 @@ impl Rule {
 
     /// The tables whose rows are only looked at.
     pub fn looked_at(&self) -> impl Iterator<Item = &TableName> {
-        self.lookups().flat_map(|lookup| {
+        let lookups = self.lookups().flat_map(|lookup| {
             let via = lookup.via.as_ref().map(|via| &via.hop.table);
             via.into_iter().chain([&lookup.hop.table])
-        })
+        });
+        let reach = match &self.expiry {
+            Expiry::Reached(reach) => reach.tables(),
+            Expiry::After { .. } | Expiry::On { .. } => Vec::new(),
+        };
+        lookups.chain(reach)
     }
 }
 
@@ -299,6 +363,21 @@ pub enum Normalise {
     LowercaseTrim,
     /// Only the digits 0 to 9 are left.
     DigitsOnly,
+}
+
+impl Normalise {
+    /// An identifier in the form in which it is compared; of other letters than A to Z nothing changes.
+    pub fn of(self, text: &str) -> Personal {
+        Personal::new(match self {
+            Self::LowercaseTrim => text.trim_matches(' ').to_ascii_lowercase(),
+            Self::DigitsOnly => text.chars().filter(char::is_ascii_digit).collect(),
+        })
+    }
+
+    /// Whether nothing is left of an identifier: it is nobody's.
+    pub fn leaves_nothing(self, text: &str) -> bool {
+        self.of(text).expose().is_empty()
+    }
 }
 
 /// A column that is read as a date or time.

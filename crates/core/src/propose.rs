@@ -12,6 +12,7 @@ use crate::api::reason::Reason;
 use crate::api::rule::{MAX_RELATED, MAX_RULES};
 use crate::catalog::{Catalog, Column, ColumnKind, Reference, Table};
 use crate::coverage::is_of_a_life;
+use crate::duty::Against;
 use crate::ledger::looks_like_a_ledgers;
 use crate::name::{Ident, TableName};
 use crate::period::Period;
@@ -29,6 +30,8 @@ pub type Hanging<'c> = Vec<(&'c Reference, bool)>;
 
 /// Longest name of a rule.
 const NAME: usize = 63;
+/// Longest name of a resource that is made of a database's.
+const RESOURCE: usize = 50;
 
 /// What is proposed, and what is not.
 #[derive(Debug)]
@@ -131,40 +134,11 @@ impl<'c> Proposing<'c, '_> {
     /// The references that a rule for the table has to decide, or why there can be no such rule.
     fn rule(&self, table: &'c Table, clock: &Column) -> Result<(Hanging<'c>, CountSql), Refusal> {
         let related = self.related(table)?;
-        let zone = (clock.kind == ColumnKind::Civil).then_some(TimeZone::UTC);
-        let rule = Rule {
-            name: "proposed".to_owned(),
-            table: table.name.clone(),
-            expiry: Expiry::After {
-                period: period(),
-                since: Since::Own(Clock {
-                    column: clock.name.clone(),
-                    epoch: None,
-                    zone,
-                    not_before: Clock::PLAUSIBLE_FROM,
-                }),
-            },
-            conditions: Vec::new(),
-            only_if: Vec::new(),
-            unless: Vec::new(),
-            action: Action::Delete,
-            groups: None,
-            related: related
-                .iter()
-                .map(|(reference, closes)| decided(reference, *closes))
-                .collect(),
-            allow_unindexed: false,
-            triggers: Vec::new(),
-            partitions: Partitions::Rows,
-            seal: None,
-            sealed_from: None,
-        };
-        let policy = Policy {
-            zone: TimeZone::UTC,
-            limits: Limits::default(),
-            rules: vec![rule],
-            maps: Vec::new(),
-        };
+        let mut policy = policy_of(&table.name, clock, Action::Delete);
+        policy.rules[0].related = related
+            .iter()
+            .map(|(reference, closes)| decided(reference, *closes))
+            .collect();
         let setting = Setting {
             spec: &serde_json::Value::Null,
             ledger: self.ledger,
@@ -229,6 +203,42 @@ impl<'c> Proposing<'c, '_> {
     }
 }
 
+/// A policy of one rule, which nothing else is said of.
+pub(crate) fn policy_of(table: &TableName, clock: &Column, action: Action) -> Policy {
+    let zone = (clock.kind == ColumnKind::Civil).then_some(TimeZone::UTC);
+    let rule = Rule {
+        name: "proposed".to_owned(),
+        table: table.clone(),
+        expiry: Expiry::After {
+            period: period(),
+            since: Since::Own(Clock {
+                column: clock.name.clone(),
+                epoch: None,
+                zone,
+                not_before: Clock::PLAUSIBLE_FROM,
+            }),
+        },
+        conditions: Vec::new(),
+        only_if: Vec::new(),
+        unless: Vec::new(),
+        action,
+        groups: None,
+        related: Vec::new(),
+        allow_unindexed: false,
+        triggers: Vec::new(),
+        partitions: Partitions::Rows,
+        seal: None,
+        sealed_from: None,
+    };
+    Policy {
+        zone: TimeZone::UTC,
+        limits: Limits::default(),
+        rules: vec![rule],
+        maps: Vec::new(),
+        against: Against::Expiry,
+    }
+}
+
 fn hanging(catalog: &Catalog) -> BTreeMap<&TableName, Vec<&Reference>> {
     let mut hanging: BTreeMap<&TableName, Vec<&Reference>> = BTreeMap::new();
     for reference in &catalog.references {
@@ -245,7 +255,7 @@ fn first(refusals: Vec<Refusal>) -> Refusal {
 }
 
 /// Whether two references run over the same columns, whatever they are called.
-fn are_alike(a: &Reference, b: &Reference) -> bool {
+pub(crate) fn are_alike(a: &Reference, b: &Reference) -> bool {
     let pairs = |reference: &Reference| -> BTreeSet<(Ident, Ident)> {
         let columns = reference.from_columns.iter().cloned();
         columns.zip(reference.to_columns.iter().cloned()).collect()
@@ -268,7 +278,7 @@ fn decided(reference: &Reference, closes: bool) -> Related {
     }
 }
 
-fn is_ledgers(catalog: &Catalog, table: &Table) -> bool {
+pub(crate) fn is_ledgers(catalog: &Catalog, table: &Table) -> bool {
     let columns: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
     looks_like_a_ledgers(catalog.engine, table.name.table.as_str(), &columns)
 }
@@ -317,8 +327,27 @@ fn has(column: &Column, words: &[&str]) -> bool {
     words.iter().any(|word| name.contains(word))
 }
 
+/// A resource's name out of a database's.
+pub fn name_of(database: &str) -> String {
+    let kept = |c: char| {
+        let lower = c.to_ascii_lowercase();
+        if lower.is_ascii_alphanumeric() {
+            lower
+        } else {
+            '-'
+        }
+    };
+    let name: String = database.chars().map(kept).take(RESOURCE).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() {
+        "database".to_owned()
+    } else {
+        name.to_owned()
+    }
+}
+
 /// A rule's name out of a table's.
-fn unique(table: &str, taken: &mut BTreeSet<String>) -> String {
+pub(crate) fn unique(table: &str, taken: &mut BTreeSet<String>) -> String {
     let mut name = String::new();
     for character in table.chars() {
         let lower = character.to_ascii_lowercase();

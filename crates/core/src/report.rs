@@ -486,6 +486,18 @@ pub struct Progress {
     pub waiting: Option<Reason>,
 }
 
+impl Progress {
+    /// Of what has told nothing yet.
+    pub const BEGUN: Self = Self {
+        phase: Phase::Connecting,
+        rule: None,
+        done: 0,
+        planned: 0,
+        rate: 0,
+        waiting: None,
+    };
+}
+
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {

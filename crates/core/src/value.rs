@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 /// One value read from or bound to a statement. The dialect casts it to the column's type.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
@@ -44,6 +46,29 @@ impl Value {
             Self::Text(t) => Some(t),
             Self::Null | Self::Int(_) | Self::Bytes(_) => None,
         }
+    }
+}
+
+/// What somebody is known by, such as an e-mail address: cleared when it is let go of, and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Personal(Zeroizing<String>);
+
+impl Personal {
+    /// Takes a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text, for whoever binds it to a statement.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Personal {
+    /// Shows nothing of it (P4).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Personal(_)")
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use oubliette_core::run::{BATCHES_PER_PART, Pace, PaceSettings, Unit};
+use oubliette_core::run::{BATCHES_PER_PART, MOST_CHANGED, Pace, PaceSettings, Unit};
 use proptest::prelude::*;
 
 const TARGET: f64 = 50.0;
@@ -17,6 +17,7 @@ fn pace(rate: Option<f64>, limited: bool) -> Pace {
         target: Duration::from_secs_f64(TARGET / 1_000.0),
         rate,
         limited,
+        most_changed: MOST_CHANGED,
         part: BATCHES_PER_PART,
     })
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{
-    BATCHES_PER_PART, Directive, Form, Halt, Lane, Order, Outcome, Pace, PaceSettings, Saved,
-    Style, Unit,
+    BATCHES_PER_PART, Directive, Form, Halt, Lane, MOST_CHANGED, Order, Outcome, Pace,
+    PaceSettings, Saved, Style, Unit,
 };
 use oubliette_core::sql::{Pages, Window};
 use oubliette_core::value::{Key, Value};
@@ -164,6 +164,7 @@ const SETTINGS: PaceSettings = PaceSettings {
     target: Duration::from_millis(50),
     rate: None,
     limited: false,
+    most_changed: MOST_CHANGED,
     part: BATCHES_PER_PART,
 };
 

@@ -1,6 +1,8 @@
 CREATE TABLE people (
-  id integer PRIMARY KEY, full_name varchar(100) NOT NULL, email varchar(100) NULL, first_contact_on date NULL
+  id integer PRIMARY KEY, full_name varchar(100) NOT NULL, email varchar(100) NULL, first_contact_on date NULL,
+  photo_file varchar(60) NULL, offers_by varchar(20) NULL, withdrawn_on date NULL
 );
+CREATE INDEX people_withdrawn ON people (withdrawn_on);
 CREATE TABLE emergency_contacts (
   id integer PRIMARY KEY, person_id integer NOT NULL, full_name varchar(100) NOT NULL, phone varchar(30) NOT NULL,
   FOREIGN KEY (person_id) REFERENCES people (id)

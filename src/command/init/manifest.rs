@@ -3,19 +3,15 @@
 use oubliette_core::catalog::{Catalog, Column, ColumnKind, Index, Table};
 use oubliette_core::name::Ident;
 use oubliette_core::plan::entry;
-use oubliette_core::propose::{PERIOD, Proposal, Proposed};
+use oubliette_core::propose::{PERIOD, Proposal, Proposed, name_of};
 use oubliette_core::sql::Counted;
 use oubliette_core::target::{EngineName, Target, TlsMode};
-use oubliette_core::yaml::scalar;
+use oubliette_core::yaml::{comment, scalar};
 
-use super::super::columns::wrap;
 use super::super::told::words::rows;
 
 /// Characters of `2026-02`: a day could be one person's.
 const MONTH: usize = 7;
-
-/// Longest name of a resource that is made of a database's.
-const NAME: usize = 50;
 
 /// Most tables of one sort that are named in a comment.
 const LISTED: usize = 30;
@@ -302,35 +298,6 @@ fn names(tables: &[&Table]) -> String {
         names.push(format!("and {more} more"));
     }
     names.join(", ")
-}
-
-/// Adds lines that nobody but a person reads, each behind a mark such as `# `. Nothing in a name ends
-/// them.
-fn comment(lines: &mut Vec<String>, mark: &str, text: &str) {
-    let one_line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    wrap(lines, mark, &one_line);
-}
-
-/// A resource's name out of a database's.
-fn name_of(database: &str) -> String {
-    let kept = |c: char| {
-        let lower = c.to_ascii_lowercase();
-        if lower.is_ascii_alphanumeric() {
-            lower
-        } else {
-            '-'
-        }
-    };
-    let name: String = database.chars().map(kept).take(NAME).collect();
-    let name = name.trim_matches('-');
-    if name.is_empty() {
-        "database".to_owned()
-    } else {
-        name.to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -177,9 +178,36 @@ impl Cluster {
 
     /// Creates an object in the namespace.
     pub async fn create<K: Kind + Serialize>(&self, object: &K) -> anyhow::Result<K> {
+        self.create_with(&parameters(), object).await
+    }
+
+    /// Whether an object could be created; nothing is.
+    pub async fn could_create<K: Kind + Serialize>(&self, object: &K) -> anyhow::Result<()> {
+        let parameters = PostParams {
+            dry_run: true,
+            ..parameters()
+        };
+        self.create_with(&parameters, object).await.map(drop)
+    }
+
+    async fn create_with<K: Kind + Serialize>(
+        &self,
+        parameters: &PostParams,
+        object: &K,
+    ) -> anyhow::Result<K> {
         let what = || format!("create the {} in {}", K::kind(&()), self.namespace);
-        let made = self.api::<K>().create(&parameters(), object).await;
+        let made = self.api::<K>().create(parameters, object).await;
         made.map_err(|error| told(error, &what()))
+    }
+
+    /// The name by which the API server knows whoever asks.
+    pub async fn who(&self) -> anyhow::Result<String> {
+        let review = self.ask(&SelfSubjectReview::default()).await?;
+        review
+            .status
+            .and_then(|status| status.user_info)
+            .and_then(|user| user.username)
+            .context("the API server does not say who you are")
     }
 
     /// Has the API server answer a question of the whole cluster, which is kept nowhere.
@@ -233,8 +261,9 @@ fn unusable(error: &KubeconfigError) -> anyhow::Error {
 fn told(error: kube::Error, what: &str) -> anyhow::Error {
     match error {
         kube::Error::Api(status) if status.is_forbidden() => anyhow!(
-            "failed to {what}: {} (reading takes the ClusterRole view, changing the chart's \
-             RELEASE-edit, approving its RELEASE-approve, bound in that namespace)",
+            "failed to {what}: {} (reading takes the ClusterRole view, changing policies \
+             the chart's RELEASE-edit, databases its RELEASE-databases-edit, approving its \
+             RELEASE-approve, requests of persons its RELEASE-dpo, bound in that namespace)",
             one_line(&status.message)
         ),
         // An object that is missing has a reason; a kind that is missing has the server's 404.

@@ -1,31 +1,33 @@
-//! `approve` and `reject`: an Approval of the plan that stands in a policy's status, in the name of
-//! whoever asks. It shows what it is about and asks first.
+//! `approve` and `reject`: an Approval of the plan that stands in the status of a policy or a person's
+//! request, in the name of whoever asks. It shows what it is about and asks first.
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::ResourceExt;
 use oubliette_core::api::approval::{ApprovalSpec, ApprovalTargetSpec, Decision, TargetKind};
 use oubliette_core::api::words::{Choice, Word};
+use oubliette_core::digest::Digest;
 use oubliette_core::report::{PlanReport, RulePlan};
 
 use super::access::{Access, Cluster};
 use super::names;
+use super::show;
+use super::target::Target;
 use crate::command::ask;
 use crate::command::told::words::rows;
-use crate::resource::{Approval, ApprovalBody, RetentionPolicy};
+use crate::resource::{Approval, ApprovalBody, ErasureRequest, RetentionPolicy};
 use crate::shutdown;
 
-/// Most of a policy's name that an Approval's name begins with; the API server adds to it.
+/// Most of a target's name that an Approval's name begins with; the API server adds to it.
 const NAMED: usize = 200;
 
 /// What is asked of the command.
 #[derive(Clone, Debug, Args)]
 pub struct Request {
-    /// The policy.
-    #[arg(add = ArgValueCandidates::new(names::policies))]
-    pub policy: String,
+    /// The policy, or `oer/NAME`: a person's request.
+    #[arg(add = ArgValueCandidates::new(names::decidable))]
+    pub target: Target,
     /// Where the reasons are kept: the number of a ticket or record.
     #[arg(long, value_name = "REFERENCE")]
     pub ground: Option<String>,
@@ -43,8 +45,9 @@ pub struct ApproveRequest {
     /// What every decision needs.
     #[command(flatten)]
     pub request: Request,
-    /// Most rows that each run may change. Default: as many as the plan changes now. A run that comes
-    /// every night needs room for the rows of busier days.
+    /// Most rows that each run may change. Default: as many as the plan changes now; must be given where
+    /// a run has ended since they were counted. A run that comes every night needs room for the rows of
+    /// busier days.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(i64).range(0..))]
     pub max_rows: Option<i64>,
 }
@@ -60,12 +63,12 @@ pub struct RejectRequest {
     pub request_changes: bool,
 }
 
-/// Approves a policy's plan.
+/// Approves a plan.
 pub async fn approve(request: &ApproveRequest) -> anyhow::Result<String> {
     decide(&request.request, Decision::Approve, request.max_rows).await
 }
 
-/// Rejects a policy's plan.
+/// Rejects a plan.
 pub async fn reject(request: &RejectRequest) -> anyhow::Result<String> {
     let decision = if request.request_changes {
         Decision::RequestChanges
@@ -82,42 +85,54 @@ async fn decide(
 ) -> anyhow::Result<String> {
     if !request.yes && !ask::possible() {
         bail!(
-            "it shows the plan and asks, and there is no terminal to ask on: read `status.plan` of \
-             the policy, then give --yes"
+            "it shows the plan and asks, and there is no terminal to ask on: read the plan (of a policy \
+             its `status.plan`, of a request `show`), then give --yes"
         );
     }
     let cluster = request.access.open().await?;
-    let name = &request.policy;
-    let policy: RetentionPolicy = cluster.get(name).await?;
-    let full = format!("RetentionPolicy {}/{name}", cluster.namespace);
-    let (plan, planned) = current_plan(&policy).with_context(|| full.clone())?;
-    let most = most.unwrap_or(planned);
-    if decision == Decision::Approve && most < planned {
+    let Target { kind, name } = &request.target;
+    let full = format!("{} {}/{name}", kind.as_str(), cluster.namespace);
+    let plan = match kind {
+        TargetKind::RetentionPolicy => of_policy(&cluster, name, &full).await?,
+        TargetKind::ErasureRequest => of_request(&cluster, name, &full, !request.yes).await?,
+    };
+    if decision == Decision::Approve
+        && most.is_none()
+        && let Some(since) = &plan.since
+    {
+        bail!("{full}: {since}; say by --max-rows how many a run may change");
+    }
+    let most = most.unwrap_or(plan.rows);
+    if decision == Decision::Approve && most < plan.rows {
         bail!(
             "{full}: its plan changes {} and --max-rows allows {most}",
-            rows(planned)
+            rows(plan.rows)
         );
     }
     if !request.yes {
         let stop = shutdown::on_signal().context("failed to listen for signals")?;
         let question = question(decision, most);
-        let answer = ask::agreed(&shown(&full, plan, planned), &question, &stop).await?;
+        let mut shown = plan.shown.clone();
+        if let Some(since) = &plan.since {
+            shown = format!("{shown}  {since}\n");
+        }
+        let answer = ask::agreed(&shown, &question, &stop).await?;
         if answer != Some(true) {
             return Ok("nothing was decided: the answer was not yes\n".to_owned());
         }
     }
     let spec = ApprovalSpec {
         target_ref: Some(ApprovalTargetSpec {
-            kind: Some(Choice::Known(TargetKind::RetentionPolicy)),
+            kind: Some(Choice::Known(*kind)),
             name: Some(name.clone()),
-            uid: policy.uid(),
+            uid: plan.uid,
             ..ApprovalTargetSpec::default()
         }),
         decision: Some(Choice::Known(decision)),
         ground: request.ground.clone(),
         plan_digest: Some(plan.digest.to_string()),
         max_rows: (decision == Decision::Approve).then_some(most),
-        by: Some(who(&cluster).await?),
+        by: Some(cluster.who().await?),
         ..ApprovalSpec::default()
     };
     let mut approval = Approval::new("", ApprovalBody(spec));
@@ -138,6 +153,56 @@ async fn decide(
     ))
 }
 
+/// What there is to decide about.
+struct Planned {
+    uid: Option<String>,
+    digest: Digest,
+    rows: i64,
+    shown: String,
+    /// That the rows are no longer those that there are.
+    since: Option<String>,
+}
+
+async fn of_policy(cluster: &Cluster, name: &str, full: &str) -> anyhow::Result<Planned> {
+    let policy: RetentionPolicy = cluster.get(name).await?;
+    let (plan, planned) = current_plan(&policy).with_context(|| full.to_owned())?;
+    Ok(Planned {
+        uid: policy.uid(),
+        digest: plan.digest,
+        rows: planned,
+        shown: shown(full, plan, planned),
+        since: ran_since(&policy, plan),
+    })
+}
+
+/// `look`: somebody is asked, and must see what about.
+async fn of_request(
+    cluster: &Cluster,
+    name: &str,
+    full: &str,
+    look: bool,
+) -> anyhow::Result<Planned> {
+    let request: ErasureRequest = cluster.get(name).await?;
+    let plan = request.status.as_ref().and_then(|s| s.plan.as_ref());
+    let plan = plan.with_context(|| {
+        format!(
+            "{full}: it has no plan yet: `kubectl oubliette show {name}` says what it waits for"
+        )
+    })?;
+    let shown = if look {
+        show::plan_for(cluster, &request).await?
+    } else {
+        String::new()
+    };
+    Ok(Planned {
+        uid: request.uid(),
+        digest: plan.digest,
+        rows: plan.rows(),
+        shown,
+        since: None,
+    })
+}
+
 /// The plan that there is to decide about, and the rows that it changes.
 fn current_plan(policy: &RetentionPolicy) -> anyhow::Result<(&PlanReport, i64)> {
     let status = policy.status.as_ref();
@@ -151,6 +216,21 @@ fn current_plan(policy: &RetentionPolicy) -> anyhow::Result<(&PlanReport, i64)> 
     })?;
     let plan = status.plan.as_ref().context("it has no plan")?;
     Ok((plan, status.planned_rows.unwrap_or_else(|| plan.rows())))
+}
+
+/// That the plan's rows are no longer those that there are: a run has ended since they were counted.
+fn ran_since(policy: &RetentionPolicy, plan: &PlanReport) -> Option<String> {
+    let status = policy.status.as_ref()?;
+    let ended = status.last_run.as_ref()?.finished_at;
+    let overdue = status.overdue_rows.map_or_else(String::new, |count| {
+        format!(", and {} are overdue after it", rows(count))
+    });
+    (ended >= plan.as_of).then(|| {
+        format!(
+            "the plan's rows were counted as of {}; a run has ended at {ended}{overdue}",
+            plan.as_of
+        )
+    })
 }
 
 /// What is decided about.
@@ -179,16 +259,6 @@ fn question(decision: Decision, most: i64) -> String {
         Decision::Reject => "Reject it?".to_owned(),
         Decision::RequestChanges => "Ask for changes to it?".to_owned(),
     }
-}
-
-/// The name by which the API server knows whoever asks.
-async fn who(cluster: &Cluster) -> anyhow::Result<String> {
-    let review = cluster.ask(&SelfSubjectReview::default()).await?;
-    review
-        .status
-        .and_then(|status| status.user_info)
-        .and_then(|user| user.username)
-        .context("the API server does not say who you are")
 }
 
 #[cfg(test)]
@@ -229,6 +299,29 @@ mod tests {
         assert!(error.to_string().contains("not planned as it is now"));
         let planned = policy(&status(2));
         assert_eq!(current_plan(&planned).unwrap().1, 17);
+    }
+
+    #[test]
+    fn rows_that_were_counted_before_a_run_are_told_to_be_so() {
+        let ended = |at: &str| {
+            let mut status = status(2);
+            status["overdueRows"] = json!(3);
+            status["lastRun"] = json!({
+                "run": "u/a", "plan": format!("sha256:{}", "0".repeat(64)), "asOf": at,
+                "startedAt": at, "finishedAt": at, "outcome": "Completed", "rules": [],
+            });
+            let planned = policy(&status);
+            let (plan, _) = current_plan(&planned).unwrap();
+            ran_since(&planned, plan)
+        };
+        assert_eq!(ended("2026-01-10T11:59:59Z"), None);
+        assert_eq!(
+            ended("2026-01-10T12:00:05Z").as_deref(),
+            Some(
+                "the plan's rows were counted as of 2026-01-10T12:00:00Z; a run has ended at \
+                 2026-01-10T12:00:05Z, and 3 rows are overdue after it"
+            )
+        );
     }
 
     #[test]

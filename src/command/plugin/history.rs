@@ -17,8 +17,6 @@ use super::{Output, names};
 use crate::command::columns::{Cell, coloured, grid};
 use crate::command::source::Given;
 use crate::command::told::words::{number, seconds};
-use crate::inputs::offline::target_of;
-use crate::inputs::secrets;
 use crate::ledger::Store;
 use crate::resource::RetentionPolicy;
 
@@ -67,6 +65,10 @@ pub struct History {
 pub struct RunTold {
     /// Its id in the ledger.
     pub run: String,
+    /// The instant from which periods were counted, where it is known: the status keeps that of the
+    /// last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
     /// When the first worker began.
     pub started_at: Timestamp,
     /// When the last step was finished; left out while it is open.
@@ -94,6 +96,13 @@ pub async fn run(request: &Request) -> anyhow::Result<String> {
     let history = if request.given.database_url.is_some() {
         let namespace = request.access.namespace().await?;
         let runs = of_ledger(request, &format!("{namespace}/{name}")).await?;
+        if runs.is_empty() {
+            bail!(
+                "the ledger has no run of RetentionPolicy {namespace}/{name}: -n names the namespace, \
+                 which is `default` for what `oubliette apply` carried out unless the files or its -n \
+                 say another"
+            );
+        }
         History {
             namespace,
             name,
@@ -118,7 +127,8 @@ fn of_status(status: RetentionPolicyStatus) -> Vec<RunTold> {
     let told = |past: PastRun| {
         let last = last.as_ref().filter(|last| last.run == past.run);
         let evidence = last.and_then(|last| last.evidence);
-        RunTold::ended(past, evidence.map(|hash| hash.to_string()))
+        let told = RunTold::ended(past, evidence.map(|hash| hash.to_string()));
+        told.counted_from(last.map(|last| last.as_of))
     };
     let ended = status.history.into_iter().map(told);
     let open = status
@@ -128,12 +138,8 @@ fn of_status(status: RetentionPolicyStatus) -> Vec<RunTold> {
 }
 
 async fn of_ledger(request: &Request, policy: &str) -> anyhow::Result<Vec<RunTold>> {
-    let (url, login) = request
-        .given
-        .database()?
-        .context("--database-url is missing")?;
-    let target = target_of(&url)?;
-    let database = secrets::connect(&target, login, None).await?;
+    let connected = request.given.connect().await?;
+    let (_, database) = connected.context("--database-url is missing")?;
     let ledger = Ledger {
         engine: database.engine(),
         place: request.ledger.clone(),
@@ -157,6 +163,7 @@ impl RunTold {
     fn open(run: String, started_at: Timestamp) -> Self {
         Self {
             run,
+            as_of: None,
             started_at,
             finished_at: None,
             outcome: "Open",
@@ -184,6 +191,7 @@ impl RunTold {
         };
         Self {
             run,
+            as_of: None,
             started_at,
             finished_at: Some(finished_at),
             outcome,
@@ -194,6 +202,10 @@ impl RunTold {
         }
     }
 
+    fn counted_from(self, as_of: Option<Timestamp>) -> Self {
+        Self { as_of, ..self }
+    }
+
     /// A row of the ledger: one that has ended carries its whole report.
     fn recorded(row: &RunRow) -> anyhow::Result<Self> {
         let malformed = || {
@@ -202,13 +214,14 @@ impl RunTold {
                 row.id
             )
         };
+        let as_of = Some(row.as_of.parse().with_context(malformed)?);
         let Some(report) = &row.report else {
             let started_at = row.started_at.parse().with_context(malformed)?;
-            return Ok(Self::open(row.id.clone(), started_at));
+            return Ok(Self::open(row.id.clone(), started_at).counted_from(as_of));
         };
         let report: RunReport = serde_json::from_str(report).with_context(malformed)?;
         let evidence = report.evidence.map(|hash| hash.to_string());
-        Ok(Self::ended(PastRun::from(&report), evidence))
+        Ok(Self::ended(PastRun::from(&report), evidence).counted_from(as_of))
     }
 }
 
@@ -282,6 +295,7 @@ mod tests {
     fn evidence_that_the_status_has_no_more_is_said_to_be_in_the_ledger() {
         let run = |id: &str, evidence: Option<&str>| RunTold {
             run: id.to_owned(),
+            as_of: None,
             started_at: Timestamp::UNIX_EPOCH,
             finished_at: Some(Timestamp::UNIX_EPOCH),
             outcome: "Completed",

@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use oubliette_core::api::reason::Reason;
 
 use super::access::{Access, Cluster, Kind};
-use crate::resource::{RetentionPolicy, TargetDatabase};
+use crate::resource::{DataMap, ErasureRequest, RetentionPolicy, TargetDatabase};
 
 /// How long names are waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,13 +38,34 @@ pub fn policies() -> Vec<CompletionCandidate> {
     asked(all::<RetentionPolicy>)
 }
 
-/// Policies of the namespace, or databases where `--database` was typed.
+/// DataMaps of the namespace.
+pub fn maps() -> Vec<CompletionCandidate> {
+    asked(all::<DataMap>)
+}
+
+/// Policies of the namespace, and its requests as `oer/NAME`.
+pub fn decidable() -> Vec<CompletionCandidate> {
+    asked(async |cluster| {
+        let policies: Vec<RetentionPolicy> = cluster.list(false).await?;
+        let requests: Vec<ErasureRequest> = cluster.list(false).await.unwrap_or_default();
+        let requests = requests.iter().map(|r| format!("oer/{}", r.name_any()));
+        let policies = policies.iter().map(ResourceExt::name_any);
+        Ok(policies.chain(requests).collect())
+    })
+}
+
+/// Policies and requests of the namespace, or databases where `--database` was typed.
 pub fn suspendable() -> Vec<CompletionCandidate> {
     if std::env::args_os().any(|argument| argument == "--database") {
         asked(all::<TargetDatabase>)
     } else {
-        policies()
+        decidable()
     }
+}
+
+/// Requests of persons in the namespace.
+pub fn requests() -> Vec<CompletionCandidate> {
+    asked(all::<ErasureRequest>)
 }
 
 /// Reasons, which no cluster has to be asked for.

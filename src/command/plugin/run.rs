@@ -230,7 +230,7 @@ fn unanswered(since: Duration, told: bool) -> Option<Unanswered> {
 
 /// Waits for the end of a run, and shows meanwhile how far it is.
 async fn followed(cluster: &Cluster, name: &str, token: &str) -> anyhow::Result<PastRun> {
-    let (sender, mut shown) = watch::channel(progress::BEGUN);
+    let (sender, mut shown) = watch::channel(Progress::BEGUN);
     let how = if std::io::stderr().is_terminal() {
         Shown::Bar
     } else {
@@ -301,7 +301,7 @@ fn shown_of(told: &ProgressStatus) -> Progress {
     } = told;
     Progress {
         // A newer version may know other phases.
-        phase: serde_json::from_value(json!(phase)).unwrap_or(progress::BEGUN.phase),
+        phase: serde_json::from_value(json!(phase)).unwrap_or(Progress::BEGUN.phase),
         rule: rule.clone(),
         done: *rows_done,
         planned: *rows_planned,

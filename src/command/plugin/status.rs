@@ -20,7 +20,9 @@ use serde::Serialize;
 use super::Output;
 use super::access::Access;
 use crate::command::columns::coloured;
-use crate::resource::{RetentionPolicy, TargetDatabase};
+use crate::resource::{DataMap, ErasureRequest, LegalHold, RetentionPolicy, TargetDatabase};
+
+pub(super) use table::waits;
 
 /// What is asked of the command.
 #[derive(Clone, Debug, Args)]
@@ -43,6 +45,8 @@ pub struct Picture {
     pub databases: Vec<DatabaseTold>,
     /// The RetentionPolicies, by namespace and name.
     pub policies: Vec<PolicyTold>,
+    /// The ErasureRequests, by namespace and name.
+    pub requests: Vec<RequestTold>,
     /// What does not go on by itself or not yet, and why.
     pub waiting: Vec<Waiting>,
 }
@@ -89,7 +93,8 @@ pub struct PolicyTold {
     pub ready: String,
     /// Why.
     pub reason: String,
-    /// Digest of the plan that stands in its status: what an Approval is of.
+    /// Digest of the plan that stands in its status: what an Approval is of. Left out where that plan is
+    /// of the spec as it was before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     /// Whether that plan is approved: the reason of the condition Approved, where somebody is asked.
@@ -124,11 +129,43 @@ pub struct PolicyTold {
     pub progress: Option<ProgressStatus>,
 }
 
+/// An ErasureRequest.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestTold {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The case's number elsewhere.
+    pub case: String,
+    /// How far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// How it came out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The last day on which the person may be answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_on: Option<String>,
+    /// Whether the person was answered.
+    pub answered: bool,
+    /// Whether it is suspended.
+    pub suspended: bool,
+    /// True, False or Unknown.
+    pub ready: String,
+    /// Why.
+    pub reason: String,
+    /// Digest of its plan: what an Approval is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+}
+
 /// What waits.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Waiting {
-    /// TargetDatabase or RetentionPolicy.
+    /// TargetDatabase, RetentionPolicy, ErasureRequest, LegalHold or DataMap.
     pub kind: &'static str,
     /// Its namespace.
     pub namespace: String,
@@ -152,7 +189,10 @@ pub async fn run(request: &Request) -> anyhow::Result<String> {
     let everywhere = request.all_namespaces;
     let databases = cluster.list(everywhere).await?;
     let policies = cluster.list(everywhere).await?;
-    let picture = Picture::of(&databases, &policies);
+    let requests = cluster.list(everywhere).await?;
+    let holds = cluster.list(everywhere).await?;
+    let maps = cluster.list(everywhere).await?;
+    let picture = Picture::of(&databases, &policies, &requests, &holds, &maps);
     request.output.text(&picture, || {
         let place = if everywhere {
             "any namespace".to_owned()
@@ -165,9 +205,16 @@ pub async fn run(request: &Request) -> anyhow::Result<String> {
 
 impl Picture {
     /// What these resources say.
-    pub fn of(databases: &[TargetDatabase], policies: &[RetentionPolicy]) -> Self {
+    pub fn of(
+        databases: &[TargetDatabase],
+        policies: &[RetentionPolicy],
+        requests: &[ErasureRequest],
+        holds: &[LegalHold],
+        maps: &[DataMap],
+    ) -> Self {
         let mut picture = Self {
             policies: policies.iter().map(policy).collect(),
+            requests: requests.iter().map(request).collect(),
             ..Self::default()
         };
         picture.databases = databases
@@ -182,7 +229,22 @@ impl Picture {
             let status = resource.status.as_ref();
             waiting("RetentionPolicy", resource, status.map(|s| &*s.conditions))
         });
-        picture.waiting = of_databases.chain(of_policies).collect();
+        let of_requests = requests.iter().filter_map(|resource| {
+            let status = resource.status.as_ref();
+            waiting("ErasureRequest", resource, status.map(|s| &*s.conditions))
+        });
+        // What they keep may go while they are not in force.
+        let of_holds = holds.iter().filter_map(|resource| {
+            let status = resource.status.as_ref();
+            waiting("LegalHold", resource, status.map(|s| &*s.conditions))
+        });
+        let of_maps = maps.iter().filter_map(|resource| {
+            let status = resource.status.as_ref();
+            waiting("DataMap", resource, status.map(|s| &*s.conditions))
+        });
+        let protected = of_holds.chain(of_maps);
+        let decided = of_databases.chain(of_policies).chain(of_requests);
+        picture.waiting = decided.chain(protected).collect();
         picture
     }
 }
@@ -225,7 +287,11 @@ fn policy(resource: &RetentionPolicy) -> PolicyTold {
         suspended: spec.suspend.unwrap_or_default(),
         ready,
         reason,
-        plan: status.plan.as_ref().map(|plan| plan.digest.to_string()),
+        plan: status
+            .plan
+            .as_ref()
+            .filter(|_| status.plan_generation == resource.metadata.generation)
+            .map(|plan| plan.digest.to_string()),
         approval: approval.map(|condition| condition.reason.clone()),
         next_run_at: status.next_run_at,
         last_run: last_run(&status),
@@ -236,6 +302,27 @@ fn policy(resource: &RetentionPolicy) -> PolicyTold {
         window_opens_at: status.window_opens_at,
         open_run: status.open_run,
         progress: status.progress,
+    }
+}
+
+fn request(resource: &ErasureRequest) -> RequestTold {
+    let spec = &resource.spec.0;
+    let status = resource.status.clone().unwrap_or_default();
+    let (ready, reason) = ready_of(&status.conditions);
+    let (namespace, name) = place(resource);
+    let word = |text: &str| text.to_owned();
+    RequestTold {
+        namespace,
+        name,
+        case: spec.case_ref.clone().unwrap_or_default(),
+        state: status.state.as_ref().map(|state| word(state.text())),
+        outcome: status.outcome.as_ref().map(|outcome| word(outcome.text())),
+        due_on: status.due_on,
+        answered: spec.reply.is_some(),
+        suspended: spec.suspend.unwrap_or_default(),
+        ready,
+        reason,
+        plan: status.plan.as_ref().map(|plan| plan.digest.to_string()),
     }
 }
 
@@ -278,7 +365,7 @@ pub(super) fn ready(conditions: &[Condition]) -> Option<&Condition> {
 
 /// What a resource waits for, where it waits. One that the operator has not looked at as it is now
 /// waits for that, whatever its status says of what it was.
-fn waiting(
+pub(super) fn waiting(
     kind: &'static str,
     resource: &impl ResourceExt,
     conditions: Option<&[Condition]>,

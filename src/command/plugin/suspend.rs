@@ -1,20 +1,23 @@
-//! `suspend` and `resume`: `spec.suspend` of a policy or a database.
+//! `suspend` and `resume`: `spec.suspend` of a policy, a person's request or a database.
 
 use anyhow::anyhow;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use oubliette_core::api::approval::TargetKind;
+use oubliette_core::api::words::Word as _;
 use serde_json::json;
 
 use super::access::{Access, Cluster, Kind};
 use super::names;
-use crate::resource::{RetentionPolicy, TargetDatabase};
+use super::target::Target;
+use crate::resource::{ErasureRequest, RetentionPolicy, TargetDatabase};
 
 /// What is asked of the command.
 #[derive(Clone, Debug, Args)]
 pub struct Request {
-    /// The policy; with --database the TargetDatabase.
+    /// The policy, or `oer/NAME`: a person's request; with --database the TargetDatabase.
     #[arg(add = ArgValueCandidates::new(names::suspendable))]
-    pub name: String,
+    pub target: Target,
     /// NAME is a TargetDatabase: all that runs on it.
     #[arg(long)]
     pub database: bool,
@@ -26,13 +29,17 @@ pub struct Request {
 /// Suspends or resumes, and says what that means.
 pub async fn run(request: &Request, suspend: bool) -> anyhow::Result<String> {
     let cluster = request.access.open().await?;
-    let name = &request.name;
+    let Target { kind, name } = &request.target;
+    let policy = *kind == TargetKind::RetentionPolicy;
     let (kind, changed) = if request.database {
         let now = |resource: &TargetDatabase| resource.spec.0.suspend;
         ("TargetDatabase", set(&cluster, name, suspend, now).await?)
-    } else {
+    } else if policy {
         let now = |resource: &RetentionPolicy| resource.spec.0.suspend;
-        ("RetentionPolicy", set(&cluster, name, suspend, now).await?)
+        (kind.as_str(), set(&cluster, name, suspend, now).await?)
+    } else {
+        let now = |resource: &ErasureRequest| resource.spec.0.suspend;
+        (kind.as_str(), set(&cluster, name, suspend, now).await?)
     };
     let what = match (suspend, changed) {
         (true, true) => "is suspended: what runs stops within one batch and goes on when resumed",
@@ -41,7 +48,7 @@ pub async fn run(request: &Request, suspend: bool) -> anyhow::Result<String> {
         (false, false) => "was not suspended",
     };
     let mut text = format!("{kind} {}/{name} {what}\n", cluster.namespace);
-    if !suspend && !request.database {
+    if !suspend && policy && !request.database {
         text.push_str(&still(&cluster, name).await);
     }
     Ok(text)

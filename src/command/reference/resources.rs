@@ -49,7 +49,7 @@ fn description(schema: &Value) -> String {
 }
 
 /// A row for each field of an object and all below it.
-fn rows(schema: &Value, path: &str, text: &mut String) -> anyhow::Result<()> {
+pub(super) fn rows(schema: &Value, path: &str, text: &mut String) -> anyhow::Result<()> {
     let required = strings(&schema["required"]);
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let mut path = format!("{path}.{name}");

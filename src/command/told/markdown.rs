@@ -1,10 +1,12 @@
 //! The form for a comment on a pull request.
 
+use std::fmt::Write as _;
+
 use super::words::{
     alike, changed, day, held, kept, number, open, outlook, ran, rows, seconds, share, tables,
     unreadable, whole,
 };
-use super::{RefusalTold, Report, Told};
+use super::{RefusalTold, Report, Told, person};
 
 pub(super) fn text(report: &Report) -> String {
     let (refused, planned): (Vec<&Told>, Vec<&Told>) = report
@@ -27,9 +29,18 @@ pub(super) fn text(report: &Report) -> String {
     } else {
         format!("run: {} changed", rows(ran.iter().sum()))
     };
-    let mut text = format!("## Retention {what}{refused}\n");
+    let mut text = String::new();
+    if !report.policies.is_empty() || report.requests.is_empty() {
+        let _ = writeln!(text, "## Retention {what}{refused}");
+    }
     for told in &report.policies {
         policy(&mut text, told);
+    }
+    if !report.requests.is_empty() {
+        text.push_str("## Erasure\n");
+    }
+    for told in &report.requests {
+        person::in_markdown(&mut text, told);
     }
     text
 }
@@ -134,7 +145,7 @@ fn policy(text: &mut String, told: &Told) {
     }
 }
 
-fn refused(refusal: &RefusalTold) -> String {
+pub(super) fn refused(refusal: &RefusalTold) -> String {
     let RefusalTold {
         rule,
         reason,
@@ -153,7 +164,7 @@ fn refused(refusal: &RefusalTold) -> String {
 }
 
 /// A block of code with a fence that is longer than any in it.
-fn fenced(language: &str, text: &str) -> String {
+pub(super) fn fenced(language: &str, text: &str) -> String {
     let mut fence = "```".to_owned();
     while text.contains(&fence) {
         fence.push('`');

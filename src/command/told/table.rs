@@ -10,8 +10,12 @@ use super::{RefusalTold, Told};
 const LONGEST: [usize; 2] = [24, 36];
 
 pub(super) fn text<'t>(policies: impl Iterator<Item = &'t Told>) -> String {
-    let blocks: Vec<String> = policies.map(block).collect();
-    blocks.join("\n")
+    blocks(policies).collect::<Vec<_>>().join("\n")
+}
+
+/// A text for each policy.
+pub(super) fn blocks<'t>(policies: impl Iterator<Item = &'t Told>) -> impl Iterator<Item = String> {
+    policies.map(block)
 }
 
 fn block(told: &Told) -> String {
@@ -96,7 +100,7 @@ fn block(told: &Told) -> String {
     text
 }
 
-fn refused(lines: &mut Vec<String>, refusal: &RefusalTold) {
+pub(super) fn refused(lines: &mut Vec<String>, refusal: &RefusalTold) {
     let RefusalTold {
         rule,
         reason,

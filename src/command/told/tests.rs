@@ -61,6 +61,7 @@ fn what_is_refused_is_not_said_to_change() {
     refused.refuse(&[limit]);
     let report = |policies| Report {
         policies,
+        requests: Vec::new(),
         interrupted: false,
     };
     let only = report(vec![refused]);
@@ -151,6 +152,7 @@ fn report() -> Report {
             refused,
             told("library", vec![rule("loans", "library.loans", 0, 0)]),
         ],
+        requests: Vec::new(),
         interrupted: false,
     }
 }
@@ -226,6 +228,7 @@ fn a_run_tells_what_it_did_and_what_it_did_not_reach() {
     });
     let report = Report {
         policies: vec![done, stopped, interrupted],
+        requests: Vec::new(),
         interrupted: true,
     };
     insta::assert_snapshot!(report.text(Output::Table).unwrap());
@@ -291,6 +294,7 @@ fn the_exit_code_tells_the_worst_of_all_policies() {
     ] {
         let mut report = Report {
             policies,
+            requests: Vec::new(),
             interrupted: false,
         };
         assert_eq!(report.code(), code, "{report:?}");
@@ -306,6 +310,7 @@ fn markup_in_names_stays_text() {
     told.notes = vec!["<img src=x> @team #1 [a](b)".to_owned()];
     let report = Report {
         policies: vec![told],
+        requests: Vec::new(),
         interrupted: false,
     };
     let text = report.text(Output::Markdown).unwrap();

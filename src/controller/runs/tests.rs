@@ -9,7 +9,7 @@ fn ticket(uid: &str) -> Ticket {
         generation: 1,
         spec: Value::Null,
         duties: None,
-        database: "db".to_owned(),
+        databases: vec!["db".to_owned()],
         kind: JobKind::Plan,
         dry: true,
         asks: Asks::NOTHING,

@@ -19,7 +19,7 @@ use oubliette_core::sql::Bound;
 pub(super) use self::answer::harmless;
 pub use self::mysql::may_exchange;
 pub use self::readers::readers;
-pub use self::survey::survey;
+pub use self::survey::{survey, survey_stored};
 use super::fault::{Fault, FaultClass};
 use super::session::Tx;
 

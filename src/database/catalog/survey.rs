@@ -18,9 +18,12 @@ use super::{mysql, table_name};
 use crate::database::fault::{Fault, FaultClass};
 use crate::database::session::Tx;
 
-/// Ordinary and partitioned tables, but for partitions, the system's, temporary ones and those of
-/// extensions. Domains are followed to what they are made of.
-const POSTGRES: &str = r"
+/// Relations of these kinds, but for partitions, the system's, temporary ones and those of extensions.
+/// Domains are followed to what they are made of.
+macro_rules! relations {
+    ($kinds:literal) => {
+        concat!(
+            r"
 WITH RECURSIVE made AS (
     SELECT t.oid AS type, t.typname, t.typbasetype
     FROM pg_catalog.pg_type t
@@ -34,13 +37,23 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN made ON made.type = a.atttypid AND made.typbasetype = 0
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+WHERE c.relkind IN (",
+            $kinds,
+            r") AND NOT c.relispartition AND c.relpersistence <> 't'
     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
             AND d.deptype = 'e')
 ORDER BY c.oid, a.attnum
-";
+"
+        )
+    };
+}
+
+/// Ordinary and partitioned tables.
+const POSTGRES: &str = relations!("'r', 'p'");
+/// With materialised views, whose rows are others' as they were.
+const POSTGRES_STORED: &str = relations!("'r', 'p', 'm'");
 
 const VISIBLE: &str = "SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE \
     FROM information_schema.COLUMNS c \
@@ -72,8 +85,17 @@ const DICTIONARY_MARIADB: &str = dictionary!("INNODB_SYS_TABLES", "INNODB_SYS_CO
 /// Every table of all schemas (PostgreSQL) or of the connected database. One whose name is none is left
 /// out: no rule could name it.
 pub async fn survey(tx: &mut Tx) -> Result<Vec<SeenTable>, Fault> {
+    seen(tx, POSTGRES).await
+}
+
+/// The same with whatever else has rows of its own: PostgreSQL's materialised views.
+pub async fn survey_stored(tx: &mut Tx) -> Result<Vec<SeenTable>, Fault> {
+    seen(tx, POSTGRES_STORED).await
+}
+
+async fn seen(tx: &mut Tx, postgres: &'static str) -> Result<Vec<SeenTable>, Fault> {
     let text = match tx.engine() {
-        Engine::Postgres => POSTGRES,
+        Engine::Postgres => postgres,
         Engine::MySql | Engine::MariaDb => VISIBLE,
     };
     let mut tables = Tables::default();

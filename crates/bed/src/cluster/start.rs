@@ -89,6 +89,7 @@ fn try_start(assets: &Path) -> Result<Option<Cluster>> {
         root: None,
         unprivileged: false,
         death: "KILL",
+        preload: None,
     };
     let etcd_log = folder.join("etcd.log");
     let mut etcd = launch(

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Options;
 use crate::{kind::Kind, scratch::write_file};
 
 /// Writes the statements of the first start, which leave one administrator, with a password.
@@ -27,7 +26,13 @@ pub(super) fn prepare(kind: Kind, folder: &Path, data: &Path, password: &str) ->
 
 /// The arguments of the server. Tests kill the server, never the machine: a commit need only
 /// have left the process.
-pub(super) fn arguments(kind: Kind, folder: &Path, port: u16, options: &Options) -> Vec<String> {
+pub(super) fn arguments(
+    kind: Kind,
+    folder: &Path,
+    port: u16,
+    log_statements: bool,
+    settings: &[(&str, &str)],
+) -> Vec<String> {
     let inside = |name: &str| folder.join(name).display().to_string();
     let mut arguments = vec!["--no-defaults".to_owned()];
     let mut set = |name: &str, value: &str| arguments.push(format!("--{name}={value}"));
@@ -55,11 +60,11 @@ pub(super) fn arguments(kind: Kind, folder: &Path, port: u16, options: &Options)
     } else {
         set("binlog-format", "ROW");
     }
-    if options.log_statements {
+    if log_statements {
         set("general-log", "ON");
         set("general-log-file", &inside("statements.log"));
     }
-    for (name, value) in &options.settings {
+    for (name, value) in settings {
         set(name, value);
     }
     arguments

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Options;
 use crate::scratch::write_file;
 
 /// Writes what must be in the data folder before the first start.
@@ -17,7 +16,12 @@ pub(super) fn prepare(data: &Path) -> Result<()> {
 
 /// The arguments of the server. Tests kill the server, never the machine, so nothing need reach
 /// the disk; but a page may be torn by a kill, so whole pages stay in the log.
-pub(super) fn arguments(folder: &Path, port: u16, options: &Options) -> Vec<String> {
+pub(super) fn arguments(
+    folder: &Path,
+    port: u16,
+    log_statements: bool,
+    settings: &[(&str, &str)],
+) -> Vec<String> {
     let inside = |name: &str| folder.join(name).display().to_string();
     let mut arguments = vec![
         "-D".to_owned(),
@@ -46,10 +50,10 @@ pub(super) fn arguments(folder: &Path, port: u16, options: &Options) -> Vec<Stri
     set("log_line_prefix", "%m [%p] %q%u@%d ");
     set("timezone", "UTC");
     set("log_timezone", "UTC");
-    if options.log_statements {
+    if log_statements {
         set("log_min_duration_statement", "0");
     }
-    for (name, value) in &options.settings {
+    for (name, value) in settings {
         set(name, value);
     }
     arguments

@@ -69,6 +69,7 @@ fn version(programs: &Programs) -> Result<String> {
         root: programs.root.clone(),
         unprivileged: true,
         death: "KILL",
+        preload: None,
     }
     .command();
     let output = command.output().context("failed to ask for the version")?;
@@ -132,6 +133,7 @@ fn make(kind: Kind, programs: &Programs, folder: &Path) -> Result<()> {
         root: programs.root.clone(),
         unprivileged: true,
         death: "KILL",
+        preload: None,
     }
     .run_to_end()?;
     let partial = folder.with_extension("partial");

@@ -64,6 +64,9 @@ impl Missing {
                 }
             }
         }
+        if wanted.archiver {
+            need("percona-toolkit", on_path("pt-archiver"));
+        }
         if chroots && !missing.unstable_tree && !is_root() {
             bail!("PostgreSQL 18 and MySQL run in a tree of their own, which needs root (chroot)");
         }

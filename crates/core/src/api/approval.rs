@@ -63,7 +63,7 @@ pub struct ApprovalSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalTargetSpec {
-    /// RetentionPolicy.
+    /// RetentionPolicy or ErasureRequest.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub kind: Option<Choice<TargetKind>>,
@@ -97,5 +97,7 @@ words! {
     pub enum TargetKind {
         /// The plan of a policy.
         RetentionPolicy,
+        /// The plan of a person's request.
+        ErasureRequest,
     }
 }

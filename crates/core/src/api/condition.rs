@@ -16,6 +16,24 @@ pub const APPROVED: &str = "Approved";
 /// True while a policy in mode Enforce does not keep what it promises in time, see
 /// `KeepUpStatus`.
 pub const FALLING_BEHIND: &str = "FallingBehind";
+/// True in the last days of the time to answer a person.
+pub const DUE_SOON: &str = "DueSoon";
+/// True when the time to answer a person has passed without an answer.
+pub const OVERDUE: &str = "Overdue";
+
+/// True once the person, and whoever speaks for them, have proved what they must.
+pub const IDENTIFIED: &str = "Identified";
+/// True once it is known who is meant; False where nobody is, or nobody in particular.
+pub const FOUND: &str = "Found";
+/// True once everything is done in all databases, and another search found nothing else.
+pub const ERASED: &str = "Erased";
+/// True where what an erased person is known by is still found in texts, or some could not be searched;
+/// left out where no DataMap asks for that search.
+pub const RESIDUE: &str = "Residue";
+/// True while rows hold an identifier again that was erased; left out otherwise.
+pub const REAPPEARED: &str = "Reappeared";
+/// True once nothing more is left to be erased; False while a duty keeps a part.
+pub const COMPLETE: &str = "Complete";
 
 /// Longest message of a condition; longer ones are cut at a character. (Event notes end at 1,024.)
 pub const MAX_MESSAGE: usize = 4096;

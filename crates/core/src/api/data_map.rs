@@ -1,5 +1,5 @@
-//! DataMap (`odm`): what must be kept of the tables of one database, and how their columns are
-//! treated. Fields, their manual, and the status.
+//! DataMap (`odm`): where persons are in one database, what must be kept of its tables, and how their
+//! columns are treated. Fields, their manual, and the status; what is about persons is in `people`.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::people::{
+    DecisionSpec, ElsewhereSpec, MAX_ELSEWHERE, MAX_ROLES, MAX_WAYS, MapKeySpec, ReachSpec,
+    ReappearedName, ReviewName, SubjectRoleSpec, UnclassifiedName,
+};
 use super::refs::DatabaseRef;
 use super::rule::{ConstantSpec, GeneraliseDateSpec, GeneraliseNumberSpec, StrategyName};
 use super::since::EpochUnit;
 use super::status::conditions_schema;
+use super::target_database::UsableFromSpec;
 use super::words::{Choice, words};
 use crate::period::Period;
 
@@ -38,6 +43,14 @@ pub struct DataMapSpec {
         "message": "databaseRef is immutable: create another DataMap"
     }]))]
     pub database_ref: Option<DatabaseRef>,
+    /// From which namespaces ErasureRequests may use the map. Default: its own only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usable_from: Option<UsableFromSpec>,
+    /// The roles in which persons are in the database. Left out: the map says what must be kept, and
+    /// nobody is looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ROLES), extend("x-kubernetes-list-type" = "atomic"))]
+    pub subjects: Option<Vec<SubjectRoleSpec>>,
     /// The tables. Names are unique.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -52,6 +65,33 @@ pub struct DataMapSpec {
         )
     )]
     pub tables: Option<Vec<MappedTableSpec>>,
+    /// Places outside the database where the persons' data is, too: each is told, or somebody confirms
+    /// that it is done, before a request is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ELSEWHERE), extend("x-kubernetes-list-type" = "atomic"))]
+    pub elsewhere: Option<Vec<ElsewhereSpec>>,
+    /// What is done about tables that hang on a person's rows, and columns of rows that stay, of which
+    /// the map says nothing. Refuse: no request is carried out. Report: the plan names them.
+    /// Default: Refuse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = "Refuse"))]
+    pub unclassified: Option<Choice<UnclassifiedName>>,
+    /// Whether, after an erasure, all texts and JSON documents of the database are searched for what the
+    /// person is known by, tables that no map names among them. Each table is read once as a whole, for a
+    /// minute at the most; columns and numbers of rows are told, and nothing is changed. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = false))]
+    pub residue_scan: Option<bool>,
+    /// What is done when a row holds an identifier again that a request has erased: the person was
+    /// imported once more, or has come back by themselves. Report: the request tells it (`Reappeared`).
+    /// EraseAgain: the request is carried out once more, on the approval that it had. What a restored
+    /// backup brings back is erased again whatever stands here. Default: Report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = "Report"))]
+    pub reappeared: Option<Choice<ReappearedName>>,
+    /// The key of the strategy Pseudonym, where requests need it. Policies bring their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pseudonym_key: Option<MapKeySpec>,
     /// What this version does not know; never empty without a refusal.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -69,12 +109,25 @@ pub struct MappedTableSpec {
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
     )]
     pub name: Option<String>,
-    /// The table, qualified as in a policy. One table has one entry in a map. Example:
-    /// `public.enrolments`.
+    /// The table, qualified as in a policy. Several entries may be about one table, each with ways of
+    /// its own; only one of them may say what must be kept. Example: `public.enrolments`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required, length(min = 1, max = 140))]
     pub table: Option<String>,
-    /// What its columns are for, and how they are treated in a row of which only a part must be kept.
+    /// The ways that lead to a person's rows. Left out: none do, and requests pass the table by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_WAYS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub reached_by: Option<Vec<ReachSpec>>,
+    /// What becomes of these rows when the person asks for erasure. Required with `reachedBy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionSpec>,
+    /// What the rows are used for. A request that is only about some purposes takes the row where these
+    /// are all among them; otherwise columns whose purposes are. Example: `[marketing]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub purposes: Option<Vec<String>>,
+    /// What its columns are for, and how they are treated in a row that stays, or of which only a part
+    /// must be kept. A column that is named without a strategy stays as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_COLUMNS), extend("x-kubernetes-list-type" = "atomic"))]
     pub columns: Option<Vec<MappedColumnSpec>>,
@@ -96,7 +149,8 @@ pub struct MappedColumnSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required, length(min = 1, max = 64))]
     pub column: Option<String>,
-    /// What it is used for, for whoever reads the map. Example: `[support]`.
+    /// What it is used for. A request that is only about some purposes transforms the column where all
+    /// of these are among them. Example: `[support]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     pub purposes: Option<Vec<String>>,
@@ -104,9 +158,13 @@ pub struct MappedColumnSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub basis: Option<String>,
-    /// What happens to it when its row has expired and a duty keeps only other columns: the same
-    /// strategies as in a policy's Anonymise; Pseudonym takes the key of the policy. Left out: a policy
-    /// that would need it is refused.
+    /// Human: it may say something of the person that no program recognises. Where a request leaves
+    /// such rows, somebody confirms that they were looked at before it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<Choice<ReviewName>>,
+    /// What happens to it when its row has expired and a duty keeps only other columns, or when a
+    /// request leaves the row: the same strategies as in a policy's Anonymise; Pseudonym takes the key
+    /// of the policy, or of the map. Left out: a policy that would need it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Choice<StrategyName>>,
     /// For Constant.
@@ -141,8 +199,7 @@ pub struct DutySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub until: Option<UntilSpec>,
-    /// What it stands against. Expiry: policies keep what it names. Erasure: for requests of persons,
-    /// which this version does not carry out yet; it must then stand here and has no effect.
+    /// What it stands against. Expiry: policies keep what it names. Erasure: so do requests of persons.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required, length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic"))]
     pub against: Option<Vec<Choice<AgainstName>>>,

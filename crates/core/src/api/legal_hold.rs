@@ -1,5 +1,5 @@
-//! LegalHold (`olh`): rows that no policy may change until somebody releases them. Fields, their
-//! manual, and the status.
+//! LegalHold (`olh`): rows, or a person whose rows, nobody may change until somebody releases them.
+//! Fields, their manual, and the status.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refs::{DatabaseRef, KeyRef};
+use super::erasure_request::{MAX_MAPS, MapRef};
+use super::refs::{DatabaseRef, KeyRef, SecretRef};
 use super::status::conditions_schema;
 use super::words::{Choice, words};
 
@@ -25,12 +26,23 @@ pub const MAX_USER: usize = 256;
 /// What is held, by whose word, and how it ends. Only `reviewAt` and, once, `release` can be changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "!has(oldSelf.release) || (has(self.release) && self.release == oldSelf.release)",
-    "message": "release is written once: create another LegalHold to hold the rows again"
-}]))]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "!has(oldSelf.release) || (has(self.release) && self.release == oldSelf.release)",
+        "message": "release is written once: create another LegalHold to hold the rows again"
+    },
+    {
+        "rule": "has(self.rows) == (self.type == 'Rows') && has(self.subject) == (self.type == 'Subject')",
+        "message": "type: Rows needs rows, type: Subject needs subject, and neither takes the other"
+    },
+    {
+        "rule": "has(self.rows) == has(oldSelf.rows) && has(self.subject) == has(oldSelf.subject)",
+        "message": "what is held is immutable: create another LegalHold"
+    }
+]))]
 pub struct LegalHoldSpec {
-    /// What is held. Rows: rows of one table. Immutable.
+    /// What is held. Rows: rows of one table. Subject: a person, with all that the DataMaps say is
+    /// theirs. Immutable.
     #[serde(skip_serializing_if = "Option::is_none", rename = "type")]
     #[schemars(required, extend("x-kubernetes-validations" = [{
         "rule": "self == oldSelf",
@@ -39,11 +51,18 @@ pub struct LegalHoldSpec {
     pub kind: Option<Choice<HoldType>>,
     /// For type Rows: which rows. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(required, extend("x-kubernetes-validations" = [{
+    #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "self == oldSelf",
         "message": "rows is immutable: create another LegalHold, and release this one"
     }]))]
     pub rows: Option<HeldRowsSpec>,
+    /// For type Subject: which person. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "self == oldSelf",
+        "message": "subject is immutable: create another LegalHold, and release this one"
+    }]))]
+    pub subject: Option<HeldSubjectSpec>,
     /// The reference of the matter: letters, digits and `. _ / -`, nothing about a person.
     /// Example: `LIT-2026-014`. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +106,29 @@ words! {
     pub enum HoldType {
         /// Rows of one table.
         Rows,
+        /// A person.
+        Subject,
     }
+}
+
+/// A person, and through which DataMaps they are found. Every run of a policy or of an ErasureRequest
+/// looks for them anew; none changes a row that is theirs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldSubjectSpec {
+    /// A Secret of type `oubliette.dev/subject`, immutable, in the hold's namespace. Its keys are names
+    /// of identifiers in the DataMaps. What is in it is kept in the ledgers until the release; once the
+    /// hold is Active, the Secret can be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
+    pub secret_ref: Option<SecretRef>,
+    /// Only these DataMaps. Left out: every one that may be used from here, also those that come later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_MAPS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub data_map_refs: Option<Vec<MapRef>>,
+    /// What this version does not know; never empty without a refusal.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// Rows of one table.
@@ -197,10 +238,14 @@ pub struct LegalHoldStatus {
     /// Since when the hold is in force: nothing that it holds was changed after this instant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Timestamp>,
-    /// Rows of the table that the hold fitted when it was accepted. Left out where they could not be
-    /// counted within 20 seconds.
+    /// Rows of the table that the hold fitted when it was accepted, or that were the person's in all
+    /// tables then. Left out where they could not be counted within 20 seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_rows: Option<i64>,
+    /// For type Subject: the databases in whose ledgers the hold is, each as namespace/name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_MAPS), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub databases: Vec<String>,
     /// How the hold ended; left out while it is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub released: Option<ReleasedStatus>,

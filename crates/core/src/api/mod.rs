@@ -7,12 +7,16 @@
 pub mod approval;
 pub mod condition;
 pub mod data_map;
+pub mod erasure_plan;
+pub mod erasure_request;
 pub mod guards;
 pub mod legal_hold;
 pub mod lookup;
 pub mod parse;
+pub mod people;
 pub mod reason;
 pub mod refs;
+pub mod residue;
 pub mod retention_policy;
 pub mod rule;
 pub mod since;

@@ -94,19 +94,61 @@ reasons! {
         "Have whoever owns the TargetDatabase widen `pacing.windows` or raise `pacing.maxRowsPerSecond`; `status.keepUp` says when it will have caught up as it is.";
     Throttled Well "A run has not ended before the next one was due: at the pace that `pacing` allows, its rows take longer. Rows are kept longer than promised."
         "Raise `pacing.maxRowsPerSecond`, or set `pacing.mode: Backlog` for a quiet time; `status.keepUp` says when it will have caught up as it is.";
+    // The time to answer a person: reasons of the conditions DueSoon and Overdue.
+    DueSoon Well "The last days have begun in which the person may be answered. Whatever else happens, only `spec.reply.sentAt` ends this time."
+        "Answer the person: `kubectl oubliette reply REQUEST` writes the letter, and with `--sent` it records that it was sent. More time needs `spec.extension`, and the person told of it in the first month.";
+    Overdue Waiting "The last day on which the person could be answered has passed, and no answer is recorded."
+        "Answer the person now: `kubectl oubliette reply REQUEST` writes the letter. If they were answered already, record when: `kubectl oubliette reply REQUEST --sent=2026-11-20T12:00:00Z`.";
     // What people decide before a run.
     DryRunMissing Waiting "The policy is in mode Enforce, `guards.dryRun` asks for a dry run first, and none of this plan is recorded. Nothing is changed."
         "Set `mode: DryRun`, read the counts in `status.plan`, and set `mode: Enforce` again.";
     ApprovalMissing Waiting "`guards.approval` asks for an approval of the plan, and there is none yet, or not of enough people. Nothing is changed."
-        "Read `status.plan`; whoever may approve calls `kubectl oubliette approve POLICY`, or `reject`.";
+        "Read `status.plan`; whoever may approve calls `kubectl oubliette approve POLICY` or `approve oer/REQUEST`, or `reject`.";
     ApprovalVoid Waiting "There is an approval, and not of this plan as it is: the spec or the schema is another one now, more rows would change than it allows, or a legal hold on its tables was released since. Nothing is changed."
-        "Look at what the message says has changed, then approve the plan as it is now: `kubectl oubliette approve POLICY`.";
+        "Look at what the message says has changed, then approve the plan as it is now: `kubectl oubliette approve POLICY` or `approve oer/REQUEST`.";
     Rejected Waiting "Somebody rejected the plan. Nothing is changed."
         "See `kubectl get oap`. Change the policy, or have whoever rejected it approve the plan or delete the rejection.";
     ChangesRequested Waiting "Somebody asks for changes before the plan is carried out. Nothing is changed."
         "See `kubectl get oap`. Change the policy, or have whoever asked approve the plan or delete the request.";
     Approved Well "The plan is approved."
         "Nothing. Deleting the Approval takes it back, and stops a run within one batch.";
+    // Requests of persons.
+    AwaitingIdentity Waiting "The person, or whoever speaks for them, has still to prove who they are. Nothing is planned."
+        "Write `identity.satisfiedAt` or `requester.authorityVerifiedAt` once it is proved, or close the request as NotIdentified.";
+    Identified Well "The person, and whoever speaks for them, have proved what they must."
+        "Nothing.";
+    SubjectFound Well "It is known who is meant."
+        "Nothing.";
+    Finding Working "The person is looked for in every map. Nothing is changed."
+        "Wait.";
+    NothingFound Well "Nobody fits what the request says of the person, in any map. That is an answer, too."
+        "Answer the person: `kubectl oubliette reply`.";
+    Ambiguous Waiting "It is not known who is meant: several rows fit, or one fits an identifier and contradicts another. Nothing is changed."
+        "Withdraw this request and file another one with one more identifier, or without the one that is wrong.";
+    Unclassified Stalled "A table that hangs on the person's rows, or a column of rows that stay, has no decision in the DataMap. Nothing is changed."
+        "Decide each in the DataMap as the message says, or set `unclassified: Report` there.";
+    SubjectUnfit Waiting "The Secret with the person's identifiers cannot be used. Nothing is changed."
+        "Do what the message says; the Secret is of type `oubliette.dev/subject` and immutable, and its keys are identifiers of DataMaps.";
+    NoMap Retrying "There is no DataMap with persons that may be used from here. Nothing is changed."
+        "Write one with `subjects`, correct `dataMapRefs`, or have its owner widen `usableFrom`.";
+    PlacesUnfit Stalled "A place outside the databases that a DataMap names cannot be told. Nothing is erased."
+        "Do what the message says: have the target declared in the operator's settings, or write `via: Manual` and an owner.";
+    Telling Working "Places outside the databases are told, until each has accepted."
+        "Wait. `status.elsewhere` says how often each was tried and what it answered.";
+    StillFound Stalled "After the run the person was found again by what they are known by, in rows that neither a duty nor a hold keeps."
+        "Look at the message: usually the map leaves a column as it is that identifies persons. Give it a strategy; the request goes on then.";
+    Erased Well "Everything that was planned is done in all databases, and another search found nothing that is not kept or held."
+        "Nothing.";
+    KeptInPart Well "Everything is done but for what a duty or a legal hold keeps; it goes when that ends."
+        "Nothing. `status.kept` says how much it is and until when.";
+    AwaitingConfirmation Waiting "Somebody has still to confirm what `status.toConfirm` names."
+        "Do it and say so: `kubectl oubliette confirm REQUEST ITEM`.";
+    CertificateNotKept Retrying "What was erased is certified, but the certificate could not be kept in its ConfigMap. It is tried again."
+        "Let the operator create and patch ConfigMaps in the namespace: list it among the chart's `rbac.requestNamespaces`, and look for a quota or an admission policy that refuses them.";
+    AwaitingReply Waiting "All is done that can be; the person is to be answered."
+        "Send the letter that `kubectl oubliette reply REQUEST` writes, and say when.";
+    Closed Well "Somebody ended the request; nothing more is erased."
+        "Nothing.";
     // The manifest.
     UnknownField Stalled "The manifest has a field that this version does not know. It could be a misspelt guard, so nothing runs."
         "Correct or remove the fields that the message names, or update the operator.";
@@ -158,12 +200,28 @@ reasons! {
         "Update the operator.";
     LedgerRewound Stalled "The ledger is behind what status remembers of it: the database was restored from a backup, a failover lost commits, or it is another database. Nothing runs."
         "Find out what happened (docs/operations.md says what to look at). Then accept the ledger as it is with `kubectl annotate odb NAME oubliette.dev/accept-ledger=TOKEN`; the message has the token.";
-    HoldsUnreadable Retrying "The legal holds of the database cannot be read, or one of them cannot be applied to its table any more. Nothing runs, because a held row could go."
-        "Do what the message says: give back the privilege, the table or the column, or release the hold (`oubliette hold release` for one whose resource is gone).";
+    Restored Working "The database was restored to an instant before erasures that were completed, or a failover lost them. Retention on it waits until they have been applied again."
+        "Nothing: they are applied again, found by the digests of the erased identifiers. Then find out what else the backup brought back.";
+    ErasureForgotten Stalled "The database was restored to an instant before an erasure whose digests are kept nowhere: nothing can find the person again. Retention on it waits."
+        "Erase the person again with a new request, then accept the ledger as `LedgerRewound` says.";
+    ResidueFound Waiting "All texts of the database were searched for what the erased person is known by, and some have it, or could not be searched."
+        "Look at `status.databases[].residue`: correct the rows, decide about the column in the DataMap for the next request, or note why it stays. What a duty or a hold keeps is among it, and what is another person's who has the same.";
+    ResidueNone Well "All texts of the database were searched for what the erased person is known by, and none has it."
+        "Nothing.";
+    Reappeared Waiting "Rows hold an identifier that this request has erased: the person was imported again, or has come back by themselves."
+        "Find out where the rows are from. A person who is a customer anew needs nothing. `reappeared: EraseAgain` in the DataMap has the request carried out once more.";
+    ErasedAgain Working "The request is carried out once more: the person was in a database again."
+        "Nothing.";
+    SuppressionKeyMissing Retrying "The ledger has digests under a key that the operator does not have: erased persons who are back cannot be found by them."
+        "Add the file of the earlier key to `suppression.previousKeyFiles` until the digests have ended.";
+    IdentifierUnfit Retrying "A column of identifiers in a DataMap cannot be searched for erased persons: it does not exist, may not be seen, or is of a type that is not hashed."
+        "Correct the DataMap, or give the privilege that the message names.";
+    HoldsUnreadable Retrying "The legal holds of the database cannot be read, or one of them cannot be applied to its table or maps any more. Nothing runs, because a held row could go."
+        "Do what the message says: give back the privilege, the table, the column or the DataMap, or release the hold (`oubliette hold release` for one whose resource is gone).";
     Held Well "The hold is in force: no run changes a row that it holds, nor one on which such a row hangs."
         "Nothing. Only `spec.release` ends it; deleting the object does not.";
-    HoldUnfit Retrying "The hold is not in force: its table or a column does not exist, a value does not fit its column, or its Secret holds no values. Rows may go."
-        "Correct what the message names. Rows, reason and placedBy of a hold are immutable: create another one, and delete this one.";
+    HoldUnfit Retrying "The hold is not in force: its table or a column does not exist, a value does not fit its column, its Secret holds no values, or a DataMap does not fit. Rows may go."
+        "Correct what the message names. Rows, subject, reason and placedBy of a hold are immutable: create another one, and delete this one.";
     HoldReleased Well "The hold was released: runs may take its rows. The ledger keeps who did it, and no value."
         "Nothing. The object may be deleted.";
     ReviewDue Well "The day on which the hold is to be reviewed has come; it stays in force."
@@ -247,7 +305,7 @@ reasons! {
         "Look for long transactions; the next run takes them.";
     VerificationFailed Stalled "Rows remain that nothing explains: the run is not what it claims to be."
         "Report it with the run's id; nothing runs until the spec changes or `run-now` asks for it.";
-    Abandoned Stalled "The run was ended before its end: the policy or its database is gone, or promises something else now."
+    Abandoned Stalled "The run was ended before its end: the policy, its database or the namespace is gone, or promises something else now."
         "Nothing; the ledger keeps what was done.";
     InternalError Retrying "The program made an error of its own."
         "Report it with the operator's log.";

@@ -30,7 +30,7 @@ pub(crate) fn conditions_schema(generator: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({
         "type": "array",
         "items": condition,
-        "maxItems": 8,
+        "maxItems": 16,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
     })

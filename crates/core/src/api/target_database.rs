@@ -458,6 +458,12 @@ pub struct TargetDatabaseStatus {
     /// PROCESS).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<CoverageStatus>,
+    /// That the database was restored to an instant before erasures, until they have been applied again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored: Option<RestoredStatus>,
+    /// The last look through the database for erased persons who are back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased_persons: Option<ErasedPersonsStatus>,
     /// How far the server's clock is from the operator's, such as `120ms` or `-3s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -478,6 +484,36 @@ pub struct CoverageStatus {
     /// The names of the first of those.
     #[schemars(length(max = 16), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
     pub names: Vec<String>,
+}
+
+/// A database that was restored to an instant before erasures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoredStatus {
+    /// Since when that is known.
+    pub since: Timestamp,
+    /// Requests that are still to be applied again.
+    pub again: i64,
+    /// Requests of which nothing is kept by which their persons could be found, and those that went before they
+    /// were applied again.
+    pub forgotten: i64,
+    /// Requests that were applied again.
+    #[serde(default)]
+    pub applied: i64,
+}
+
+/// A look for erased persons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErasedPersonsStatus {
+    /// When.
+    pub looked_at: Timestamp,
+    /// Requests whose persons are back.
+    pub requests: i64,
+    /// Rows that hold an identifier of theirs.
+    pub rows: i64,
+    /// How many of those rows are of requests that do not exist any more: nobody else tells of them.
+    pub of_nobody: i64,
 }
 
 /// Holds whose objects are gone.

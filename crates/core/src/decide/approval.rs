@@ -1,4 +1,4 @@
-//! What the Approvals of a policy come to: whether its plan may be carried out, and if not, why.
+//! What the Approvals of a policy or request come to: whether its plan may be carried out, and if not, why.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::report::Loosened;
 /// Approvals that a status names.
 const NAMED: usize = 16;
 
-/// An Approval of the policy's name, as it was found.
+/// An Approval of something of that kind and name, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filed {
     /// The Approval's own name.
@@ -42,7 +42,7 @@ pub struct Planned<'a> {
     pub loosened: &'a [Loosened],
 }
 
-/// Weighs the Approvals of the policy `uid`. `before`: what was approved last, to say what has changed
+/// Weighs the Approvals of the policy or request `uid`. `before`: what was approved last, to say what has changed
 /// since. An error says what people are waited for.
 pub fn weigh(
     asks: Asks,
@@ -201,11 +201,11 @@ fn waits(
             filed.name
         ))
     });
-    // Approvals of a policy that had this name before.
+    // Approvals of what had this name before.
     let older = filed.iter().find(|filed| filed.ruling.is_ok());
     let older = older.filter(|_| read.is_empty()).map(|filed| {
         let name = &filed.name;
-        format!("; the Approval {name} is of an earlier policy of this name (another uid)")
+        format!("; the Approval {name} is of an earlier resource of this name (another uid)")
     });
     let people = if needed == 1 {
         "nobody has approved it".to_owned()

@@ -274,6 +274,7 @@ mod tests {
             limits: Limits::default(),
             rules: rules.iter().map(rule).collect(),
             maps: Vec::new(),
+            against: crate::duty::Against::Expiry,
         }
     }
 

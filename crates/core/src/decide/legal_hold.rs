@@ -12,7 +12,7 @@ use crate::api::condition::{self, READY, State};
 use crate::api::legal_hold::{LegalHoldStatus, ReleasedStatus};
 use crate::api::parse::FieldError;
 use crate::api::reason::Reason;
-use crate::hold::WantedHold;
+use crate::hold::{WantedHold, WantedOn, WantedRows};
 use crate::ledger::HoldRow;
 
 /// True from the commit that put the hold in force until its release.
@@ -22,6 +22,15 @@ pub const REVIEW_DUE: &str = "ReviewDue";
 
 /// How often the ledger is asked for a hold that is well: a restored database may have lost it.
 const CHECK_EVERY: Duration = Duration::from_mins(5);
+
+/// Said of a hold in force that looks well and keeps nothing.
+const FITS_NONE: &str = ". It fitted no row of the table then: compare the values with the column, \
+    one for each line, since text is compared byte by byte, capitals and spaces included. Rows \
+    that were sealed before are held, too, but not counted";
+
+/// Said of a hold on a person who is found nowhere.
+const FITS_NOBODY: &str = ". No row was theirs then: compare what is in the Secret with the columns \
+    that the DataMaps name";
 
 /// What the controller found.
 #[derive(Clone, Debug)]
@@ -51,6 +60,8 @@ pub struct Kept {
     pub row: Option<HoldRow>,
     /// Rows that it fits, where it was placed just now and they could be counted.
     pub rows: Option<i64>,
+    /// Of a hold on a person: the databases in whose ledgers it is, each as namespace/name.
+    pub databases: Vec<String>,
 }
 
 /// What to do, and what to tell.
@@ -122,7 +133,11 @@ pub fn decide(o: &Observed<'_>) -> Decision {
 
 /// Enters what the ledger has.
 fn told(status: &mut LegalHoldStatus, wanted: &WantedHold, kept: &Kept) -> Verdict {
-    let Kept { row, rows } = kept;
+    let Kept {
+        row,
+        rows,
+        databases,
+    } = kept;
     let Some(row) = row else {
         return Verdict::new(
             Reason::HoldReleased,
@@ -133,14 +148,13 @@ fn told(status: &mut LegalHoldStatus, wanted: &WantedHold, kept: &Kept) -> Verdi
     if rows.is_some() {
         status.held_rows = *rows;
     }
+    for name in databases {
+        if !status.databases.contains(name) {
+            status.databases.push(name.clone());
+        }
+    }
     match &row.released {
-        None => Verdict::new(
-            Reason::Held,
-            format!(
-                "rows of {} are held for {} since {}: no run has changed one of them after that",
-                wanted.table, wanted.reason, row.accepted_at
-            ),
-        ),
+        None => Verdict::new(Reason::Held, in_force(status, wanted, &row.accepted_at)),
         Some(released) => {
             status.released = released.at.parse().ok().map(|at| ReleasedStatus {
                 at,
@@ -155,6 +169,25 @@ fn told(status: &mut LegalHoldStatus, wanted: &WantedHold, kept: &Kept) -> Verdi
                 ),
             )
         }
+    }
+}
+
+/// That a hold is in force.
+fn in_force(status: &LegalHoldStatus, wanted: &WantedHold, since: &str) -> String {
+    let none = status.held_rows == Some(0);
+    let reason = &wanted.reason;
+    match &wanted.on {
+        WantedOn::Rows(WantedRows { table, .. }) => format!(
+            "rows of {table} are held for {reason} since {since}: no run has changed one of them \
+             after that{}",
+            if none { FITS_NONE } else { "" }
+        ),
+        WantedOn::Subject(_) => format!(
+            "the person is held for {reason} since {since}, in {}: no run has changed a row of theirs \
+             after that{}",
+            status.databases.join(", "),
+            if none { FITS_NOBODY } else { "" }
+        ),
     }
 }
 
@@ -218,6 +251,7 @@ pub fn unusable(database: &Database) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hold::WantedSubject;
     use crate::ledger::Released;
 
     fn at(second: i64) -> Timestamp {
@@ -226,10 +260,12 @@ mod tests {
 
     fn wanted() -> WantedHold {
         WantedHold {
-            database: "crm".into(),
-            database_namespace: None,
-            table: "public.learners".parse().unwrap(),
-            tests: vec![],
+            on: WantedOn::Rows(WantedRows {
+                database: "crm".into(),
+                database_namespace: None,
+                table: "public.learners".parse().unwrap(),
+                tests: vec![],
+            }),
             reason: "LIT-1".into(),
             placed_by: "jane".into(),
             review_at: at(1_000),
@@ -317,6 +353,7 @@ mod tests {
         let kept = Kept {
             row: Some(row(false)),
             rows: Some(3),
+            databases: Vec::new(),
         };
         let decision = world.keeps(&Ok(kept));
         assert_eq!(world.says(ACTIVE), Some(said("True", "Held")));
@@ -330,11 +367,75 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_that_fits_no_row_says_so_whenever_it_is_asked() {
+        let mut world = World::new();
+        let message = |decision: &Decision| {
+            let mut conditions = decision.status.conditions.iter();
+            conditions
+                .find(|c| c.type_ == READY)
+                .unwrap()
+                .message
+                .clone()
+        };
+        let kept = |rows| {
+            Ok(Kept {
+                row: Some(row(false)),
+                rows,
+                databases: Vec::new(),
+            })
+        };
+        let placed = world.keeps(&kept(Some(0)));
+        assert_eq!(world.says(ACTIVE), Some(said("True", "Held")));
+        assert!(message(&placed).contains("fitted no row"), "{placed:?}");
+        assert!(placed.events[0].note.contains("fitted no row"));
+        // Asked again nobody counts.
+        let again = world.keeps(&kept(None));
+        assert!(message(&again).contains("fitted no row"), "{again:?}");
+        let mut other = World::new();
+        let fits = other.keeps(&kept(Some(1)));
+        assert!(!message(&fits).contains("fitted no row"), "{fits:?}");
+    }
+
+    #[test]
+    fn a_hold_on_a_person_names_its_databases_and_forgets_none() {
+        let wanted = WantedHold {
+            on: WantedOn::Subject(WantedSubject {
+                secret: "matter".into(),
+                maps: vec![],
+            }),
+            ..wanted()
+        };
+        let mut status = LegalHoldStatus::default();
+        for databases in [["a/crm"], ["b/lms"]] {
+            let kept = Ok(Kept {
+                row: Some(row(false)),
+                rows: None,
+                databases: databases.map(str::to_owned).to_vec(),
+            });
+            status = decide(&Observed {
+                generation: 1,
+                spec: Ok(&wanted),
+                status: &status,
+                kept: Some(&kept),
+                checked: None,
+                failures: Failures::default(),
+                jitter: 0.0,
+                now: at(0),
+            })
+            .status;
+        }
+        assert_eq!(status.databases, ["a/crm", "b/lms"]);
+        let ready = status.conditions.iter().find(|c| c.type_ == READY).unwrap();
+        assert!(ready.message.contains("in a/crm, b/lms"), "{ready:?}");
+    }
+
+    #[test]
     fn a_hold_in_force_stays_active_while_its_database_does_not_answer() {
         let mut world = World::new();
         world.keeps(&Ok(Kept {
             row: Some(row(false)),
             rows: None,
+            databases: Vec::new(),
         }));
         world.keeps(&Err(Verdict::new(Reason::Unreachable, "no answer")));
         assert_eq!(world.says(ACTIVE), Some(said("True", "Held")));
@@ -348,6 +449,7 @@ mod tests {
             Ok(Kept {
                 row: Some(row(false)),
                 rows: None,
+                databases: Vec::new(),
             })
         };
         world.now = at(999);
@@ -361,6 +463,7 @@ mod tests {
         world.keeps(&Ok(Kept {
             row: Some(row(true)),
             rows: None,
+            databases: Vec::new(),
         }));
         assert_eq!(world.says(REVIEW_DUE), None);
         assert_eq!(world.says(ACTIVE), Some(said("False", "HoldReleased")));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::reason::{Reason, Standing};
+use crate::backoff;
 
 /// What the controller remembers of an object's failures since its last success. It is lost at a
 /// restart, which only means that the first attempt after it comes at once.
@@ -63,8 +64,7 @@ impl Failures {
     }
 }
 
-/// The pause after the `count`-th failure. `jitter` takes up to a quarter away, so that a thousand
-/// policies on one restarted server do not come back in one instant.
+/// The pause after the `count`-th failure.
 fn delay(count: u32, reason: Reason, jitter: f64) -> Duration {
     let (first, most) = match (reason, reason.standing()) {
         // The plan counted rows to find it out: not every few seconds.
@@ -76,9 +76,7 @@ fn delay(count: u32, reason: Reason, jitter: f64) -> Duration {
             (Duration::from_secs(2), Duration::from_mins(2))
         }
     };
-    let doublings = count.saturating_sub(1).min(16);
-    let full = first.saturating_mul(1 << doublings).min(most);
-    full.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
+    backoff::pause(count, first, most, jitter)
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! What a target database needs next: to be looked at, or to wait; and its whole status.
 
+mod persons;
+
+pub use persons::{Persons, Unlooked, applied_again, is_applied_again};
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +19,7 @@ use crate::api::target_database::{
 };
 use crate::catalog::Engine;
 use crate::coverage::Coverage;
+use crate::erasure::Restored;
 use crate::ledger::{HoldRow, Rewound, RunRow};
 use crate::report::RunReport;
 
@@ -40,6 +45,8 @@ pub struct Observed<'a> {
     pub check: Option<&'a Check>,
     /// When this process last looked, for which generation.
     pub checked: Option<(Timestamp, i64)>,
+    /// What the last look for erased persons has found, since the operator has begun.
+    pub persons: Option<&'a Persons>,
     /// What is remembered of failures.
     pub failures: Failures,
     /// Between 0 and 1, new each time.
@@ -83,6 +90,10 @@ pub struct Found {
     pub holds: Vec<HoldRow>,
     /// The tables about which no policy decides, where they could be told.
     pub coverage: Option<Coverage>,
+    /// What it means that the ledger is behind; the requests by namespace and name.
+    pub restored: Option<Restored>,
+    /// Requests that were applied again there since that is known.
+    pub applied_again: i64,
 }
 
 /// The ledger as it was found.
@@ -148,6 +159,8 @@ pub fn decide(o: &Observed<'_>) -> Decision {
     let generation = Some(o.meta.generation);
     status.observed_generation = generation;
     orphaned_holds_condition(&mut status, o);
+    let mut events = events;
+    events.extend(persons::tell(&mut status, o));
     condition::summarise(
         &mut status.conditions,
         verdict.reason,
@@ -221,6 +234,8 @@ fn told(
         ledger,
         holds,
         coverage,
+        restored,
+        applied_again,
     } = found;
     status.coverage = coverage.as_ref().map(covered);
     if matches!(ledger, Ledger::Ours { .. }) {
@@ -241,6 +256,8 @@ fn told(
         // What is remembered must outlive a look that could not read it: it tells a rewound ledger.
         Ledger::Missing | Ledger::Rewound(_) | Ledger::Unfit(_) => status.ledger.clone(),
     };
+    let found = (restored.as_ref(), *applied_again);
+    status.restored = persons::restored(status, ledger, found, now);
     let skews = [
         ("the database's", Some(*database_clock)),
         ("the API server's", *api_clock),
@@ -265,6 +282,9 @@ fn told(
         }
     }
     if let Ledger::Rewound(rewound) = ledger {
+        if let Some(verdict) = persons::why_behind(status, rewound, restored.as_ref()) {
+            return verdict;
+        }
         let text = format!("{}. {}", rewound.explain(), Reason::LedgerRewound.remedy());
         return Verdict::new(Reason::LedgerRewound, text);
     }
@@ -381,14 +401,15 @@ fn news(
     let before = conditions.iter().find(|c| c.type_ == READY);
     let same =
         before.is_some_and(|c| c.reason == verdict.reason.as_str() && c.message == verdict.message);
-    let worth_telling = verdict.reason.is_failure() || verdict.reason == Reason::Connected;
+    let restored = verdict.reason == Reason::Restored;
+    let failure = verdict.reason.is_failure();
+    let worth_telling = failure || restored || verdict.reason == Reason::Connected;
     // That a well database is still well, in other words (a new version), is told too.
     if same || !worth_telling {
         return Vec::new();
     }
-    let warning = verdict.reason.is_failure();
     vec![Event::new(
-        warning,
+        failure || restored,
         verdict.reason,
         "Check",
         &verdict.message,
@@ -406,302 +427,4 @@ fn shown(skew: SignedDuration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::coverage::Gap;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    fn found() -> Found {
-        Found {
-            engine: Engine::Postgres,
-            version: "15.18".into(),
-            database_clock: SignedDuration::from_millis(120),
-            api_clock: Some(SignedDuration::from_secs(-1)),
-            ledger: Ledger::Ours {
-                version: 1,
-                head: Some("sha256:aa".into()),
-                open: vec![],
-            },
-            holds: vec![],
-            coverage: None,
-        }
-    }
-
-    struct World {
-        generation: i64,
-        suspended: bool,
-        status: TargetDatabaseStatus,
-        checked: Option<(Timestamp, i64)>,
-        failures: Failures,
-        now: Timestamp,
-    }
-
-    impl World {
-        fn new() -> Self {
-            Self {
-                generation: 1,
-                suspended: false,
-                status: TargetDatabaseStatus::default(),
-                checked: None,
-                failures: Failures::default(),
-                now: at(0),
-            }
-        }
-
-        fn decide(&self, found: Option<&Result<Found, Verdict>>) -> Decision {
-            self.decide_with(found, self.generation)
-        }
-
-        /// With a look at the database by the spec of that generation.
-        fn decide_with(&self, found: Option<&Result<Found, Verdict>>, generation: i64) -> Decision {
-            let check = found.map(|found| Check {
-                generation,
-                found: found.clone(),
-            });
-            decide(&Observed {
-                meta: Meta {
-                    uid: "u",
-                    generation: self.generation,
-                    created_at: at(0),
-                    deleting: false,
-                    run_now: None,
-                },
-                spec: Ok(Wanted {
-                    suspended: self.suspended,
-                    address: "crm-rw:5432/crm",
-                }),
-                status: &self.status,
-                check: check.as_ref(),
-                checked: self.checked,
-                failures: self.failures,
-                jitter: 0.0,
-                now: self.now,
-            })
-        }
-
-        fn check(&mut self, found: &Result<Found, Verdict>) -> Decision {
-            let decision = self.decide(Some(found));
-            self.checked = Some((self.now, self.generation));
-            self.status = decision.status.clone();
-            self.failures = decision.failures;
-            decision
-        }
-
-        fn ready(&self) -> (&str, &str) {
-            let ready = self
-                .status
-                .conditions
-                .iter()
-                .find(|c| c.type_ == READY)
-                .unwrap();
-            (&ready.status, &ready.reason)
-        }
-    }
-
-    #[test]
-    fn a_new_database_is_looked_at_at_once_and_told() {
-        let mut world = World::new();
-        let decision = world.decide(None);
-        assert!(decision.check);
-        assert_eq!(
-            decision
-                .status
-                .conditions
-                .iter()
-                .filter(|c| c.status == "True")
-                .count(),
-            1
-        );
-        let decision = world.check(&Ok(found()));
-        assert_eq!(world.ready(), ("True", "Connected"));
-        assert_eq!(world.status.engine.as_deref(), Some("PostgreSQL"));
-        assert_eq!(world.status.clock_skew.as_deref(), Some("120ms"));
-        assert_eq!(world.status.ledger.as_ref().unwrap().version, 1);
-        assert_eq!(decision.requeue_after, CHECK_EVERY);
-        assert!(!world.decide(None).check);
-        assert_eq!(world.decide(None).events, []);
-        assert_eq!(world.decide(None).status, world.status);
-    }
-
-    #[test]
-    fn a_well_database_is_looked_at_every_five_minutes_and_after_a_change() {
-        let mut world = World::new();
-        world.check(&Ok(found()));
-        world.now = at(299);
-        assert!(!world.decide(None).check);
-        world.now = at(300);
-        assert!(world.decide(None).check);
-        world.now = at(1);
-        world.generation = 2;
-        let decision = world.decide(None);
-        assert!(decision.check);
-        // The old check does not vouch for the new spec.
-        let ready = decision
-            .status
-            .conditions
-            .iter()
-            .find(|c| c.type_ == READY)
-            .unwrap();
-        assert_eq!(
-            (ready.status.as_str(), ready.reason.as_str()),
-            ("Unknown", "Pending")
-        );
-    }
-
-    #[test]
-    fn a_look_by_an_older_spec_vouches_for_nothing() {
-        for old in [
-            Ok(found()),
-            Err(Verdict::new(Reason::Unreachable, "no answer")),
-        ] {
-            let mut world = World::new();
-            world.check(&Ok(found()));
-            world.generation = 2;
-            let decision = world.decide_with(Some(&old), 1);
-            assert!(decision.check);
-            assert_eq!(decision.events, []);
-            assert_eq!(decision.failures, Failures::default());
-            world.status = decision.status;
-            assert_eq!(world.ready(), ("Unknown", "Pending"));
-            world.check(&Ok(found()));
-            assert_eq!(world.ready(), ("True", "Connected"));
-        }
-    }
-
-    #[test]
-    fn a_failing_database_is_tried_again_with_pauses_that_grow_and_recovers() {
-        let mut world = World::new();
-        let down = || Err(Verdict::new(Reason::Unreachable, "no answer"));
-        assert_eq!(world.check(&down()).events.len(), 1);
-        assert_eq!(world.ready(), ("False", "Unreachable"));
-        assert!(!world.decide(None).check);
-        world.now = at(2);
-        assert!(world.decide(None).check);
-        assert_eq!(world.decide(None).failed, None);
-        let decision = world.check(&down());
-        assert_eq!(decision.events, []);
-        assert_eq!(decision.failed, Some(Reason::Unreachable));
-        assert_eq!(decision.requeue_after, Duration::from_secs(4));
-        world.now = at(6);
-        assert_eq!(world.check(&Ok(found())).failed, None);
-        assert_eq!(world.ready(), ("True", "Connected"));
-        assert_eq!(world.failures, Failures::default());
-    }
-
-    #[test]
-    fn a_ledger_that_is_behind_stops_everything_and_its_head_is_still_remembered() {
-        let mut world = World::new();
-        world.check(&Ok(found()));
-        let mut behind = found();
-        let rewound = Rewound {
-            head: "sha256:bb".into(),
-            lost: vec!["sha256:aa".into()],
-        };
-        let token = rewound.token();
-        behind.ledger = Ledger::Rewound(rewound);
-        let decision = world.check(&Ok(behind));
-        assert_eq!(world.ready(), ("False", "LedgerRewound"));
-        assert!(decision.events[0].warning && decision.events[0].note.contains(&token));
-        let remembered = world.status.ledger.as_ref().unwrap();
-        assert_eq!(remembered.head.as_deref(), Some("sha256:aa"));
-        world.check(&Ok(found()));
-        assert_eq!(world.ready(), ("True", "Connected"));
-    }
-
-    #[test]
-    fn only_a_run_whose_policy_was_watched_and_is_gone_is_an_orphan() {
-        let run = |policy: &str, uid: &str| RunRow {
-            id: format!("{uid}/1"),
-            policy_uid: uid.to_owned(),
-            policy: policy.to_owned(),
-            plan: String::new(),
-            as_of: String::new(),
-            epoch: 1,
-            state: "open".to_owned(),
-            started_at: String::new(),
-            steps: "[]".to_owned(),
-            report: None,
-        };
-        let open = [
-            run("crm/here", "u-1"),
-            run("crm/gone", "u-2"),
-            run("web/elsewhere", "u-3"),
-        ];
-        let found = orphaned(&open, |namespace| namespace == "crm", |uid| uid == "u-1");
-        assert_eq!(found, [run("crm/gone", "u-2")]);
-    }
-
-    #[test]
-    fn clocks_that_disagree_stop_everything_whichever_is_wrong() {
-        let minutes = SignedDuration::from_mins;
-        for (database, api) in [
-            (6, None),
-            (-6, None),
-            (0, Some(6)),
-            (0, Some(-6)),
-            (3, Some(-3)),
-        ] {
-            let mut world = World::new();
-            let mut found = found();
-            found.database_clock = minutes(database);
-            found.api_clock = api.map(minutes);
-            world.check(&Ok(found));
-            assert_eq!(world.ready(), ("False", "ClockSkew"), "{database} {api:?}");
-        }
-        let mut world = World::new();
-        let mut found = found();
-        found.database_clock = minutes(5);
-        found.api_clock = Some(minutes(5));
-        world.check(&Ok(found));
-        assert_eq!(world.ready(), ("True", "Connected"));
-    }
-
-    #[test]
-    fn an_unfit_ledger_is_not_ready_and_what_was_remembered_of_it_stays() {
-        let mut world = World::new();
-        world.check(&Ok(found()));
-        let mut other = found();
-        other.ledger = Ledger::Unfit(Verdict::new(Reason::LedgerOwned, "it belongs to crm/other"));
-        world.check(&Ok(other));
-        assert_eq!(world.ready(), ("False", "LedgerOwned"));
-        assert_eq!(
-            world.status.ledger.as_ref().unwrap().head.as_deref(),
-            Some("sha256:aa")
-        );
-    }
-
-    #[test]
-    fn gaps_are_counted_and_the_first_of_them_named_for_as_long_as_they_can_be_told() {
-        let mut world = World::new();
-        let gap = |number: usize| Gap {
-            table: format!("crm.t{number:02}").parse().unwrap(),
-            personal: vec!["email".into()],
-            dates: vec![],
-        };
-        let mut with = found();
-        with.coverage = Some(Coverage {
-            tables: 40,
-            gaps: (0..17).map(gap).collect(),
-        });
-        world.check(&Ok(with));
-        let told = world.status.coverage.as_ref().unwrap();
-        assert_eq!((told.tables, told.gaps, told.names.len()), (40, 17, 16));
-        assert_eq!(told.names[0], "crm.t00");
-        // A look that finds nothing leaves what was known; one that cannot tell any more does not.
-        world.check(&Err(Verdict::new(Reason::Unreachable, "no answer")));
-        assert_eq!(world.status.coverage.as_ref().unwrap().gaps, 17);
-        world.check(&Ok(found()));
-        assert_eq!(world.status.coverage, None);
-    }
-
-    #[test]
-    fn a_suspended_database_is_well_and_says_so() {
-        let mut world = World::new();
-        world.suspended = true;
-        world.check(&Ok(found()));
-        assert_eq!(world.ready(), ("True", "Suspended"));
-    }
-}
+mod tests;

@@ -11,7 +11,8 @@ use crate::report::RuleRun;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence<'a> {
-    /// The run.
+    /// The run. It is stored beside the body, too, and `verify` compares the two: every body but an
+    /// acceptance's names its run.
     pub run: &'a str,
     /// The policy's namespace and name.
     pub policy: &'a str,

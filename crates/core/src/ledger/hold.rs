@@ -5,7 +5,7 @@
 
 use super::schema::Ledger;
 use super::statements::text;
-use crate::hold::Hold;
+use crate::hold::{HeldPerson, Hold, Holds, PERSON};
 use crate::sql::{Bound, Writer};
 use crate::value::Value;
 
@@ -16,7 +16,7 @@ pub struct HoldRow {
     pub id: String,
     /// Its namespace and name.
     pub name: String,
-    /// The table whose rows are held.
+    /// The table whose rows are held, or [`PERSON`].
     pub table: String,
     /// The reference of the matter.
     pub reason: String,
@@ -26,6 +26,26 @@ pub struct HoldRow {
     pub accepted_at: String,
     /// How it ended; `None`: it is in force.
     pub released: Option<Released>,
+}
+
+impl HoldRow {
+    /// What is held, for people.
+    pub fn on(&self) -> &str {
+        if self.table == PERSON {
+            "a person"
+        } else {
+            &self.table
+        }
+    }
+}
+
+/// A hold as it is kept with its values.
+#[derive(Clone, Copy, Debug)]
+pub enum KeptHold<'h> {
+    /// On rows.
+    Rows(&'h Hold),
+    /// On a person.
+    Person(&'h HeldPerson),
 }
 
 /// How a hold ended.
@@ -51,7 +71,7 @@ impl Ledger {
     }
 
     /// Places a hold; a second one with this id fails on the primary key.
-    pub fn insert_hold(&self, hold: &Hold, row: &HoldRow) -> Bound {
+    pub fn insert_hold(&self, hold: KeptHold<'_>, row: &HoldRow) -> Bound {
         let mut w = self.writer();
         w.sql("INSERT INTO ");
         self.table(&mut w, "hold");
@@ -59,9 +79,12 @@ impl Ledger {
             " (id, name, held_table, predicate, hold_keys, state, reason, placed_by, accepted_at) \
              VALUES (",
         );
-        let (predicate, keys) = (hold.predicate(), hold.keys());
+        let (id, predicate, keys) = match hold {
+            KeptHold::Rows(hold) => (&hold.id, hold.predicate(), hold.keys()),
+            KeptHold::Person(hold) => (&hold.id, hold.predicate(), hold.keys()),
+        };
         for value in [
-            hold.id.as_str(),
+            id.as_str(),
             &row.name,
             &row.table,
             &predicate,
@@ -85,18 +108,36 @@ impl Ledger {
         w.finish()
     }
 
-    /// Reads a row of `active_holds`; `None`: it is not one that this program wrote.
-    pub fn read_active_hold(row: &[Value]) -> Option<Hold> {
+    /// Widens a hold on a person: hits one row while it is in force.
+    pub fn widen_hold(&self, hold: &HeldPerson) -> Bound {
+        let mut w = self.writer();
+        let (predicate, keys) = (hold.predicate(), hold.keys());
+        w.sql("UPDATE ");
+        self.table(&mut w, "hold");
+        w.sql(" SET predicate = ").bind(text(&predicate));
+        w.sql(", hold_keys = ").bind(text(&keys));
+        w.sql(" WHERE id = ")
+            .bind(text(&hold.id))
+            .sql(" AND state <> 'released'");
+        w.finish()
+    }
+
+    /// Reads a row of `active_holds` into the others; `None`: it is not one that this program wrote.
+    pub fn read_active_hold(row: &[Value], holds: &mut Holds) -> Option<()> {
         let [id, name, table, predicate, keys] = row else {
             return None;
         };
-        Hold::stored(
-            id.as_text()?,
-            name.as_text()?,
-            table.as_text()?,
-            predicate.as_text()?,
-            keys.as_text()?,
-        )
+        let (id, name, table) = (id.as_text()?, name.as_text()?, table.as_text()?);
+        let (predicate, keys) = (predicate.as_text()?, keys.as_text()?);
+        if table == PERSON {
+            let person = HeldPerson::stored(id, name, predicate, keys)?;
+            holds.persons.push(person);
+        } else {
+            holds
+                .rows
+                .push(Hold::stored(id, name, table, predicate, keys)?);
+        }
+        Some(())
     }
 
     /// One hold, without its values.

@@ -81,7 +81,7 @@ impl Ledger {
         w.finish()
     }
 
-    fn insert_new(&self, w: &mut Writer<'_>, table: &'static str) {
+    pub(super) fn insert_new(&self, w: &mut Writer<'_>, table: &'static str) {
         w.sql(if self.engine.is_innodb() {
             "INSERT IGNORE INTO "
         } else {
@@ -91,7 +91,7 @@ impl Ledger {
         w.sql(" ");
     }
 
-    fn unless_present(&self, w: &mut Writer<'_>) {
+    pub(super) fn unless_present(&self, w: &mut Writer<'_>) {
         if !self.engine.is_innodb() {
             w.sql(" ON CONFLICT DO NOTHING");
         }
@@ -131,6 +131,22 @@ impl Ledger {
             .iter()
             .filter(|name| !found.contains(&self.stored(name)));
         missing.map(|name| named(name)).collect()
+    }
+
+    /// Whether a ledger is there, of this version or an earlier one.
+    pub fn is_whole(&self, found: &[String]) -> bool {
+        let mut first = super::TABLES.iter().filter(|t| !super::ADDED.contains(t));
+        first.all(|name| found.contains(&self.stored(name)))
+    }
+
+    /// Whether the table of digests is among those that `present` found.
+    pub fn has_erased(&self, found: &[String]) -> bool {
+        found.contains(&self.stored("erased"))
+    }
+
+    /// Whether the table of persons whose requests are open is among those that `present` found.
+    pub fn has_subjects(&self, found: &[String]) -> bool {
+        found.contains(&self.stored("subject"))
     }
 
     /// Whether the table of legal holds is among those that `present` found.
@@ -176,7 +192,12 @@ impl Ledger {
         }
         for table in super::TABLES {
             let mut w = self.writer();
-            w.sql("GRANT SELECT, INSERT, UPDATE ON ");
+            // What has ended goes.
+            w.sql(if *table == "erased" {
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON "
+            } else {
+                "GRANT SELECT, INSERT, UPDATE ON "
+            });
             self.table(&mut w, table);
             all.push(format!("{} TO {user};", w.finish().sql.text()));
         }
@@ -294,6 +315,26 @@ const CREATE: &[(&str, &str, &str)] = &[
          of_table varchar(140) NOT NULL, aside varchar(140) NOT NULL, n bigint NOT NULL, \
          state varchar(20) NOT NULL, PRIMARY KEY (run, step, part)",
     ),
+    (
+        "subject",
+        "request text NOT NULL, map text NOT NULL, state text NOT NULL, body text NOT NULL, \
+         PRIMARY KEY (request, map)",
+        "request varchar(64) NOT NULL, map varchar(64) NOT NULL, state varchar(20) NOT NULL, \
+         body longtext NOT NULL, PRIMARY KEY (request, map)",
+    ),
+    (
+        // By the digest first: so it is looked for.
+        "erased",
+        "digest text NOT NULL, name text NOT NULL, request text NOT NULL, data_map text NOT NULL, \
+         place text NOT NULL, normalise text NOT NULL, key_id text NOT NULL, purpose text NOT NULL, \
+         erased_at text NOT NULL, ends_at text NOT NULL, \
+         PRIMARY KEY (digest, name, request, data_map, place, normalise, key_id)",
+        "digest varchar(64) NOT NULL, name varchar(64) NOT NULL, request varchar(64) NOT NULL, \
+         data_map varchar(330) NOT NULL, place varchar(80) NOT NULL, normalise varchar(20) NOT NULL, \
+         key_id varchar(16) NOT NULL, purpose varchar(200) NOT NULL, erased_at varchar(40) NOT NULL, \
+         ends_at varchar(40) NOT NULL, \
+         PRIMARY KEY (digest, name, request, data_map, place, normalise, key_id)",
+    ),
 ];
 
 #[cfg(test)]
@@ -331,5 +372,15 @@ mod tests {
         let mut found: Vec<String> = all(ToOwned::to_owned);
         found.remove(0);
         assert_eq!(ledger(Engine::Postgres).missing(&found), ["oubliette.meta"]);
+        assert!(!ledger(Engine::Postgres).is_whole(&found));
+        // One that an earlier version has made.
+        let mut found: Vec<String> = all(ToOwned::to_owned);
+        found.retain(|name| name != "erased");
+        assert!(ledger(Engine::Postgres).is_whole(&found));
+        assert!(!ledger(Engine::Postgres).has_erased(&found));
+        assert_eq!(
+            ledger(Engine::Postgres).missing(&found),
+            ["oubliette.erased"]
+        );
     }
 }

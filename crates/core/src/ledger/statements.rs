@@ -1,6 +1,7 @@
 //! The statements over a ledger's rows. Counts are raised, never set; a checkpoint is raised by
 //! compare-and-swap as the last statement of a batch.
 
+use super::many::NewTally;
 use super::owner::Owner;
 use super::rewound::ACCEPTED;
 use super::schema::Ledger;
@@ -188,88 +189,21 @@ impl Ledger {
         })
     }
 
-    /// Records a run; a second one with this id fails on the primary key.
-    pub fn insert_run(&self, run: &NewRun) -> Bound {
-        let NewRun {
-            id,
-            policy_uid,
-            policy,
-            plan,
-            as_of,
-            started_at,
-            steps,
-        } = run;
-        let mut w = self.writer();
-        w.sql("INSERT INTO ");
-        self.table(&mut w, "run");
-        w.sql(" (id, policy_uid, policy, plan, as_of, epoch, state, started_at, steps) VALUES (");
-        for value in [id, policy_uid, policy, plan, as_of] {
-            w.bind(text(value)).sql(", ");
-        }
-        w.sql("0, 'open', ")
-            .bind(text(started_at))
-            .sql(", ")
-            .bind(text(steps))
-            .sql(")");
-        w.finish()
-    }
-
     /// Records one worker of one step. All are recorded with the run: a batch never inserts, or a
     /// stale worker could open a step without a fence.
     pub fn insert_checkpoint(&self, run: &str, row: &CheckpointRow) -> Bound {
-        let CheckpointRow {
-            step,
-            worker,
-            state,
-            range,
-            saved,
-        } = row;
-        let mut w = self.writer();
-        w.sql("INSERT INTO ");
-        self.table(&mut w, "checkpoint");
-        w.sql(
-            " (run, step, worker, part, epoch, seq, hold_gen, own, own_ceiling, n, ceiling, state, \
-             low, high, cursor_key) VALUES (",
-        );
-        w.bind(text(run));
-        for n in [
-            i64::from(*step),
-            i64::from(*worker),
-            i64::from(saved.part),
-            saved.epoch,
-        ] {
-            self.bind_int(&mut w, n);
-        }
-        for n in [
-            saved.seq,
-            saved.hold_gen,
-            saved.done.own,
-            saved.ceiling.own,
-            saved.done.all,
-            saved.ceiling.all,
-        ] {
-            self.bind_int(&mut w, n);
-        }
-        w.sql(", ").bind(text(state));
-        for key in [&range.after, &range.upto, &saved.cursor] {
-            w.sql(", ").bind(encode(key.as_ref()));
-        }
-        w.sql(")");
-        w.finish()
+        self.insert_checkpoints(&[(run, row)])
     }
 
     /// Records a count of one table of one worker, beginning at 0.
     pub fn insert_tally(&self, run: &str, step: i32, worker: i32, part: i32, target: i32) -> Bound {
-        let mut w = self.writer();
-        w.sql("INSERT INTO ");
-        self.table(&mut w, "tally");
-        w.sql(" (run, step, worker, part, target, n) VALUES (")
-            .bind(text(run));
-        for n in [step, worker, part, target] {
-            self.bind_int(&mut w, i64::from(n));
-        }
-        w.sql(", 0)");
-        w.finish()
+        self.insert_tallies(&[NewTally {
+            run,
+            step,
+            worker,
+            part,
+            target,
+        }])
     }
 
     /// Takes a run over: hits one row while it is open.
@@ -629,14 +563,21 @@ impl Ledger {
         w
     }
 
-    /// Raises the head from `previous`: one row, or somebody else was first.
+    /// Raises the head from `previous` by one link: one row, or somebody else was first.
     pub fn raise_head(&self, previous: &str, hash: &str) -> Bound {
+        self.raise_head_by(1, previous, hash)
+    }
+
+    /// The same by so many links.
+    pub fn raise_head_by(&self, links: i64, previous: &str, hash: &str) -> Bound {
         let mut w = self.writer();
         w.sql("UPDATE ");
         self.table(&mut w, "chain_head");
         w.sql(" SET hash = ")
             .bind(text(hash))
-            .sql(", length = length + 1 WHERE id = 1");
+            .sql(", length = length + ");
+        self.cast_int(&mut w, links);
+        w.sql(" WHERE id = 1");
         w.sql(" AND hash = ").bind(text(previous));
         w.finish()
     }
@@ -675,16 +616,7 @@ impl Ledger {
 
     /// Adds a link of the chain.
     pub fn insert_evidence(&self, seq: i64, run: &str, link: &super::Link) -> Bound {
-        let mut w = self.writer();
-        w.sql("INSERT INTO ");
-        self.table(&mut w, "evidence");
-        w.sql(" (seq, run, body, previous, hash) VALUES (");
-        self.cast_int(&mut w, seq);
-        for value in [run, &link.body, &link.previous, &link.hash] {
-            w.sql(", ").bind(text(value));
-        }
-        w.sql(")");
-        w.finish()
+        self.insert_links(&[(seq, run, link)])
     }
 
     pub(super) fn bind_int(&self, w: &mut Writer<'_>, n: i64) {
@@ -706,7 +638,7 @@ impl Ledger {
 }
 
 /// A key as JSON text, with its shapes: `[{"i":7},{"t":"x"}]`.
-fn encode(key: Option<&Key>) -> Value {
+pub(super) fn encode(key: Option<&Key>) -> Value {
     let Some(key) = key else { return Value::Null };
     let items: Vec<_> = key
         .iter()

@@ -13,9 +13,7 @@ use super::limits;
 use super::overlap::counted_twice;
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
-use crate::catalog::Catalog;
 use crate::digest::Digest;
-use crate::hold::Hold;
 use crate::ledger::HoldRow;
 use crate::report::{HeldCount, Loosened, PlanReport, RulePlan, TableCount};
 use crate::rows::Rows;
@@ -235,15 +233,9 @@ impl ApprovedPlan {
         self.draft.loosened(holds, ahead)
     }
 
-    /// The rules and their statements under these holds: those that were read with the checkpoints
-    /// whose generation the batches compare.
-    /// See [`Draft::rules_under`].
-    pub fn rules_under(
-        &self,
-        holds: &[Hold],
-        catalog: Option<&Catalog>,
-    ) -> Result<Vec<RuleDraft>, Vec<Refusal>> {
-        self.draft.rules_under(holds, catalog)
+    /// What the rules are made from under the holds of a moment.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
     }
 
     /// Whether a strategy is keyed.
@@ -302,9 +294,10 @@ fn report(rule: &RuleDraft, facts: &RuleFacts) -> RulePlan {
         kept: rule.kept(facts),
         related,
         partitions: i64::try_from(facts.whole().count()).unwrap_or(i64::MAX),
-        walk: match facts.paying_pages() {
-            Some(_) => format!("pages (ctid), then {}", rule.walk),
-            None => rule.walk.clone(),
+        walk: match (facts.paying_pages(), &facts.clock, &rule.clock) {
+            (Some(_), _, _) => format!("pages (ctid), then {}", rule.walk),
+            (None, Some(_), Some(clock)) => format!("{} (clock), then {}", clock.name, rule.walk),
+            (None, _, _) => rule.walk.clone(),
         },
     }
 }

@@ -65,7 +65,8 @@ impl Assent {
 /// What a release does to an approval, in words.
 pub(crate) fn voided(loosened: &Loosened) -> String {
     format!(
-        "the legal hold {} was released at {}, after the plan was approved: rows that it kept may go now",
+        "the legal hold {} was released, and rows that it kept may go now: Approvals made at {} or \
+         before do not count (the release, with the clocks' difference), later ones do",
         loosened.hold, loosened.at
     )
 }

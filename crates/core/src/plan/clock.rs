@@ -40,9 +40,26 @@ pub struct ReadAs {
     zone: TimeZone,
     /// What one unit of an integer clock is.
     unit: Option<EpochUnit>,
+    /// Whether its readings are whole days.
+    is_day: bool,
 }
 
 impl ReadAs {
+    /// The instant at which what has this reading falls due, for reports. A day's has to be over: rows of
+    /// it are taken from the next one on.
+    pub(super) fn due(&self, reading: &Value, due: &Due) -> Option<Timestamp> {
+        let (period, zone) = match due {
+            Due::At(instant) => return Some(*instant),
+            Due::After(period, zone) => (period, zone),
+        };
+        let at = period.due(self.instant(reading)?, zone).ok()?;
+        if !self.is_day {
+            return Some(at);
+        }
+        let next = zone.to_datetime(at).date().tomorrow().ok()?;
+        first_reached(zone, next.at(0, 0, 0, 0))
+    }
+
     /// The instant that a reading means.
     pub(super) fn instant(&self, reading: &Value) -> Option<Timestamp> {
         match reading {
@@ -78,7 +95,7 @@ pub(super) fn eligible(
     table: &Table,
     as_of: Timestamp,
 ) -> Result<Typed, Vec<Refusal>> {
-    let typing = Typing { policy, rule, view };
+    let typing = Typing::of(policy, rule, view);
     let mut refusals = Vec::new();
     let clock = typing
         .expiry(table, as_of)
@@ -129,6 +146,17 @@ pub(super) struct Cutoffs {
 }
 
 impl Cutoffs {
+    /// For rows that are judged by no clock.
+    fn now(as_of: Timestamp) -> Self {
+        Self {
+            instant: as_of,
+            date: TimeZone::UTC.to_datetime(as_of).date(),
+            reached: true,
+            ceiling: ceiling(as_of),
+            due: Due::At(as_of),
+        }
+    }
+
     /// A period before an instant, counted in a zone.
     pub(super) fn after(
         period: Period,
@@ -157,6 +185,13 @@ pub(super) struct Typing<'a> {
     policy: &'a Policy,
     pub(super) rule: &'a Rule,
     pub(super) view: View<'a>,
+}
+
+impl<'a> Typing<'a> {
+    /// What a rule says, typed.
+    pub(super) fn of(policy: &'a Policy, rule: &'a Rule, view: View<'a>) -> Self {
+        Self { policy, rule, view }
+    }
 }
 
 impl Typing<'_> {
@@ -206,6 +241,14 @@ impl Typing<'_> {
                 let read_as = std::iter::once(read_as).chain(further).collect();
                 Ok((clock, cutoffs, read_as))
             }
+            Expiry::Reached(reach) => {
+                let reach = self.reach(table, reach)?;
+                Ok((
+                    ClockSql::Reached(table.name.clone(), reach),
+                    cutoffs,
+                    Vec::new(),
+                ))
+            }
         }
     }
 
@@ -218,6 +261,7 @@ impl Typing<'_> {
             Expiry::After { period, .. } => {
                 Cutoffs::after(*period, as_of, zone).map_err(|e| invalid(&e))
             }
+            Expiry::Reached(_) => Ok(Cutoffs::now(as_of)),
             Expiry::On { from, .. } => {
                 let instant = match from {
                     Moment::Instant(instant) => *instant,
@@ -432,6 +476,7 @@ impl Reader<'_> {
                 _ => zone.clone().unwrap_or_else(|| self.zone.clone()),
             },
             unit: *epoch,
+            is_day: column.kind == ColumnKind::Date,
         };
         Ok((reading, read_as))
     }
@@ -545,6 +590,32 @@ mod tests {
             civil_cutoff(&zone, second).to_string(),
             "2025-10-26T01:30:00"
         );
+    }
+
+    #[test]
+    fn a_day_falls_due_when_the_whole_of_it_is_as_old() {
+        let zone = crate::zone::zone("Europe/London").unwrap();
+        let period: Period = "P1Y".parse().unwrap();
+        let reading = Value::Text("2025-11-25T00:00:00".to_owned());
+        for (is_day, due, last) in [
+            (false, "2026-11-25T00:00:00Z", "2026-11-24T23:59:59Z"),
+            (true, "2026-11-26T00:00:00Z", "2026-11-25T23:59:59Z"),
+        ] {
+            let read_as = ReadAs {
+                zone: zone.clone(),
+                unit: None,
+                is_day,
+            };
+            let after = Due::After(period, zone.clone());
+            let told = read_as.due(&reading, &after).unwrap();
+            assert_eq!(told.to_string(), due);
+            if is_day {
+                // As the predicate has it: a day is taken once it is before the cutoff's.
+                let day = jiff::civil::date(2025, 11, 25);
+                let cutoff = |at: &str| period.cutoff_date(at.parse().unwrap(), &zone).unwrap();
+                assert!(day < cutoff(due) && day >= cutoff(last));
+            }
+        }
     }
 
     #[test]

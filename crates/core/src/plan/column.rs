@@ -1,11 +1,11 @@
 //! The columns that a rule names, each held against the catalog: whether it is there, what a strategy can
 //! make of it, and whether rows can be walked by it.
 
-use super::{Refusal, constant};
+use super::{Refusal, constant, guard};
 use crate::api::reason::Reason;
-use crate::catalog::{Column, ColumnKind, Engine, Table};
+use crate::catalog::{Catalog, Column, ColumnKind, Engine, Table};
 use crate::name::Ident;
-use crate::policy::{Rule, Treatment};
+use crate::policy::{Action, Policy, Rule, Treatment};
 use crate::sql::{Transform, fits};
 use crate::strategy::Strategy;
 
@@ -79,6 +79,21 @@ pub(super) fn transforms(
         });
     }
     transforms
+}
+
+/// What stands in the way of how a policy's rules treat columns, whatever else does: for whoever
+/// proposes a treatment.
+pub fn untreatable(policy: &Policy, catalog: &Catalog) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for rule in &policy.rules {
+        if let (Action::Anonymise(treatments), Some(table)) =
+            (&rule.action, catalog.table(&rule.table))
+        {
+            let found = transforms(rule, catalog.engine, table, treatments, &mut refusals);
+            guard::columns(policy, rule, catalog, table, found, &mut refusals);
+        }
+    }
+    refusals
 }
 
 /// Columns that MySQL would change by itself on any update.

@@ -14,14 +14,16 @@ use super::partition::{Parted, parted};
 use super::parts::digest;
 use crate::api::reason::Reason;
 use crate::approval::PlanParts;
-use crate::catalog::{Catalog, Engine, Table, TableKind};
+use crate::catalog::{Catalog, Column, Engine, Table, TableKind};
 use crate::digest::Digest;
 use crate::name::{Ident, TableName};
 use crate::policy::{Action, Limits, Policy, Rule, Treatment};
 use crate::report;
-use crate::sql::{ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, counted};
+use crate::sql::{
+    Bound, ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, counted,
+};
 use crate::strategy::Strategy;
-use crate::value::Value;
+use crate::value::{Key, Value};
 
 /// What the plan is for: a dry run needs less than a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +106,8 @@ pub struct RuleDraft {
     /// The table's leaves, itself where it has none, where their pages may be walked: deletes on
     /// PostgreSQL without related rows.
     pub leaves: Vec<TableName>,
+    /// The clock in whose order the rows may be walked, where that may be worth more than their key's.
+    pub clock: Option<Column>,
     /// Whether a walk without an index is allowed.
     pub allow_unindexed: bool,
     /// Whether declared triggers may add rows elsewhere.
@@ -145,8 +149,17 @@ impl Draft {
         let mut survivors = Vec::new();
         let mut rules = Vec::new();
         let duties = Duties {
-            all: duty::typed(&policy.maps, &policy.zone, catalog, as_of, &mut refusals),
+            all: duty::typed(
+                &policy.maps,
+                &policy.zone,
+                catalog,
+                as_of,
+                policy.against,
+                &mut refusals,
+            ),
             catalog,
+            against: policy.against,
+            maps: &policy.maps,
         };
         if !refusals.is_empty() {
             return Err(refusals);
@@ -165,7 +178,7 @@ impl Draft {
                 whole.rules.push(part.rule.clone());
                 let drafted = draft_rule(policy, view, &part.rule, as_of, &mut refusals);
                 all.extend(drafted.map(|mut drafted| {
-                    part.bind(&mut drafted);
+                    part.bind(catalog, &mut drafted);
                     drafted
                 }));
             }
@@ -293,6 +306,7 @@ fn draft_rule(
         with_leaves: table.has_leaves(),
         key,
         index,
+        among: eligible.clock.among(table),
     };
     let mut referenced = graph::refer(&mut nodes);
     for node in nodes.iter_mut().filter(|node| node.goes()) {
@@ -307,37 +321,49 @@ fn draft_rule(
         && matches!(effect, Effect::Delete)
         && nodes.is_empty()
         && seal.is_none()
+        && window.among.is_none()
         && !eligible.looks_elsewhere();
     let has_related = !nodes.is_empty();
-    let parted = parted(rule, table, catalog, view.ledger, &eligible, has_related);
+    let change = ChangeSql {
+        window,
+        eligible,
+        effect,
+        referenced,
+        grips,
+        grouped: groups
+            .as_ref()
+            .map_or_else(Vec::new, |groups| groups.sql.quasi.clone()),
+        seal,
+    };
+    let alone = nodes.is_empty() && groups.is_none();
+    let clock = alone.then(|| change.clock_to_walk(table)).flatten();
+    let parted = parted(
+        rule,
+        table,
+        catalog,
+        view.ledger,
+        &change.eligible,
+        has_related,
+    );
     Some(RuleDraft {
         name: rule.name.clone(),
-        effect: if seal.is_some() {
+        effect: if change.seal.is_some() {
             report::Effect::Sealed
         } else {
             touch.reported()
         },
         cutoff,
         count: CountSql {
-            window: window.clone(),
-            eligible: eligible.clone(),
+            window: change.window.clone(),
+            eligible: change.eligible.clone(),
         },
-        change: ChangeSql {
-            window,
-            eligible,
-            effect,
-            referenced,
-            grips,
-            grouped: groups
-                .as_ref()
-                .map_or_else(Vec::new, |groups| groups.sql.quasi.clone()),
-            seal,
-        },
+        change,
         counted: counted(catalog.engine, table),
         nodes,
         due,
         read_as,
         walk,
+        clock,
         leaves: if by_pages { leaves(table) } else { Vec::new() },
         allow_unindexed: rule.allow_unindexed,
         triggered: !rule.triggers.is_empty(),
@@ -387,25 +413,53 @@ impl RuleDraft {
         let mut bounds = vec![self.count.counts(&window)];
         let groups = self.groups.iter();
         bounds.extend(groups.map(|groups| self.count.groups(&window, &groups.sql)));
-        let elsewhere = self.change.eligible.looks_elsewhere();
-        if self.nodes.is_empty()
-            && !elsewhere
-            && self.groups.is_none()
-            && self.change.seal.is_none()
-        {
+        if self.is_one_statement() {
             bounds.push(self.change.by_window(&window));
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
-            if elsewhere {
+            if self.change.eligible.looks_elsewhere() && !self.asks_again() {
                 bounds.push(self.change.still(&window, std::slice::from_ref(&key)));
             }
             bounds.extend(self.change.copy(&window, std::slice::from_ref(&key), ""));
             let related = self.nodes.iter().rev();
             bounds.extend(related.flat_map(Node::statements));
-            bounds.push(self.change.by_keys(&window, &[key]));
+            bounds.push(self.by_keys(&window, &[key]));
         }
         let texts = bounds.into_iter().map(|bound| bound.sql.text().to_owned());
         texts.collect()
+    }
+
+    /// Whether one statement may change the rows of a window: its engine looks at each of them again
+    /// after a wait, and nothing hangs on them.
+    pub fn is_one_statement(&self) -> bool {
+        self.nodes.is_empty()
+            && !self.change.eligible.looks_elsewhere()
+            && self.groups.is_none()
+            && self.change.seal.is_none()
+    }
+
+    /// Whether the statement that changes locked rows is also the one that looks at other tables again.
+    pub fn asks_again(&self) -> bool {
+        let elsewhere = self.change.eligible.looks_elsewhere();
+        elsewhere && self.nodes.is_empty() && self.change.asks_again()
+    }
+
+    /// The same rule, walked in the order of its clock.
+    pub fn by_clock(&self) -> Option<Self> {
+        let change = self.change.by_clock(self.clock.as_ref()?);
+        Some(Self {
+            change,
+            ..self.clone()
+        })
+    }
+
+    /// Changes locked rows by their keys. `keys` is not empty.
+    pub fn by_keys(&self, window: &Window, keys: &[Key]) -> Bound {
+        if self.asks_again() {
+            self.change.by_keys_again(window, keys)
+        } else {
+            self.change.by_keys(window, keys)
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub struct RuleFacts {
     pub unindexed: bool,
     /// The pages of the table's leaves, where they can be walked.
     pub pages: Option<Pages>,
+    /// Where the rows are walked in the order of their clock: its cutoff.
+    pub clock: Option<Value>,
     /// Partitions behind the cutoff, where the rule asks for them as a whole, each with its rows.
     pub parts: Vec<(Part, i64)>,
 }

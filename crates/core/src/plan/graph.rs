@@ -17,6 +17,7 @@ use crate::strategy::Strategy;
 use crate::value::Value;
 
 use self::edge::Edge;
+pub(crate) use self::edge::are_comparable;
 pub use self::refuse::entry;
 
 /// Rows whose references lead to related ones.

@@ -9,7 +9,7 @@ use super::Refusal;
 use super::column::walkable;
 use super::draft::{Intent, RuleDraft, View};
 use crate::api::reason::Reason;
-use crate::catalog::{Catalog, Index, Table, TableKind};
+use crate::catalog::{Catalog, Index, Reference, Table, TableKind};
 use crate::grants;
 use crate::ledger::looks_like_a_ledgers;
 use crate::name::Ident;
@@ -46,6 +46,7 @@ impl Touch {
 }
 
 /// Whom a guard asks about.
+#[derive(Clone, Copy)]
 struct Subject<'a> {
     policy: &'a Policy,
     rule: &'a Rule,
@@ -62,7 +63,7 @@ type Found = (Reason, String, Option<String>);
 
 type Guard = fn(&Subject<'_>) -> Vec<Found>;
 
-/// Every guard of a table, in the order in which people should read them.
+/// Every guard of a table, in the order in which people should read them; those of its columns follow.
 const GUARDS: &[(Of, Guard)] = &[
     // A table with a key has no foreign leaf: PostgreSQL refuses it.
     (Of::Named, kind),
@@ -74,6 +75,10 @@ const GUARDS: &[(Of, Guard)] = &[
     (Of::Leaves, code::guard),
     (Of::Leaves, replica_identity),
     (Of::Named, visibility),
+];
+
+/// The guards of columns that are transformed.
+const COLUMN_GUARDS: &[(Of, Guard)] = &[
     (Of::Leaves, assignable),
     (Of::Leaves, not_null),
     (Of::Leaves, unique),
@@ -100,7 +105,7 @@ pub(super) fn table(
     detach: bool,
     refusals: &mut Vec<Refusal>,
 ) {
-    let subject = |table, touch, is_leaf| Subject {
+    let subject = Subject {
         policy: view.policy,
         rule,
         catalog: view.catalog,
@@ -108,23 +113,63 @@ pub(super) fn table(
         table,
         touch,
         detach,
-        is_leaf,
+        is_leaf: false,
     };
+    ask(GUARDS.iter().chain(COLUMN_GUARDS), &subject, refusals);
+}
+
+/// Asks the guards of columns alone, whatever else stands in the way of a change of their table.
+pub(super) fn columns(
+    policy: &Policy,
+    rule: &Rule,
+    catalog: &Catalog,
+    table: &Table,
+    transforms: Vec<Transform>,
+    refusals: &mut Vec<Refusal>,
+) {
+    let subject = Subject {
+        policy,
+        rule,
+        catalog,
+        ledger: "",
+        table,
+        touch: &Touch::Update(transforms),
+        detach: false,
+        is_leaf: false,
+    };
+    ask(COLUMN_GUARDS.iter(), &subject, refusals);
+}
+
+fn ask<'g>(
+    guards: impl Iterator<Item = &'g (Of, Guard)>,
+    named: &Subject<'_>,
+    refusals: &mut Vec<Refusal>,
+) {
+    let Subject {
+        rule,
+        catalog,
+        table,
+        touch,
+        ..
+    } = *named;
     let leaves: Vec<(&Table, Touch)> = match &table.kind {
         TableKind::Partitioned { leaves } => leaves
             .iter()
-            .filter_map(|leaf| view.catalog.tables.get(leaf))
+            .filter_map(|leaf| catalog.tables.get(leaf))
             .map(|leaf| (leaf, touch.in_leaf(leaf)))
             .collect(),
         _ => Vec::new(),
     };
-    for (of, guard) in GUARDS {
-        let mut asked = std::iter::once(subject(table, touch, false)).chain(
-            leaves
-                .iter()
-                .filter(|_| *of == Of::Leaves)
-                .map(|(leaf, touch)| subject(leaf, touch, true)),
-        );
+    for (of, guard) in guards {
+        let mut asked =
+            std::iter::once(*named).chain(leaves.iter().filter(|_| *of == Of::Leaves).map(
+                |(leaf, touch)| Subject {
+                    table: leaf,
+                    touch,
+                    is_leaf: true,
+                    ..*named
+                },
+            ));
         // One of them is enough: the others are mostly alike.
         let Some((table, found)) = asked.find_map(|subject| {
             let found = guard(&subject);
@@ -392,14 +437,14 @@ fn keys_and_references(s: &Subject<'_>) -> Vec<Found> {
                 "it is part of the primary key, by which rows are walked".to_owned(),
             ));
         }
-        let reference = s.catalog.references.iter().find(|r| {
-            (r.from == s.table.name && r.from_columns.contains(name))
-                || (r.to == s.table.name && r.to_columns.contains(name))
-        })?;
         // Losing the link is what Nullify means; any other value would point at somebody else.
-        if reference.from == s.table.name && t.strategy == Strategy::Nullify {
-            return None;
-        }
+        let binds = |r: &&Reference| {
+            let refers = r.from == s.table.name && r.from_columns.contains(name);
+            (refers && t.strategy != Strategy::Nullify)
+                || (r.to == s.table.name && r.to_columns.contains(name))
+        };
+        let references = s.catalog.references.iter().filter(binds);
+        let reference = references.min_by_key(|r| &r.name)?;
         Some((
             Reason::ConstraintConflict,
             format!("foreign key {} runs over it", reference.name),
@@ -412,6 +457,17 @@ pub(super) fn usable_key(
     rule: &Rule,
     table: &Table,
 ) -> Result<(Vec<KeyColumn>, Option<Ident>), Refusal> {
+    walked_key(table).map_err(|why| {
+        let message = format!(
+            "{}: {why}: rows could be skipped or taken twice",
+            table.name
+        );
+        Refusal::of(&rule.name, Reason::NoUsableKey, message)
+    })
+}
+
+/// The same, or why there is none.
+pub(super) fn walked_key(table: &Table) -> Result<(Vec<KeyColumn>, Option<Ident>), String> {
     let usable = |names: &[Ident]| -> Option<Vec<KeyColumn>> {
         let columns: Option<Vec<_>> = names.iter().map(|n| table.column(n)).collect();
         columns
@@ -430,7 +486,7 @@ pub(super) fn usable_key(
     if let Some(key) = unique {
         return Ok(key);
     }
-    let why = if table.primary_key.is_empty() {
+    Err(if table.primary_key.is_empty() {
         "it has no primary key and no unique index without NULLs".to_owned()
     } else {
         let odd: Vec<_> = table
@@ -441,15 +497,7 @@ pub(super) fn usable_key(
             .map(|c| format!("{} ({})", c.name, c.type_name))
             .collect();
         format!("its key cannot be walked in order: {}", odd.join(", "))
-    };
-    Err(Refusal::of(
-        &rule.name,
-        Reason::NoUsableKey,
-        format!(
-            "{}: {why}: rows could be skipped or taken twice",
-            table.name
-        ),
-    ))
+    })
 }
 
 /// Where rows of a drafted rule live on.

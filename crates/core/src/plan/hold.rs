@@ -5,24 +5,36 @@
 //! refuses the whole plan, whichever tables its rules are about. Holds are no part of the digest: one
 //! that is placed in the middle of a run must not make it another run.
 
+mod person;
+
+pub use self::person::{PersonHold, held_person, maps_of};
 use super::clock::listable;
 use super::constant;
 use super::draft::{Draft, RuleDraft};
-use super::graph::Above;
+use super::graph::{self, Above};
 use super::refusal::Refusal;
 use crate::api::reason::Reason;
 use crate::catalog::{Catalog, Column, Table, TableKind};
 use crate::hold::{Hold, HoldOperator, HoldTest, MOST_BOUND};
 use crate::name::TableName;
-use crate::sql::{Bound, Down, Effect, Held, HeldAt, TypedTest, Way};
+use crate::sql::{Bound, Down, Effect, Held, HeldAt, HeldTest, TypedTest, Way};
 use crate::value::Key;
 
-/// A hold, typed.
+/// The holds under which a plan is made.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    /// Those on rows.
+    pub rows: Vec<Hold>,
+    /// Those on persons.
+    pub persons: Vec<PersonHold>,
+}
+
+/// A hold on one table, typed.
 #[derive(Clone, Debug)]
 struct Typed<'a> {
     name: &'a str,
     table: &'a Table,
-    tests: Vec<(Column, TypedTest)>,
+    test: HeldTest,
 }
 
 /// Why a hold cannot be put in force in a database whose catalog has its table; `None`: it can.
@@ -32,19 +44,43 @@ pub fn unfit(hold: &Hold, catalog: &Catalog) -> Option<Refusal> {
 
 /// Counts the rows that a hold fits; `None`: it does not fit its table.
 pub fn fitting(hold: &Hold, catalog: &Catalog) -> Option<Bound> {
-    let Typed { table, tests, .. } = typed(hold, catalog).ok()?;
+    Some(count(&typed(hold, catalog).ok()?, catalog))
+}
+
+/// Counts the rows of a person who is held, one statement for each table; `None`: the maps do not fit.
+pub fn fitting_person(hold: &PersonHold, catalog: &Catalog) -> Option<Vec<Bound>> {
+    let typed = hold.typed(catalog).ok()?;
+    let counts = typed.into_iter().map(|(table, test)| {
+        let name = &hold.name;
+        count(&Typed { name, table, test }, catalog)
+    });
+    Some(counts.collect())
+}
+
+/// Why a hold on a person cannot be put in force in a database whose catalog has the tables of its maps.
+pub fn unfit_person(hold: &PersonHold, catalog: &Catalog) -> Vec<Refusal> {
+    hold.typed(catalog).err().unwrap_or_default()
+}
+
+fn count(hold: &Typed<'_>, catalog: &Catalog) -> Bound {
+    let Typed { table, test, .. } = hold;
     let at = HeldAt {
         path: Vec::new(),
         node: None,
-        tests,
+        test: test.clone(),
     };
     // A hold is on the rows that inherit from the table, too.
     let inherited = matches!(table.kind, TableKind::InheritanceParent { .. });
     let with_leaves = table.has_leaves() || inherited;
-    Some(at.count(catalog.engine, &table.name, with_leaves))
+    at.count(catalog.engine, &table.name, with_leaves)
 }
 
 impl RuleDraft {
+    /// Whether what holds keep is told of it: of rows of which a part is left, the rule before tells.
+    pub fn tells_holds(&self) -> bool {
+        !self.remainder && !self.count.eligible.held.is_empty()
+    }
+
     /// Locks the rows of a node that hang on these parents, and counts the held or kept ones; `None`: no hold
     /// and no duty is about it. Asked once the parents are locked: what was not there when they were chosen must
     /// not go with them. `parents` is not empty.
@@ -59,7 +95,7 @@ impl Draft {
     /// it is another one than that of the draft.
     pub fn rules_under(
         &self,
-        holds: &[Hold],
+        holds: &InForce,
         catalog: Option<&Catalog>,
     ) -> Result<Vec<RuleDraft>, Vec<Refusal>> {
         under(&self.rules, holds, catalog.unwrap_or(&self.catalog))
@@ -69,31 +105,56 @@ impl Draft {
 /// The rules as they are under these holds.
 fn under(
     rules: &[RuleDraft],
-    holds: &[Hold],
+    holds: &InForce,
     catalog: &Catalog,
 ) -> Result<Vec<RuleDraft>, Vec<Refusal>> {
     let mut refusals = Vec::new();
-    let typed: Vec<Typed<'_>> = holds
-        .iter()
-        .filter_map(|hold| {
-            typed(hold, catalog)
-                .map_err(|refusal| refusals.push(refusal))
-                .ok()
-        })
-        .collect();
+    // Each hold with the tables that it is on.
+    let mut all_typed: Vec<Vec<Typed<'_>>> = Vec::new();
+    for hold in &holds.rows {
+        match typed(hold, catalog) {
+            Ok(typed) => all_typed.push(vec![typed]),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    for hold in &holds.persons {
+        let name = &hold.name;
+        match hold.typed(catalog) {
+            Ok(tables) => {
+                let typed = tables.into_iter();
+                all_typed.push(
+                    typed
+                        .map(|(table, test)| Typed { name, table, test })
+                        .collect(),
+                );
+            }
+            Err(found) => refusals.extend(found),
+        }
+    }
     let rules: Vec<RuleDraft> = rules
         .iter()
         .map(|rule| {
             let mut rule = rule.clone();
             let mut all = Vec::new();
-            for hold in &typed {
+            for hold in &all_typed {
                 match held(&rule, rules, hold, catalog) {
                     Ok(held) => all.extend(held),
                     Err(refusal) => refusals.push(refusal),
                 }
             }
+            let before = rule.change.eligible.looks_elsewhere();
             rule.change.eligible.held.clone_from(&all);
             rule.count.eligible.held = all;
+            if rule.remainder && !before && rule.change.eligible.looks_elsewhere() {
+                let change = &mut rule.change;
+                change.grips = graph::grip(catalog, &change.window.table, &mut change.referenced);
+            }
+            if rule.parted.as_ref().is_some_and(Result::is_ok)
+                && rule.change.eligible.looks_elsewhere()
+            {
+                let why = "a legal hold on a person decides by rows of other tables";
+                rule.parted = Some(Err(why.to_owned()));
+            }
             rule
         })
         .collect();
@@ -120,27 +181,37 @@ fn under(
 fn bound(held: &[Held]) -> usize {
     held.iter()
         .flat_map(|hold| &hold.places)
-        .flat_map(|place| &place.tests)
-        .map(|(_, test)| match test {
-            TypedTest::In(values) => values.len(),
-            _ => 0,
-        })
+        .map(|place| place.test.bound())
         .sum()
 }
 
-/// Where a hold keeps rows of a rule; `None`: nowhere.
+/// Where a hold keeps rows of a rule; `None`: nowhere. `tables`: those that it is on.
 fn held(
     rule: &RuleDraft,
     rules: &[RuleDraft],
-    hold: &Typed<'_>,
+    tables: &[Typed<'_>],
     catalog: &Catalog,
 ) -> Result<Option<Held>, Refusal> {
-    let mut places = places(rule, hold.table, &hold.tests, catalog, |_| true)
-        .ok_or_else(|| unknown_below(rule, hold))?;
-    places.extend(sealed(rule, rules, hold.table, &hold.tests, catalog));
-    Ok((!places.is_empty()).then(|| Held {
+    let mut all = Vec::new();
+    for hold in tables {
+        let found = places(rule, hold.table, &hold.test, catalog, |_| true);
+        all.extend(found.ok_or_else(|| unknown_below(rule, hold))?);
+        all.extend(sealed(rule, rules, hold.table, &hold.test, catalog));
+        for whole in rules.iter().filter(|whole| rule.is_rest_of(&whole.name)) {
+            let found = places(whole, hold.table, &hold.test, catalog, |_| true);
+            let found = found.ok_or_else(|| unknown_below(rule, hold))?;
+            let below = found.into_iter().filter(|place| !place.path.is_empty());
+            // What is left of a row has no related rows of its own, and so no nodes.
+            all.extend(below.map(|place| HeldAt {
+                node: None,
+                ..place
+            }));
+        }
+    }
+    let first = tables.first().filter(|_| !all.is_empty());
+    Ok(first.map(|hold| Held {
         hold: hold.name.to_owned(),
-        places,
+        places: all,
     }))
 }
 
@@ -149,16 +220,17 @@ fn held(
 pub(super) fn places(
     rule: &RuleDraft,
     table: &Table,
-    tests: &[(Column, TypedTest)],
+    test: &HeldTest,
     catalog: &Catalog,
     matters: impl Fn(&Effect) -> bool,
 ) -> Option<Vec<HeldAt>> {
+    let test = test.of(&rule.change.window.table);
     let mut places = Vec::new();
     if concerns(catalog, &table.name, &rule.change.window.table) && matters(&rule.change.effect) {
         places.push(HeldAt {
             path: Vec::new(),
             node: None,
-            tests: tests.to_vec(),
+            test: test.clone(),
         });
     }
     for (i, node) in rule.nodes.iter().enumerate() {
@@ -167,7 +239,7 @@ pub(super) fn places(
             places.extend(paths.into_iter().map(|path| HeldAt {
                 path,
                 node: Some(i),
-                tests: tests.to_vec(),
+                test: test.clone(),
             }));
         }
     }
@@ -180,14 +252,19 @@ pub(super) fn sealed(
     rule: &RuleDraft,
     rules: &[RuleDraft],
     table: &Table,
-    tests: &[(Column, TypedTest)],
+    test: &HeldTest,
     catalog: &Catalog,
 ) -> Vec<HeldAt> {
     let Some(from) = &rule.sealed_from else {
         return Vec::new();
     };
     // Its columns are those of the table that the rows came from, or the plan is refused.
-    let was_in = |from: &TableName| was_in(catalog, table, tests, from);
+    let was_in = |from: &TableName| was_in(catalog, table, test, from);
+    let test = match test {
+        // What it hung on may be sealed, too, or gone.
+        HeldTest::Person(_, reach) if reach.looks_elsewhere() => HeldTest::Every,
+        test => test.of(&rule.change.window.table),
+    };
     let own = was_in(from).then(Vec::new);
     let below = rules.iter().flat_map(|seals| below(seals, rule, was_in));
     own.into_iter()
@@ -195,23 +272,18 @@ pub(super) fn sealed(
         .map(|path| HeldAt {
             path,
             node: None,
-            tests: tests.to_vec(),
+            test: test.clone(),
         })
         .collect()
 }
 
 /// Whether rows of a held table may lie where those of `from` are sealed. Tables of one name and several
 /// schemas have one place for what is sealed of them, and what came from where nobody can tell.
-fn was_in(
-    catalog: &Catalog,
-    held: &Table,
-    tests: &[(Column, TypedTest)],
-    from: &TableName,
-) -> bool {
+fn was_in(catalog: &Catalog, held: &Table, test: &HeldTest, from: &TableName) -> bool {
     let alike = |from: &Table| {
         let column = |column: &Column| from.column(&column.name).map(|known| &known.type_name);
-        let mut tests = tests.iter();
-        tests.all(|(tested, _)| column(tested) == Some(&tested.type_name))
+        let like = |tested: &Column| column(tested) == Some(&tested.type_name);
+        test.columns().into_iter().all(like)
     };
     concerns(catalog, &held.name, from)
         || held.name.table == from.table && catalog.tables.get(from).is_some_and(alike)
@@ -377,6 +449,6 @@ fn typed<'a>(hold: &'a Hold, catalog: &'a Catalog) -> Result<Typed<'a>, Refusal>
     Ok(Typed {
         name: &hold.name,
         table,
-        tests,
+        test: HeldTest::All(tests),
     })
 }

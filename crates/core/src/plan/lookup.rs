@@ -53,7 +53,7 @@ impl Typing<'_> {
         Ok((typed, end))
     }
 
-    fn hop(&self, from: &Table, hop: &Hop) -> Result<(HopSql, &Table), Vec<Refusal>> {
+    pub(super) fn hop(&self, from: &Table, hop: &Hop) -> Result<(HopSql, &Table), Vec<Refusal>> {
         let catalog = self.view.catalog;
         let Some(table) = catalog.table(&hop.table) else {
             return Err(vec![self.refusal(
@@ -207,7 +207,8 @@ fn leading_index(table: &Table, pairs: &[PairSql]) -> Option<Ident> {
     index.name.parse().ok()
 }
 
-fn can_be(column: &Column, how: Normalise) -> bool {
+/// Whether a column's values can be made comparable so.
+pub(super) fn can_be(column: &Column, how: Normalise) -> bool {
     match how {
         Normalise::LowercaseTrim => column.kind == ColumnKind::Text,
         Normalise::DigitsOnly => matches!(

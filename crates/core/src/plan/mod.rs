@@ -12,6 +12,7 @@ mod consent;
 mod constant;
 mod draft;
 mod duty;
+mod erased;
 pub mod estimate;
 mod facts;
 mod graph;
@@ -24,6 +25,7 @@ mod loosened;
 mod overlap;
 pub mod partition;
 mod parts;
+mod reach;
 mod refusal;
 mod seal;
 
@@ -31,11 +33,16 @@ pub use approve::{ApprovedPlan, Plan, is_unindexed};
 pub use assent::Assent;
 pub(crate) use assent::voided;
 pub use clock::{Due, ReadAs};
+pub use column::untreatable;
 pub use consent::Consent;
 pub use draft::{Draft, Intent, RuleDraft, Setting};
 pub use duty::misfits;
+pub use erased::{ErasedColumn, erased_columns, identified_tables, identifiers_of};
 pub use facts::{Facts, RuleFacts, reads_whole_table};
+pub(crate) use graph::are_comparable;
 pub use graph::{Above, Link, Node, entry};
 pub use groups::GroupDraft;
-pub use hold::{fitting, unfit};
+pub use hold::{
+    InForce, PersonHold, fitting, fitting_person, held_person, maps_of, unfit, unfit_person,
+};
 pub use refusal::Refusal;

@@ -8,7 +8,7 @@ use crate::approval::PlanParts;
 use crate::catalog::{Catalog, Table, TableKind};
 use crate::digest::{Digest, DigestError};
 use crate::policy::{Policy, Rule};
-use crate::sql::Window;
+use crate::sql::{ClockSql, Window};
 use crate::value::Value;
 
 /// The plan's digest: it changes with the spec, the schema of the tables touched and looked at, and the statements, and
@@ -82,7 +82,11 @@ fn statements(rule: &RuleDraft) -> Vec<String> {
     let groups = rule.groups.iter();
     let groups = groups.map(|groups| rule.count.groups(&Window::default(), &groups.sql));
     let key = vec![Value::Null; rule.change.window.key.len()];
-    std::iter::once(rule.change.by_window(&Window::default()))
+    let mut change = rule.change.clone();
+    if let ClockSql::Reached(_, reach) = &mut change.eligible.clock {
+        *reach = reach.of_nobody();
+    }
+    std::iter::once(change.by_window(&Window::default()))
         .chain(groups)
         .chain(rule.change.copy(&Window::default(), &[key], ""))
         .chain(rule.nodes.iter().flat_map(Node::statements))

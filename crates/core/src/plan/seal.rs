@@ -44,10 +44,18 @@ pub(super) fn sealed(
             unfit.join("; ")
         );
         let refusal = refuse(Reason::SealTargetUnfit, message);
-        let made = create(catalog, seal, source, &stamps);
-        refusals.push(refusal.remedy(format!(
-            "change it; a table that fits would be made by:\n{made}"
-        )));
+        let missing = |column: &&Column| target.column(&column.name).is_none();
+        let missing: Vec<&Column> = source.columns.iter().filter(missing).collect();
+        // The table is there: what makes one would fail.
+        let only_missing = !missing.is_empty() && missing.len() == unfit.len();
+        let spelt = |column: &&Column| column.charset.is_some() || column.collation.is_none();
+        let remedy = if !only_missing || !missing.iter().all(spelt) {
+            let made = create(catalog, seal, source, &stamps);
+            format!("change it, or drop it where it has no rows; one that fits is made by:\n{made}")
+        } else {
+            add(catalog.engine, &target.name, &missing)
+        };
+        refusals.push(refusal.remedy(remedy));
         return None;
     }
     refusals.extend(locked_down(catalog, rule, seal, &target.name));
@@ -61,6 +69,7 @@ pub(super) fn sealed(
             with_leaves: target.has_leaves(),
             key,
             index,
+            among: None,
         },
         stamps,
         columns: copied(source, target).cloned().collect(),
@@ -182,6 +191,32 @@ fn stamp_types(engine: Engine) -> [&'static str; 2] {
     } else {
         ["datetime(6)", "varchar(400)"]
     }
+}
+
+/// The statement that adds columns to a sealed table. Rows that are there have none of their values.
+fn add(engine: Engine, table: &TableName, columns: &[&Column]) -> String {
+    let written = |write: &dyn Fn(&mut Writer<'_>)| {
+        let mut w = Writer::new(dialect(engine));
+        write(&mut w);
+        w.finish().sql.text().to_owned()
+    };
+    let columns = columns.iter().map(|column| {
+        let name = written(&|w| {
+            w.ident(&column.name);
+        });
+        let text = match (&column.charset, &column.collation) {
+            (Some(charset), Some(collation)) => {
+                format!(" CHARACTER SET {charset} COLLATE {collation}")
+            }
+            _ => String::new(),
+        };
+        format!("ADD COLUMN {name} {}{text}", column.type_name)
+    });
+    let table = written(&|w| {
+        w.table(table);
+    });
+    let columns: Vec<String> = columns.collect();
+    format!("ALTER TABLE {table} {};", columns.join(", "))
 }
 
 /// The statements that make a sealed table, and give its use to the connected user.

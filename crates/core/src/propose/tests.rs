@@ -62,7 +62,7 @@ pub(crate) fn table(text: &str, dates: &[&str], estimated_rows: u64) -> Table {
     }
 }
 
-fn reference(from: &str, to: &str, number: usize) -> Reference {
+pub(crate) fn reference(from: &str, to: &str, number: usize) -> Reference {
     Reference {
         name: format!("{from}_{to}_{number}"),
         from: name(from),

@@ -9,6 +9,6 @@ mod residual;
 mod share;
 
 pub use lane::{BATCHES_PER_PART, Directive, Form, Halt, Lane, Order, Outcome, Saved, Style};
-pub use pace::{Pace, PaceSettings, Unit};
+pub use pace::{MOST_CHANGED, MOST_CHANGED_IN_BACKLOG, Pace, PaceSettings, Unit};
 pub use residual::Left;
 pub use share::shares;

@@ -6,8 +6,11 @@ use std::time::Duration;
 use super::fit::Fit;
 use super::rate::Rate;
 
-/// Most rows one transaction may change.
-const MOST_CHANGED: f64 = 5_000.0;
+/// Most rows one transaction may change while the application works.
+pub const MOST_CHANGED: u32 = 5_000;
+/// The same in Backlog: a PostgreSQL batch of 5,000 is so short that a tenth of it is what every
+/// transaction pays.
+pub const MOST_CHANGED_IN_BACKLOG: u32 = 20_000;
 /// Part of the target, and of what every transaction pays, that is left to rows at the least: where
 /// the fixed part is long, narrower windows would not make transactions shorter, only more of them.
 const ROWS_SHARE: f64 = 0.5;
@@ -51,7 +54,7 @@ impl Unit {
             Self::Pages => Widths {
                 first: 8.0,
                 least: 8.0,
-                most: 500.0,
+                most: 2_000.0,
                 rows: 100.0,
             },
         }
@@ -69,6 +72,8 @@ pub struct PaceSettings {
     pub rate: Option<f64>,
     /// Whether there is a rate at all (Backlog without a stated one has none).
     pub limited: bool,
+    /// Most rows that one transaction may change.
+    pub most_changed: u32,
     /// Batches under one checkpoint row before it is replaced.
     pub part: u32,
 }
@@ -85,6 +90,7 @@ pub struct Pace {
     /// Changed rows per spanned row or page: rises at once, falls slowly.
     share: f64,
     rate: Rate,
+    most_changed: f64,
     part: u32,
 }
 
@@ -96,6 +102,7 @@ impl Pace {
             target,
             rate,
             limited,
+            most_changed,
             part,
         } = settings;
         let widths = unit.widths();
@@ -107,6 +114,7 @@ impl Pace {
             widths,
             share: widths.rows,
             rate: Rate::new(limited, rate),
+            most_changed: most_changed.into(),
             part,
         }
     }
@@ -190,7 +198,7 @@ impl Pace {
 
     /// The widest window that changes no more rows than one transaction may.
     fn by_rows(&self) -> f64 {
-        self.widest(MOST_CHANGED)
+        self.widest(self.most_changed)
     }
 
     /// The widest window by which a stated rate is kept every second, not on the average.

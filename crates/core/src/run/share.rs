@@ -8,7 +8,7 @@ use crate::sql::Window;
 ///
 /// By key, a worker may change what is planned in its range, and a part of what the ceiling allows
 /// beyond that. By pages nobody knows where the eligible rows are: all may change the same, and who has
-/// used it up goes on with what the others leave.
+/// used it up goes on with what the others leave. In the order of the clock there is one worker.
 pub fn shares(facts: &RuleFacts, ceiling: Rows, lanes: u32) -> Vec<(Window, Rows)> {
     if let Some(pages) = facts.paying_pages() {
         let ranges = pages.split(lanes);
@@ -17,6 +17,9 @@ pub fn shares(facts: &RuleFacts, ceiling: Rows, lanes: u32) -> Vec<(Window, Rows
         return parts
             .map(|(worker, range)| (range, ceiling.part(workers, worker == 0)))
             .collect();
+    }
+    if let Some(cutoff) = &facts.clock {
+        return vec![(Window::of_clock(cutoff), ceiling)];
     }
     let bounds = facts.split(lanes);
     let workers = i64::try_from(bounds.len()).unwrap_or(0) + 1;

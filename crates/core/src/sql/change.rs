@@ -4,10 +4,11 @@
 use super::eligible::Eligible;
 use super::grip::Grip;
 use super::group::{Quasi, write_group};
+use super::reach::ReachSql;
 use super::transform::{Transform, assignments};
 use super::window::{Window, WindowSql, write_hint};
 use super::{Bound, SealSql, Writer, dialect};
-use crate::catalog::Column;
+use crate::catalog::{Column, Engine};
 use crate::groups::Group;
 use crate::name::{Ident, TableName};
 use crate::value::{Key, Value};
@@ -52,6 +53,14 @@ pub struct KeyRow {
 }
 
 impl ChangeSql {
+    /// What the transaction of a batch is told first. PostgreSQL would rather read all of another table
+    /// and join it than follow its index a thousand times: for every batch anew.
+    pub fn settings(&self) -> Option<Bound> {
+        let led = self.window.engine == Engine::Postgres && self.eligible.is_led_elsewhere();
+        let joins = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+        led.then(|| Bound::fixed(joins, Vec::new()))
+    }
+
     /// Changes the eligible rows of a window in one statement.
     pub fn by_window(&self, window: &Window) -> Bound {
         let mut w = self.begin();
@@ -62,7 +71,7 @@ impl ChangeSql {
 
     /// Chooses and locks the first eligible rows of a window.
     pub fn choose(&self, window: &Window, skip_locked: bool, limit: u32) -> Bound {
-        let mut w = self.begin_choice(window, limit);
+        let mut w = self.begin_choice(window, limit, None);
         w.sql(if skip_locked {
             " FOR UPDATE SKIP LOCKED"
         } else {
@@ -71,12 +80,38 @@ impl ChangeSql {
         w.finish()
     }
 
-    /// Reads what `choose` reads without locking.
-    pub fn peek(&self, window: &Window, limit: u32) -> Bound {
-        self.begin_choice(window, limit).finish()
+    /// Chooses and locks the first eligible rows of a window, and reads behind what [`Self::key_row`]
+    /// takes what tells whose they are. Rows that others have locked are passed over.
+    pub fn choose_whose(&self, window: &Window, limit: u32) -> Bound {
+        let mut w = self.begin_choice(window, limit, self.eligible.reach());
+        w.sql(" FOR UPDATE SKIP LOCKED");
+        w.finish()
     }
 
-    fn begin_choice(&self, window: &Window, limit: u32) -> Writer<'static> {
+    /// Reads what `choose_whose` reads without locking.
+    pub fn peek_whose(&self, window: &Window, limit: u32) -> Bound {
+        self.begin_choice(window, limit, self.eligible.reach())
+            .finish()
+    }
+
+    /// What `choose_whose` has read of a row that tells whose it is.
+    pub fn whose<'r>(&self, row: &'r [Value]) -> &'r [Value] {
+        let grouped = usize::from(!self.grouped.is_empty());
+        row.get(self.window.key.len() + self.referenced.len() + grouped..)
+            .unwrap_or_default()
+    }
+
+    /// Reads what `choose` reads without locking.
+    pub fn peek(&self, window: &Window, limit: u32) -> Bound {
+        self.begin_choice(window, limit, None).finish()
+    }
+
+    fn begin_choice(
+        &self,
+        window: &Window,
+        limit: u32,
+        whose: Option<&ReachSql>,
+    ) -> Writer<'static> {
         let mut w = Writer::new(dialect(self.window.engine));
         w.sql("SELECT ");
         self.window.write_key(&mut w);
@@ -87,6 +122,9 @@ impl ChangeSql {
         if !self.grouped.is_empty() {
             w.sql(", ");
             write_group(&mut w, &self.grouped);
+        }
+        if let Some(reach) = whose {
+            reach.write_read(&mut w);
         }
         self.window.write_from(&mut w);
         w.sql(" WHERE ");
@@ -99,13 +137,30 @@ impl ChangeSql {
 
     /// Chooses the eligible rows of a window without locking them.
     pub fn look(&self, window: &Window, limit: u32) -> Bound {
+        self.looking(window, limit, |w| self.eligible.write(w))
+    }
+
+    /// Reads the keys of rows that would be changed if neither a hold nor a duty kept them. There is one
+    /// of these.
+    pub fn look_kept(&self, window: &Window, limit: u32) -> Bound {
+        self.looking(window, limit, |w| {
+            self.eligible.write_but_for_holds(w);
+            w.sql(" AND (")
+                .joined(self.eligible.keepers(), " OR ", |w, keeper| {
+                    keeper.write_kept(w);
+                })
+                .sql(")");
+        })
+    }
+
+    fn looking(&self, window: &Window, limit: u32, which: impl FnOnce(&mut Writer<'_>)) -> Bound {
         let mut w = Writer::new(dialect(self.window.engine));
         w.sql("SELECT ");
         self.window.write_key(&mut w);
         self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
-        self.eligible.write(&mut w);
+        which(&mut w);
         self.window.write_order(&mut w);
         w.sql(" LIMIT ").number(limit);
         w.finish()
@@ -137,13 +192,31 @@ impl ChangeSql {
         w.finish()
     }
 
-    /// Changes rows of a window by their keys and the predicate: the whole of it, or what the rows' own
-    /// columns say, where `still` has answered for the rest. `keys` is not empty.
+    /// Changes rows of a window by their keys and what their own columns say; `still` has answered for
+    /// the rest. `keys` is not empty.
     pub fn by_keys(&self, window: &Window, keys: &[Key]) -> Bound {
         let mut w = self.begin_hinted();
         self.write_keys(&mut w, window, keys);
         w.sql(" AND ");
         self.eligible.write_own(&mut w);
+        w.finish()
+    }
+
+    /// Whether the change itself may ask other tables once more instead of `still`. Not where rows of its
+    /// own table keep each other: those that went with the keys before would be missed. On InnoDB an
+    /// UPDATE's subqueries do not see what a DELETE's do (SQL.md section 2).
+    pub fn asks_again(&self) -> bool {
+        let WindowSql { engine, table, .. } = &self.window;
+        *engine == Engine::Postgres && self.seal.is_none() && !self.eligible.looks_at(table)
+    }
+
+    /// Changes rows of a window by their keys and the whole predicate, in one statement that sees other
+    /// tables as they are after the rows were locked. `keys` is not empty.
+    pub fn by_keys_again(&self, window: &Window, keys: &[Key]) -> Bound {
+        let mut w = self.begin_hinted();
+        self.write_keys(&mut w, window, keys);
+        w.sql(" AND ");
+        self.eligible.write(&mut w);
         w.finish()
     }
 
@@ -209,8 +282,15 @@ pub(super) fn write_effect(
 /// The columns have the values of one of the keys. A column that is NULL has those of none.
 pub(super) fn write_any_of(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]) {
     let engine = w.dialect().engine();
-    if let [only] = columns {
-        w.ident(&only.name).sql(" IN (");
+    if let [only] = columns
+        && engine == Engine::Postgres
+        && let Some(list) = integers(keys)
+    {
+        // One value instead of hundreds, each of which is a cast to be read and planned.
+        w.column(only).sql(" = ANY (string_to_array(");
+        w.bind(Value::Text(list)).sql("::text, ',')::bigint[])");
+    } else if let [only] = columns {
+        w.column(only).sql(" IN (");
         let values = padded(keys).filter_map(|key| key.first());
         w.joined(values, ", ", |w, v| w.dialect().bound(w, only, v.clone()));
         w.sql(")");
@@ -220,7 +300,7 @@ pub(super) fn write_any_of(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]
         write_alternatives(w, columns, keys);
     } else {
         w.sql("(").joined(columns, ", ", |w, c| {
-            w.ident(&c.name);
+            w.column(c);
         });
         w.sql(") IN (VALUES ");
         w.joined(padded(keys), ", ", |w, key| {
@@ -234,12 +314,27 @@ pub(super) fn write_any_of(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]
     }
 }
 
+/// The keys as one text, where all of them are whole numbers.
+fn integers(keys: &[Key]) -> Option<String> {
+    let mut list = String::new();
+    for key in keys {
+        let [Value::Int(n)] = key.as_slice() else {
+            return None;
+        };
+        if !list.is_empty() {
+            list.push(',');
+        }
+        list.push_str(&n.to_string());
+    }
+    Some(list)
+}
+
 /// `((a = … AND b = …) OR …)`: one of the keys.
 fn write_alternatives(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]) {
     w.sql("(").joined(padded(keys), " OR ", |w, key| {
         w.sql("(");
         w.joined(columns.iter().zip(key), " AND ", |w, (c, v)| {
-            w.ident(&c.name).sql(" = ");
+            w.column(c).sql(" = ");
             w.dialect().bound(w, c, v.clone());
         });
         w.sql(")");

@@ -2,7 +2,10 @@
 
 use super::Writer;
 use super::lookup::LookupSql;
-use crate::catalog::{Column, ColumnKind};
+use super::reach::{ReachSql, WaySql};
+use super::window::Among;
+use crate::catalog::{Column, ColumnKind, Table};
+use crate::name::TableName;
 use crate::value::Value;
 
 /// A column that is read as a clock, and what its readings are compared with.
@@ -23,9 +26,9 @@ impl Reading {
     fn expired(&self, w: &mut Writer<'_>) {
         let d = w.dialect();
         w.column(&self.column).sql(" >= ");
-        d.bound(w, &self.column, self.floor.clone());
+        d.limit(w, &self.column, self.floor.clone());
         w.sql(" AND ").column(&self.column).sql(" < ");
-        d.bound(w, &self.column, self.cutoff.clone());
+        d.limit(w, &self.column, self.cutoff.clone());
         if dated(&self.column) {
             w.sql(" AND ");
             d.real_date(w, &self.column);
@@ -36,9 +39,9 @@ impl Reading {
     pub(super) fn implausible(&self, w: &mut Writer<'_>) {
         let d = w.dialect();
         w.sql("(").column(&self.column).sql(" < ");
-        d.bound(w, &self.column, self.floor.clone());
+        d.limit(w, &self.column, self.floor.clone());
         w.sql(" OR ").column(&self.column).sql(" >= ");
-        d.bound(w, &self.column, self.ceiling.clone());
+        d.limit(w, &self.column, self.ceiling.clone());
         if dated(&self.column) {
             w.sql(" OR NOT (");
             d.real_date(w, &self.column);
@@ -60,6 +63,8 @@ pub enum ClockSql {
     Own(Box<Reading>),
     /// The newest of the rows that belong to it.
     Other(Box<EventSql>),
+    /// None: the row is a person's who has asked for erasure.
+    Reached(TableName, ReachSql),
 }
 
 /// An event in rows of another table.
@@ -79,6 +84,29 @@ impl ClockSql {
         match self {
             Self::Own(reading) => Some(reading.as_ref()),
             Self::Other(event) => event.otherwise.as_ref(),
+            Self::Reached(..) => None,
+        }
+    }
+
+    /// The rows that are walked where they are a person's, and the index that leads to them.
+    pub fn among(&self, of: &Table) -> Option<Among> {
+        let (_, reach) = self.reach()?;
+        let index = match reach.ways.as_slice() {
+            [WaySql::Keys(columns, _)] => columns.first().and_then(|c| of.index_of(&c.name)),
+            // Of several ways each may have an index of its own.
+            _ => None,
+        };
+        Some(Among {
+            reach: reach.clone(),
+            index,
+        })
+    }
+
+    /// Whose rows are meant, where it is a person's.
+    pub(super) fn reach(&self) -> Option<(&TableName, &ReachSql)> {
+        match self {
+            Self::Own(_) | Self::Other(_) => None,
+            Self::Reached(table, reach) => Some((table, reach)),
         }
     }
 
@@ -92,6 +120,7 @@ impl ClockSql {
         } = match self {
             Self::Own(reading) => return reading.expired(w),
             Self::Other(event) => event.as_ref(),
+            Self::Reached(table, reach) => return reach.write(w, table),
         };
         w.sql("NOT ");
         rows.exists(
@@ -120,7 +149,8 @@ impl ClockSql {
     pub(super) fn expired_own(&self, w: &mut Writer<'_>) {
         match self {
             Self::Own(reading) => reading.expired(w),
-            Self::Other(_) => {
+            Self::Reached(table, reach) if !reach.looks_elsewhere() => reach.write(w, table),
+            Self::Other(_) | Self::Reached(..) => {
                 w.sql("1 = 1");
             }
         }
@@ -130,6 +160,9 @@ impl ClockSql {
     pub(super) fn open(&self, w: &mut Writer<'_>) {
         match self {
             Self::Own(reading) => reading.open(w),
+            Self::Reached(..) => {
+                w.sql("1 = 0");
+            }
             Self::Other(event) => {
                 let EventSql {
                     rows,
@@ -157,6 +190,9 @@ impl ClockSql {
     pub(super) fn implausible(&self, w: &mut Writer<'_>) {
         match self {
             Self::Own(reading) => reading.implausible(w),
+            Self::Reached(..) => {
+                w.sql("1 = 0");
+            }
             Self::Other(event) => {
                 let EventSql {
                     rows,
@@ -203,7 +239,7 @@ impl ClockSql {
                     event.rows.exists(w, None);
                     w.sql(" THEN ").column(&own.column).sql(" END");
                 }
-                Self::Own(_) => {
+                Self::Own(_) | Self::Reached(..) => {
                     w.column(&own.column);
                 }
             });

@@ -2,6 +2,7 @@
 //! judge, the oldest reading, and the related rows.
 
 use super::change::write_any_of;
+use super::clock::ClockSql;
 use super::eligible::Eligible;
 use super::related::{Depth, Way};
 use super::window::{Window, WindowSql};
@@ -40,6 +41,13 @@ impl CountSql {
         let d = dialect(self.window.engine);
         let mut w = Writer::new(d);
         let e = &self.eligible;
+        if self.window.engine == Engine::Postgres
+            && e.looks_elsewhere()
+            && e.clock.reach().is_none()
+        {
+            self.write_counts_apart(&mut w, window);
+            return w.finish();
+        }
         w.sql("SELECT ");
         d.whole(&mut w, &mut |w| {
             w.sql("count(*)");
@@ -47,26 +55,86 @@ impl CountSql {
         w.sql(", ");
         d.whole(&mut w, &mut |w| sum(w, &mut |w| e.write(w)));
         w.sql(", ");
-        d.whole(&mut w, &mut |w| {
-            sum(w, &mut |w| {
-                e.clock.open(w);
-                e.write_scope(w);
-            });
-        });
+        d.whole(&mut w, &mut |w| sum(w, &mut |w| self.write_open(w)));
         w.sql(", ");
-        d.whole(&mut w, &mut |w| {
-            sum(w, &mut |w| {
-                e.clock.implausible(w);
-                e.write_scope(w);
-            });
-        });
-        w.sql(", ");
-        e.clock.oldest(&mut w, &mut |w| e.write(w));
-        self.window.write_from(&mut w);
-        w.sql(" WHERE ");
-        self.window.write_bounds(&mut w, window);
-        w.sql("1 = 1");
+        d.whole(&mut w, &mut |w| sum(w, &mut |w| self.write_implausible(w)));
+        if e.clock.reach().is_none() {
+            w.sql(", ");
+            e.clock.oldest(&mut w, &mut |w| e.write(w));
+        }
+        self.write_rows(&mut w, window);
         w.finish()
+    }
+
+    /// The same, each of the counts over rows that it is about. Where a sum asks for each row whether
+    /// there is one in another table, PostgreSQL looks it up each time; in a WHERE it joins them.
+    fn write_counts_apart(&self, w: &mut Writer<'_>, window: &Window) {
+        let e = &self.eligible;
+        let oldest =
+            1 + usize::from(matches!(e.clock, ClockSql::Other(_)) && e.clock.own().is_some());
+        let names = ["o1", "o2"];
+        let names = &names[..oldest];
+        w.sql("SELECT a.n, b.n, c.n, d.n, b.")
+            .joined(names, ", b.", |w, name| {
+                w.sql(name);
+            });
+        w.sql(" FROM (");
+        self.write_count(w, window, false, &mut |w| {
+            w.sql("true");
+        });
+        w.sql(") AS a (n), (");
+        self.write_count(w, window, true, &mut |w| e.write(w));
+        w.sql(") AS b (n, ").joined(names, ", ", |w, name| {
+            w.sql(name);
+        });
+        w.sql("), (");
+        self.write_count(w, window, false, &mut |w| self.write_open(w));
+        w.sql(") AS c (n), (");
+        self.write_count(w, window, false, &mut |w| self.write_implausible(w));
+        w.sql(") AS d (n)");
+    }
+
+    /// `SELECT` the number of a window's rows for which `which` holds, and their oldest readings.
+    fn write_count(
+        &self,
+        w: &mut Writer<'_>,
+        window: &Window,
+        oldest: bool,
+        which: &mut dyn FnMut(&mut Writer<'_>),
+    ) {
+        w.sql("SELECT ");
+        w.dialect().whole(w, &mut |w| {
+            w.sql("count(*)");
+        });
+        if oldest {
+            w.sql(", ");
+            self.eligible.clock.oldest(w, &mut |w| {
+                w.sql("true");
+            });
+        }
+        self.write_rows(w, window);
+        w.sql(" AND ");
+        which(w);
+    }
+
+    /// Within what the rule is about, the period has not begun.
+    fn write_open(&self, w: &mut Writer<'_>) {
+        self.eligible.clock.open(w);
+        self.eligible.write_scope(w);
+    }
+
+    /// Within what the rule is about, the clock is one that nobody can mean.
+    fn write_implausible(&self, w: &mut Writer<'_>) {
+        self.eligible.clock.implausible(w);
+        self.eligible.write_scope(w);
+    }
+
+    /// `FROM` the table `WHERE` a row lies in the window.
+    fn write_rows(&self, w: &mut Writer<'_>, window: &Window) {
+        self.window.write_from(w);
+        w.sql(" WHERE ");
+        self.window.write_bounds(w, window);
+        self.window.write_among(w);
     }
 
     /// Reads the row that `counts` brought back; `None` where it has another shape.

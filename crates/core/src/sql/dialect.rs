@@ -20,6 +20,9 @@ pub trait Dialect: Sync {
     fn placeholder(&self, out: &mut String, index: usize);
     /// A bound value cast to the column's type, in a form that can use the column's index.
     fn bound(&self, w: &mut Writer<'_>, column: &Column, value: Value);
+    /// A bound date or time of ours, to be compared with many rows' values of the column: in a form that is
+    /// read once, not for every row.
+    fn limit(&self, w: &mut Writer<'_>, column: &Column, value: Value);
     /// Reads a column in a shape that comes back through `bound` unchanged.
     fn read(&self, w: &mut Writer<'_>, column: &Column);
     /// A bound text compared byte by byte with a text or enum column (`=`), whatever its collation.
@@ -52,7 +55,14 @@ pub trait Dialect: Sync {
     fn oldest(&self, w: &mut Writer<'_>, column: &Column, reading: &mut dyn FnMut(&mut Writer<'_>));
     /// An identifier made comparable, as bytes: text, or a whole number for its digits.
     fn normalised(&self, w: &mut Writer<'_>, column: &Column, how: Normalise);
-    /// `p_` and 32 hexadecimal digits of the keyed HMAC of the column (pads are session variables).
+    /// A bound identifier in the same form, to be compared with `normalised`.
+    fn normal(&self, w: &mut Writer<'_>, value: Value, how: Normalise);
+    /// An identifier's bytes once it is comparable: those of `erasure::comparable`. NULL for NULL.
+    fn comparable(&self, w: &mut Writer<'_>, column: &Column, how: Option<Normalise>);
+    /// 64 hexadecimal digits of the keyed HMAC of the bytes that the closure writes (pads are session
+    /// variables). NULL for NULL.
+    fn keyed(&self, w: &mut Writer<'_>, bytes: &mut dyn FnMut(&mut Writer<'_>));
+    /// `p_` and 32 hexadecimal digits of the keyed HMAC of the column.
     fn pseudonym(&self, w: &mut Writer<'_>, column: &Column);
     /// The column already has a pseudonym's shape.
     fn is_pseudonym(&self, w: &mut Writer<'_>, column: &Column);

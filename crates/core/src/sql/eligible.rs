@@ -7,6 +7,7 @@ use super::clock::{ClockSql, dated};
 use super::held::Held;
 use super::kept::Kept;
 use super::lookup::LookupSql;
+use super::reach::ReachSql;
 use super::transform::Transform;
 use crate::catalog::{Column, ColumnKind};
 use crate::name::TableName;
@@ -81,7 +82,24 @@ pub enum TypedTest {
     },
 }
 
+impl TypedTest {
+    /// How many values it binds, where they may be many.
+    pub(super) fn bound(&self) -> usize {
+        match self {
+            Self::In(values) => values.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl Eligible {
+    /// The same predicate for rows of one leaf of the table.
+    pub(super) fn of_leaf(&mut self, leaf: &TableName) {
+        for hold in &mut self.held {
+            hold.of_leaf(leaf);
+        }
+    }
+
     /// The whole predicate.
     pub fn write(&self, w: &mut Writer<'_>) {
         self.write_but_for_holds(w);
@@ -125,6 +143,11 @@ impl Eligible {
         }
     }
 
+    /// The ways to a person's rows, where the rule is about a person.
+    pub fn reach(&self) -> Option<&ReachSql> {
+        self.clock.reach().map(|(_, reach)| reach)
+    }
+
     /// What keeps rows: holds, and duties.
     pub fn keepers(&self) -> impl Iterator<Item = &Held> {
         self.held
@@ -135,9 +158,32 @@ impl Eligible {
     /// Whether it looks at other tables.
     pub fn looks_elsewhere(&self) -> bool {
         matches!(self.clock, ClockSql::Other(_))
+            || self
+                .clock
+                .reach()
+                .is_some_and(|(_, reach)| reach.looks_elsewhere())
             || !self.only_if.is_empty()
             || !self.unless.is_empty()
             || self.keepers().any(Held::is_below)
+            || self.is_within_below()
+    }
+
+    /// Whether other tables are looked at, each by an index that leads to a row's.
+    pub(super) fn is_led_elsewhere(&self) -> bool {
+        let clock = match &self.clock {
+            ClockSql::Own(_) => None,
+            ClockSql::Other(event) => Some(&event.rows),
+            ClockSql::Reached(..) => return false,
+        };
+        let below = self.keepers().any(Held::is_below) || self.is_within_below();
+        let all = clock.into_iter().chain(&self.only_if).chain(&self.unless);
+        let mut hops = all.flat_map(|rows| rows.via.iter().chain([&rows.hop]));
+        self.looks_elsewhere() && !below && hops.all(|hop| hop.index.is_some())
+    }
+
+    /// Whether only rows are meant that stay because of what hangs on them.
+    fn is_within_below(&self) -> bool {
+        self.within.iter().any(|duty| duty.held.is_below())
     }
 
     /// Whether it looks at rows of the table itself, so that a row may become eligible when another one
@@ -146,6 +192,7 @@ impl Eligible {
         let clock = match &self.clock {
             ClockSql::Own(_) => None,
             ClockSql::Other(event) => Some(&event.rows),
+            ClockSql::Reached(_, reach) => return reach.tables().contains(&table),
         };
         let mut all = clock.into_iter().chain(&self.only_if).chain(&self.unless);
         all.any(|rows| {
@@ -160,7 +207,9 @@ impl Eligible {
         for keeper in self.keepers() {
             keeper.write_own_free(w);
         }
-        self.write_within(w);
+        if !self.is_within_below() {
+            self.write_within(w);
+        }
         self.write_undone(w);
     }
 

@@ -7,7 +7,8 @@
 
 use super::count::sum;
 use super::eligible::{TypedTest, write_test};
-use super::{Bound, CountSql, Depth, Way, Window, Writer, dialect};
+use super::reach::ReachSql;
+use super::{Bound, CountSql, Depth, Scope, Way, Window, Writer, dialect};
 use crate::catalog::{Column, Engine};
 use crate::name::TableName;
 use crate::value::Key;
@@ -28,8 +29,48 @@ pub struct HeldAt {
     pub path: Vec<Down>,
     /// The node at the end of the path.
     pub node: Option<usize>,
-    /// All must hold, or be NULL.
-    pub tests: Vec<(Column, TypedTest)>,
+    /// What is held of the table at its end.
+    pub test: HeldTest,
+}
+
+/// Which rows of a table are held.
+#[derive(Clone, Debug)]
+pub enum HeldTest {
+    /// Those for which all of these hold, or are NULL.
+    All(Vec<(Column, TypedTest)>),
+    /// Those that are a person's. The table is that of the rows, where they are the rule's own.
+    Person(TableName, ReachSql),
+    /// Every one.
+    Every,
+}
+
+impl HeldTest {
+    /// The same of rows of another table that has its columns.
+    #[must_use]
+    pub fn of(&self, table: &TableName) -> Self {
+        match self {
+            Self::Person(_, reach) => Self::Person(table.clone(), reach.clone()),
+            Self::All(_) | Self::Every => self.clone(),
+        }
+    }
+
+    /// The rows' own columns by which they are told.
+    pub fn columns(&self) -> Vec<&Column> {
+        match self {
+            Self::All(tests) => tests.iter().map(|(column, _)| column).collect(),
+            Self::Person(_, reach) => reach.columns(),
+            Self::Every => Vec::new(),
+        }
+    }
+
+    /// How many values it binds.
+    pub fn bound(&self) -> usize {
+        match self {
+            Self::All(tests) => tests.iter().map(|(_, test)| test.bound()).sum(),
+            Self::Person(_, reach) => reach.bound(),
+            Self::Every => 0,
+        }
+    }
 }
 
 /// One step down from a table to one whose rows refer to it.
@@ -68,15 +109,26 @@ impl Held {
 
     /// The same, as far as the row's own columns say it.
     pub(super) fn write_own_free(&self, w: &mut Writer<'_>) {
-        for place in self.places.iter().filter(|place| place.path.is_empty()) {
+        for place in self.places.iter().filter(|place| !place.is_below()) {
             w.sql(" AND NOT ");
             place.write(w);
         }
     }
 
-    /// Whether it holds rows that hang on the rule's.
+    /// Whether it holds rows because of others: of those that hang on them, or that they hang on.
     pub(super) fn is_below(&self) -> bool {
-        self.places.iter().any(|place| !place.path.is_empty())
+        self.places.iter().any(HeldAt::is_below)
+    }
+
+    /// The same for rows of one leaf of the rule's table.
+    pub(super) fn of_leaf(&mut self, leaf: &TableName) {
+        for place in &mut self.places {
+            if let HeldTest::Person(table, _) = &mut place.test
+                && place.path.is_empty()
+            {
+                table.clone_from(leaf);
+            }
+        }
     }
 
     /// That the hold keeps a row.
@@ -97,8 +149,17 @@ impl HeldAt {
             w.sql("count(*)");
         });
         w.sql(" FROM ").rows_of(table, with_leaves).sql(" WHERE ");
-        self.write_predicate(&mut w);
+        self.write_predicate(&mut w, &Scope::Table(table.clone()));
         w.finish()
+    }
+
+    /// Whether rows of other tables decide.
+    fn is_below(&self) -> bool {
+        let elsewhere = |test: &HeldTest| match test {
+            HeldTest::Person(_, reach) => reach.looks_elsewhere(),
+            HeldTest::All(_) | HeldTest::Every => false,
+        };
+        !self.path.is_empty() || elsewhere(&self.test)
     }
 
     fn write(&self, w: &mut Writer<'_>) {
@@ -108,7 +169,11 @@ impl HeldAt {
     /// `EXISTS (… EXISTS (… COALESCE(predicate, true)))`, as deep as the path is.
     fn write_below(&self, w: &mut Writer<'_>, path: &[Down], level: u32) {
         let Some((step, rest)) = path.split_first() else {
-            self.write_predicate(w);
+            let at = match &self.test {
+                HeldTest::Person(table, _) if level == 0 => Scope::Table(table.clone()),
+                _ => Scope::Held(level),
+            };
+            self.write_predicate(w, &at);
             return;
         };
         w.sql("EXISTS (SELECT 1 FROM ")
@@ -133,12 +198,26 @@ impl HeldAt {
         w.sql(")");
     }
 
-    fn write_predicate(&self, w: &mut Writer<'_>) {
-        w.sql("COALESCE((")
-            .joined(&self.tests, " AND ", |w, (column, test)| {
-                write_test(w, column, test);
-            })
-            .sql("), true)");
+    /// `at`: how the rows' table is called.
+    fn write_predicate(&self, w: &mut Writer<'_>, at: &Scope) {
+        match &self.test {
+            HeldTest::All(tests) => {
+                w.sql("COALESCE((")
+                    .joined(tests, " AND ", |w, (column, test)| {
+                        write_test(w, column, test);
+                    })
+                    .sql("), true)");
+            }
+            // A row without an identifier is nobody's.
+            HeldTest::Person(_, reach) => {
+                w.sql("COALESCE(");
+                reach.write_inmost(w, at);
+                w.sql(", false)");
+            }
+            HeldTest::Every => {
+                w.sql("(1 = 1)");
+            }
+        }
     }
 }
 
@@ -158,9 +237,10 @@ impl Depth {
         if at.is_empty() {
             return None;
         }
+        let own = Scope::Table(self.table.clone());
         let kept = |w: &mut Writer<'_>| {
             w.sql("(")
-                .joined(&at, " OR ", |w, place| place.write_predicate(w))
+                .joined(&at, " OR ", |w, place| place.write_predicate(w, &own))
                 .sql(")");
         };
         let d = dialect(self.engine);

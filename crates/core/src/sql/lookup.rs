@@ -127,12 +127,12 @@ impl LookupSql {
 }
 
 impl HopSql {
-    fn write_table(&self, w: &mut Writer<'_>, alias: &'static str) {
+    pub(super) fn write_table(&self, w: &mut Writer<'_>, alias: &'static str) {
         w.table(&self.table).sql(" AS ").sql(alias);
         write_hint(w, self.index.as_ref());
     }
 
-    fn write_pairs(&self, w: &mut Writer<'_>, alias: &'static str, from: &Scope) {
+    pub(super) fn write_pairs(&self, w: &mut Writer<'_>, alias: &'static str, from: &Scope) {
         w.joined(&self.pairs, " AND ", |w, pair| {
             let PairSql {
                 column,

@@ -5,9 +5,12 @@
 
 mod change;
 mod clock;
+mod clocked;
 mod count;
 mod dialect;
 mod eligible;
+mod erased;
+mod find;
 mod grip;
 mod group;
 mod held;
@@ -17,7 +20,9 @@ mod mysql;
 mod pages;
 pub mod partition;
 mod postgres;
+mod reach;
 mod related;
+pub mod residue;
 mod seal;
 mod transform;
 mod window;
@@ -25,20 +30,24 @@ mod witness;
 
 pub use change::{ChangeSql, Effect, KeyRow};
 pub use clock::{ClockSql, EventSql, Reading};
+pub use clocked::{clock_pays, follows_index, look_at_clock, marked};
 pub use count::{CountSql, Counted};
 pub use dialect::{Dialect, dialect};
 pub use eligible::{Eligible, TypedCondition, TypedTest};
+pub use erased::{ByDigest, Digested, ErasedSql, count_erased};
+pub use find::FindSql;
 pub use grip::Grip;
 pub use group::{GroupSql, Quasi};
-pub use held::{Down, Held, HeldAt};
+pub use held::{Down, Held, HeldAt, HeldTest};
 pub use kept::{Kept, KeptRows};
 pub use lookup::{HopSql, LookupSql, PairSql};
 pub use pages::{Page, PageStep, Pages, leaf_of, leaf_pages, look_at_leaf, reads_pages_only};
+pub use reach::{IdentifierSql, MOST_STEPS, ReachSql, WaySql};
 pub use related::{Depth, Way};
 pub use seal::{SEALED_AT, SEALED_BY, SealSql};
 pub(crate) use transform::fits;
 pub use transform::{Transform, pads};
-pub use window::{KeyColumn, Window, WindowSql};
+pub use window::{Among, KeyColumn, Window, WindowSql};
 pub use witness::{Witness, counted};
 
 use crate::catalog::{Column, Engine};
@@ -99,6 +108,8 @@ enum Scope {
     Alias(&'static str),
     /// Those of a table under its own name.
     Table(TableName),
+    /// Those of a table so many steps below the rule's.
+    Held(u32),
 }
 
 impl<'d> Writer<'d> {
@@ -150,6 +161,9 @@ impl<'d> Writer<'d> {
             }
             Scope::Table(table) => {
                 self.table(&table).sql(".");
+            }
+            Scope::Held(level) => {
+                self.sql("held_").number(level).sql(".");
             }
         }
         self.ident(&column.name)

@@ -93,6 +93,24 @@ fn sizes(type_name: &str) -> Vec<u32> {
         .unwrap_or_default()
 }
 
+/// A text in the form in which identifiers are compared.
+fn normal(w: &mut Writer<'_>, how: Normalise, text: &mut dyn FnMut(&mut Writer<'_>)) {
+    match how {
+        // Of bytes that are read as Hebrew the ASCII letters become small, and no others: there is
+        // no case in the upper half of that character set.
+        Normalise::LowercaseTrim => {
+            w.sql("CAST(LOWER(CONVERT(CAST(TRIM(BOTH ' ' FROM CONVERT(");
+            text(w);
+            w.sql(" USING utf8mb4)) AS BINARY) USING hebrew)) AS BINARY)");
+        }
+        Normalise::DigitsOnly => {
+            w.sql("CAST(REGEXP_REPLACE(CONVERT(");
+            text(w);
+            w.sql(" USING utf8mb4) COLLATE utf8mb4_bin, '[^0-9]', '') AS BINARY)");
+        }
+    }
+}
+
 impl Dialect for InnoDb {
     fn engine(&self) -> Engine {
         if self.maria {
@@ -135,6 +153,11 @@ impl Dialect for InnoDb {
         if column.kind == ColumnKind::Decimal {
             w.number(places(column)).sql("))");
         }
+    }
+
+    fn limit(&self, w: &mut Writer<'_>, column: &Column, value: Value) {
+        // A cast of a constant is a constant.
+        self.bound(w, column, value);
     }
 
     fn read(&self, w: &mut Writer<'_>, column: &Column) {
@@ -254,30 +277,37 @@ impl Dialect for InnoDb {
     }
 
     fn normalised(&self, w: &mut Writer<'_>, column: &Column, how: Normalise) {
+        normal(w, how, &mut |w| {
+            w.column(column);
+        });
+    }
+
+    fn normal(&self, w: &mut Writer<'_>, value: Value, how: Normalise) {
+        normal(w, how, &mut |w| {
+            w.bind(value.clone());
+        });
+    }
+
+    fn comparable(&self, w: &mut Writer<'_>, column: &Column, how: Option<Normalise>) {
         match how {
-            // Of bytes that are read as latin1 the ASCII letters become small, and the leading bytes
-            // of longer characters others that no character begins with in their place: two
-            // identifiers are equal only if they differ in the case of A to Z.
-            Normalise::LowercaseTrim => {
-                w.sql("CAST(LOWER(CONVERT(CAST(TRIM(BOTH ' ' FROM CONVERT(")
-                    .column(column)
-                    .sql(" USING utf8mb4)) AS BINARY) USING latin1)) AS BINARY)");
-            }
-            Normalise::DigitsOnly => {
-                w.sql("CAST(REGEXP_REPLACE(CONVERT(")
-                    .column(column)
-                    .sql(" USING utf8mb4) COLLATE utf8mb4_bin, '[^0-9]', '') AS BINARY)");
-            }
+            Some(how) => self.normalised(w, column, how),
+            None => Self::as_bytes(w, column),
         }
     }
 
-    fn pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
+    fn keyed(&self, w: &mut Writer<'_>, bytes: &mut dyn FnMut(&mut Writer<'_>)) {
         w.sql(
-            "CONCAT('p_', LEFT(SHA2(CONCAT(CAST(@oubliette_o AS BINARY), \
+            "SHA2(CONCAT(CAST(@oubliette_o AS BINARY), \
              UNHEX(SHA2(CONCAT(CAST(@oubliette_i AS BINARY), ",
         );
-        Self::as_bytes(w, column);
-        w.sql("), 256))), 256), 32))");
+        bytes(w);
+        w.sql("), 256))), 256)");
+    }
+
+    fn pseudonym(&self, w: &mut Writer<'_>, column: &Column) {
+        w.sql("CONCAT('p_', LEFT(");
+        self.keyed(w, &mut |w| Self::as_bytes(w, column));
+        w.sql(", 32))");
     }
 
     fn is_pseudonym(&self, w: &mut Writer<'_>, column: &Column) {

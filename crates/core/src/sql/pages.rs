@@ -171,6 +171,7 @@ impl ChangeSql {
         let mut own = self.clone();
         own.window.table = leaf.clone();
         own.window.with_leaves = false;
+        own.eligible.of_leaf(leaf);
         own
     }
 

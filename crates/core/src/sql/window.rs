@@ -1,6 +1,7 @@
 //! Windows of a table's key: how a walk moves on, and the bounds every change carries.
 
 use super::pages::write_pages;
+use super::reach::ReachSql;
 use super::{Bound, Writer, dialect};
 use crate::catalog::{Column, Engine};
 use crate::name::{Ident, TableName};
@@ -32,6 +33,17 @@ pub struct WindowSql {
     /// The key's columns in order.
     pub key: Vec<KeyColumn>,
     /// The key's index, by which InnoDB is told to walk.
+    pub index: Option<Ident>,
+    /// Whose rows are walked, where they are a person's: then nobody else's are looked at.
+    pub among: Option<Among>,
+}
+
+/// Rows that are found by themselves, and not on the way over their table.
+#[derive(Clone, Debug)]
+pub struct Among {
+    /// Which.
+    pub reach: ReachSql,
+    /// The index that leads to them, where one does, which InnoDB is told to use.
     pub index: Option<Ident>,
 }
 
@@ -74,7 +86,21 @@ impl WindowSql {
 
     /// The index hint, where there is one.
     fn write_hint(&self, w: &mut Writer<'_>) {
-        write_hint(w, self.index.as_ref());
+        let index = match &self.among {
+            Some(among) => among.index.as_ref(),
+            None => self.index.as_ref(),
+        };
+        write_hint(w, index);
+    }
+
+    /// That the row is one of those that are walked.
+    pub(super) fn write_among(&self, w: &mut Writer<'_>) {
+        match &self.among {
+            Some(among) => among.reach.write(w, &self.table),
+            None => {
+                w.sql("1 = 1");
+            }
+        }
     }
 
     /// The key at the end of a window of `width` rows; no row: the window reaches `upto`.
@@ -99,7 +125,7 @@ impl WindowSql {
         self.write_from(w);
         w.sql(" WHERE ");
         self.write_bounds(w, window);
-        w.sql("1 = 1");
+        self.write_among(w);
         self.write_order(w);
         w.sql(" LIMIT 1 OFFSET ").number(width.max(1) - 1);
     }

@@ -146,7 +146,7 @@ fn a_phase_of_a_newer_version_is_shown_as_the_first() {
         waiting_for: Some("RowsLocked".to_owned()),
     };
     let shown = shown_of(&told);
-    assert_eq!(shown.phase, progress::BEGUN.phase);
+    assert_eq!(shown.phase, Progress::BEGUN.phase);
     assert_eq!(shown.waiting, Some(Reason::RowsLocked));
 }
 

@@ -5,7 +5,7 @@ use oubliette_core::api::reason::Standing;
 use oubliette_core::api::retention_policy::KeepUpStatus;
 use oubliette_core::report::RunOutcome;
 
-use super::{DatabaseTold, Picture, PolicyTold, Waiting, standing};
+use super::{DatabaseTold, Picture, PolicyTold, RequestTold, Waiting, standing};
 use crate::command::columns::{Cell, grid, painted, wrap};
 use crate::command::told::words::{number, seconds};
 
@@ -13,14 +13,21 @@ pub(super) fn text(picture: &Picture, place: &str, now: Timestamp, coloured: boo
     let Picture {
         databases,
         policies,
+        requests,
         waiting,
     } = picture;
-    if databases.is_empty() && policies.is_empty() {
-        return format!("no TargetDatabase and no RetentionPolicy in {place}\n");
+    if databases.is_empty() && policies.is_empty() && requests.is_empty() && waiting.is_empty() {
+        return format!("no TargetDatabase, RetentionPolicy or ErasureRequest in {place}\n");
     }
     // Where all are of one namespace, it was asked for.
     let databases_in = databases.iter().map(|told| &told.namespace);
-    let mut namespaces = databases_in.chain(policies.iter().map(|told| &told.namespace));
+    let policies_in = policies.iter().map(|told| &told.namespace);
+    let requests_in = requests.iter().map(|told| &told.namespace);
+    let waiting_in = waiting.iter().map(|told| &told.namespace);
+    let mut namespaces = databases_in
+        .chain(policies_in)
+        .chain(requests_in)
+        .chain(waiting_in);
     let first = namespaces.next();
     let several = namespaces.any(|other| Some(other) != first);
     let named = |namespace: &str, name: &str| {
@@ -48,6 +55,14 @@ pub(super) fn text(picture: &Picture, place: &str, now: Timestamp, coloured: boo
         rows.extend(policies.iter().map(cells));
         let right = [false, false, false, false, true, false, false];
         lines.extend(grid(&rows, right, &[1, 0, 3], coloured));
+        lines.push(String::new());
+    }
+    if !requests.is_empty() {
+        let head = ["REQUEST", "CASE", "STATE", "OUTCOME", "DUE", "REASON"];
+        let mut rows = vec![head.map(Cell::from)];
+        let cells = |told: &RequestTold| request(told, named(&told.namespace, &told.name));
+        rows.extend(requests.iter().map(cells));
+        lines.extend(grid(&rows, [false; 6], &[0, 1, 5], coloured));
         lines.push(String::new());
     }
     let under_way: Vec<String> = policies
@@ -129,6 +144,23 @@ fn policy(told: &PolicyTold, name: String, now: Timestamp) -> [Cell; 7] {
     ]
 }
 
+fn request(told: &RequestTold, name: String) -> [Cell; 6] {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let due = if told.answered {
+        "answered".to_owned()
+    } else {
+        or_dash(&told.due_on)
+    };
+    [
+        Cell::from(name),
+        Cell::from(told.case.as_str()),
+        Cell::from(or_dash(&told.state)),
+        Cell::from(or_dash(&told.outcome)),
+        Cell::from(due),
+        Cell::standing(&told.reason, standing(&told.reason)),
+    ]
+}
+
 /// How far a plan or run is.
 fn under_way(told: &PolicyTold, now: Timestamp) -> Option<String> {
     let progress = told.progress.as_ref()?;
@@ -175,7 +207,11 @@ fn behind(told: &PolicyTold, now: Timestamp) -> Option<String> {
     Some(format!("{namespace}/{name}: {}", parts.join(", ")))
 }
 
-fn waits(lines: &mut Vec<String>, waiting: &Waiting, coloured: bool) {
+pub(in crate::command::plugin) fn waits(
+    lines: &mut Vec<String>,
+    waiting: &Waiting,
+    coloured: bool,
+) {
     let Waiting {
         kind,
         namespace,

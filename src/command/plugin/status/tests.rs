@@ -118,7 +118,7 @@ fn now() -> Timestamp {
 
 #[test]
 fn the_picture_of_a_namespace_fits_a_terminal() {
-    let picture = Picture::of(&databases(), &policies());
+    let picture = Picture::of(&databases(), &policies(), &[], &[], &[]);
     let text = table::text(&picture, "namespace crm", now(), false);
     for line in text.lines() {
         assert!(line.chars().count() <= WIDTH, "{line}");
@@ -133,7 +133,7 @@ fn the_picture_of_a_namespace_fits_a_terminal() {
 fn of_several_namespaces_each_name_has_its_own() {
     let (mut databases, policies) = (databases(), policies());
     databases[1].metadata.namespace = Some("library".to_owned());
-    let picture = Picture::of(&databases[1..], &policies[..1]);
+    let picture = Picture::of(&databases[1..], &policies[..1], &[], &[], &[]);
     let text = table::text(&picture, "any namespace", now(), false);
     assert!(text.contains("  library/library-with-"), "{text}");
     assert!(text.contains("  crm/learning  main"), "{text}");
@@ -141,7 +141,7 @@ fn of_several_namespaces_each_name_has_its_own() {
 
 #[test]
 fn programs_get_the_same_picture() {
-    let picture = Picture::of(&databases(), &policies());
+    let picture = Picture::of(&databases(), &policies(), &[], &[], &[]);
     insta::assert_snapshot!(Output::Yaml.text(&picture, String::new).unwrap());
 }
 
@@ -159,7 +159,13 @@ fn who_falls_behind_says_why_and_when_it_will_have_caught_up() {
         }));
             let spec = json!({"databaseRef": {"name": "main"}, "mode": "Enforce"});
             let policy = object("RetentionPolicy", "slow", &spec, status, conditions);
-            let picture = Picture::of(&[], &[serde_json::from_value(policy).unwrap()]);
+            let picture = Picture::of(
+                &[],
+                &[serde_json::from_value(policy).unwrap()],
+                &[],
+                &[],
+                &[],
+            );
             table::text(&picture, "namespace crm", now(), false)
         };
     for (keep_up, end) in [
@@ -188,7 +194,7 @@ fn nothing_there_is_said_in_a_line() {
     let text = table::text(&Picture::default(), "namespace crm", now(), false);
     assert_eq!(
         text,
-        "no TargetDatabase and no RetentionPolicy in namespace crm\n"
+        "no TargetDatabase, RetentionPolicy or ErasureRequest in namespace crm\n"
     );
 }
 
@@ -197,11 +203,50 @@ fn what_the_operator_has_not_looked_at_waits_whatever_its_status_says() {
     let mut policies = policies();
     policies.truncate(1);
     policies[0].metadata.generation = Some(2);
-    let picture = Picture::of(&[], &policies);
+    let picture = Picture::of(&[], &policies, &[], &[], &[]);
     let [waiting] = &picture.waiting[..] else {
         panic!("{picture:?}")
     };
     assert_eq!(waiting.reason, "Pending");
     policies[0].status = None;
-    assert_eq!(Picture::of(&[], &policies).waiting[0].reason, "Pending");
+    assert_eq!(
+        Picture::of(&[], &policies, &[], &[], &[]).waiting[0].reason,
+        "Pending"
+    );
+}
+
+#[test]
+fn a_hold_or_map_that_is_not_in_force_waits() {
+    let of = |kind, name, state, reason| {
+        object(
+            kind,
+            name,
+            &json!({}),
+            json!({}),
+            condition(state, reason, "why"),
+        )
+    };
+    let holds: Vec<LegalHold> = [("unfit", "False", "HoldUnfit"), ("well", "True", "Held")]
+        .map(|(name, state, reason)| of("LegalHold", name, state, reason))
+        .map(|object| serde_json::from_value(object).unwrap())
+        .to_vec();
+    let maps: Vec<DataMap> = [
+        ("lost", "False", "DatabaseNotFound"),
+        ("well", "True", "Mapped"),
+    ]
+    .map(|(name, state, reason)| of("DataMap", name, state, reason))
+    .map(|object| serde_json::from_value(object).unwrap())
+    .to_vec();
+    let picture = Picture::of(&[], &[], &[], &holds, &maps);
+    let told: Vec<(&str, &str)> = picture
+        .waiting
+        .iter()
+        .map(|waiting| (waiting.kind, waiting.name.as_str()))
+        .collect();
+    assert_eq!(told, [("LegalHold", "unfit"), ("DataMap", "lost")]);
+    let text = table::text(&picture, "namespace crm", now(), false);
+    assert!(
+        text.contains("HoldUnfit") && !text.contains("Nothing waits."),
+        "{text}"
+    );
 }

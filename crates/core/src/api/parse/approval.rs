@@ -53,13 +53,12 @@ fn parse_ruling(at: &At<'_>, spec: &ApprovalSpec) -> Option<Ruling> {
             let name_at = target_at.field("name");
             let name = name_at.object_name(name.as_ref(), "`enquiries`");
             let uid_at = target_at.field("uid");
-            let uid = uid_at.text(uid.as_ref(), "the policy's `metadata.uid`");
-            kind?;
-            Some((name?.to_owned(), uid?.to_owned()))
+            let uid = uid_at.text(uid.as_ref(), "its `metadata.uid`");
+            Some((kind?, name?.to_owned(), uid?.to_owned()))
         });
     let plan_at = at.field("planDigest");
     let plan = plan_at
-        .text(plan_digest.as_ref(), "the policy's `status.plan.digest`")
+        .text(plan_digest.as_ref(), "`status.plan.digest` of the target")
         .and_then(|text| plan_at.parsed(text));
     let rows_at = at.field("maxRows");
     let max_rows = if approves {
@@ -70,9 +69,10 @@ fn parse_ruling(at: &At<'_>, spec: &ApprovalSpec) -> Option<Ruling> {
         Some(0)
     };
     let by = at.field("by").text(by.as_ref(), "your own user name");
-    let (policy, uid) = target?;
+    let (kind, target, uid) = target?;
     Some(Ruling {
-        policy,
+        kind,
+        target,
         uid,
         decision: decision?,
         plan: plan?,

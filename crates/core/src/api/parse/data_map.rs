@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::action::WrittenStrategy;
+use super::people::{parse_people, parse_reached, resolve};
 use super::rule::parse_table;
 use super::since::Reading;
+use super::target::parse_usable_from;
 use super::{At, Faults, FieldError, Names, all};
 use crate::api::data_map::{
     AgainstName, DataMapSpec, DutyClockSpec, DutySpec, MAX_CLOCKS, MAX_COLUMNS, MAX_DUTIES,
     MAX_TABLES, MappedColumnSpec, MappedTableSpec, UntilSpec,
 };
+use crate::api::people::ReviewName;
 use crate::api::words::Word;
 use crate::duty::{DataMap, Duty, Ends, MappedColumn, MappedTable};
 use crate::name::Ident;
@@ -35,10 +38,19 @@ impl DataMap {
 fn parse_map(at: &At<'_>, spec: &DataMapSpec, names: &Names) -> Option<DataMap> {
     let DataMapSpec {
         database_ref,
+        usable_from,
+        subjects: _,
         tables,
+        elsewhere: _,
+        unclassified: _,
+        reappeared: _,
+        pseudonym_key: _,
+        residue_scan: _,
         unknown,
     } = spec;
     at.known::<DataMapSpec>(unknown);
+    let usable_from = parse_usable_from(&at.field("usableFrom"), usable_from.as_ref());
+    let people = parse_people(at, spec, names);
     let database = at.field("databaseRef").database(database_ref.as_ref());
     let tables_at = at.field("tables");
     let tables = tables_at
@@ -52,23 +64,42 @@ fn parse_map(at: &At<'_>, spec: &DataMapSpec, names: &Names) -> Option<DataMap> 
                 parse_entry(&tables_at.index(i), table, names)
             })?;
             twice(&tables_at, "name", parsed.iter().map(|t| t.name.clone()));
-            twice(
-                &tables_at,
-                "table",
-                parsed.iter().map(|t| t.table.to_string()),
-            );
+            once(&tables_at, &parsed);
             Some(parsed)
         });
     let (database, database_namespace) = database?;
+    let (people, mut tables) = (people?, tables?);
+    resolve(at, &people, &mut tables);
     Some(DataMap {
         database,
         database_namespace,
-        tables: tables?,
+        usable_from: usable_from?,
+        people,
+        tables,
     })
 }
 
+/// Refuses entries about one table where there must be one: without ways of their own they would say
+/// the same twice, and what must be kept is said in one place.
+fn once(at: &At<'_>, entries: &[MappedTable]) {
+    for (i, entry) in entries.iter().enumerate() {
+        let same = |(_, other): &(usize, &MappedTable)| other.table == entry.table;
+        let Some((first, other)) = entries[..i].iter().enumerate().find(same) else {
+            continue;
+        };
+        let at = at.index(i);
+        if entry.reached.is_none() || other.reached.is_none() {
+            let message = format!("entry [{first}] has this one too: keep one entry");
+            at.field("table").invalid(message);
+        } else if !entry.duties.is_empty() && !other.duties.is_empty() {
+            let message = format!("entry [{first}] says already what must be kept of this table");
+            at.field("mustKeep").invalid(message);
+        }
+    }
+}
+
 /// Refuses what two entries have in common.
-fn twice(at: &At<'_>, field: &str, values: impl Iterator<Item = String>) {
+pub(crate) fn twice(at: &At<'_>, field: &str, values: impl Iterator<Item = String>) {
     let mut seen = BTreeMap::new();
     for (i, value) in values.enumerate() {
         if let Some(first) = seen.insert(value, i) {
@@ -83,6 +114,9 @@ fn parse_entry(at: &At<'_>, spec: &MappedTableSpec, names: &Names) -> Option<Map
     let MappedTableSpec {
         name,
         table,
+        reached_by,
+        decision,
+        purposes,
         columns,
         must_keep,
         unknown,
@@ -102,6 +136,13 @@ fn parse_entry(at: &At<'_>, spec: &MappedTableSpec, names: &Names) -> Option<Map
         })
         .map(str::to_owned);
     let table = parse_table(&at.field("table"), table.as_ref(), names);
+    let reached = parse_reached(
+        at,
+        reached_by.as_deref(),
+        decision.as_ref(),
+        purposes.as_deref(),
+        names,
+    );
     let columns_at = at.field("columns");
     let columns = columns.as_deref().unwrap_or_default();
     columns_at.bounded(columns, MAX_COLUMNS);
@@ -121,6 +162,7 @@ fn parse_entry(at: &At<'_>, spec: &MappedTableSpec, names: &Names) -> Option<Map
     Some(MappedTable {
         name: name?,
         table: table?,
+        reached: reached?,
         columns: columns?,
         duties: duties?,
     })
@@ -131,6 +173,7 @@ fn parse_column(at: &At<'_>, spec: &MappedColumnSpec, names: &Names) -> Option<M
         column,
         purposes,
         basis,
+        review,
         strategy,
         constant,
         generalise_date,
@@ -156,10 +199,18 @@ fn parse_column(at: &At<'_>, spec: &MappedColumnSpec, names: &Names) -> Option<M
         }
         Some(None)
     };
+    let review = match review {
+        None => Some(false),
+        Some(_) => at
+            .field("review")
+            .word::<ReviewName>(review.as_ref())
+            .map(|_| true),
+    };
     Some(MappedColumn {
         column: column?,
         purposes: purposes.clone().unwrap_or_default(),
         basis: basis.clone(),
+        review: review?,
         strategy: strategy?,
     })
 }
@@ -406,8 +457,8 @@ mod tests {
             (
                 table("decision", json!({"type": "Delete"})),
                 "spec.tables[0].decision",
-                Reason::UnknownField,
-                "does not know",
+                Reason::InvalidSpec,
+                "add reachedBy",
             ),
             (
                 table(
@@ -443,7 +494,7 @@ mod tests {
     fn only_what_changes_rows_is_in_the_digest() {
         let digest = |spec: &Value| {
             let map = parse(spec).unwrap();
-            crate::duty::digest_of(map.tables.iter()).unwrap()
+            crate::duty::digest_of(map.tables.iter(), crate::duty::Against::Expiry).unwrap()
         };
         let then = digest(&good());
         let mut other = good();

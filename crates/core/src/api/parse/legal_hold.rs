@@ -1,12 +1,14 @@
 //! LegalHold: from the manifest to `crate::hold`.
 
+use super::erasure_request::{parse_maps, parse_secret};
 use super::{At, Faults, FieldError, Names, all};
 use crate::api::legal_hold::{
-    HeldRowsSpec, HoldConditionSpec, HoldOperatorName, HoldType, LegalHoldSpec, MAX_REASON,
-    MAX_TESTS, MAX_USER, ReleaseSpec, ValuesFromSpec,
+    HeldRowsSpec, HeldSubjectSpec, HoldConditionSpec, HoldOperatorName, HoldType, LegalHoldSpec,
+    MAX_REASON, MAX_TESTS, MAX_USER, ReleaseSpec, ValuesFromSpec,
 };
-use crate::hold::{HoldOperator, Release, WantedHold, WantedTest};
-use crate::name::TableName;
+use crate::hold::{
+    HoldOperator, Release, WantedHold, WantedOn, WantedRows, WantedSubject, WantedTest,
+};
 
 impl WantedHold {
     /// Parses a LegalHold's spec, or names every fault of it.
@@ -21,6 +23,7 @@ fn parse_hold(at: &At<'_>, spec: &LegalHoldSpec) -> Option<WantedHold> {
     let LegalHoldSpec {
         kind,
         rows,
+        subject,
         reason,
         placed_by,
         review_at,
@@ -29,10 +32,28 @@ fn parse_hold(at: &At<'_>, spec: &LegalHoldSpec) -> Option<WantedHold> {
     } = spec;
     at.known::<LegalHoldSpec>(unknown);
     let kind = at.field("type").word(kind.as_ref());
-    let rows_at = at.field("rows");
-    let rows = rows_at
-        .required(rows.as_ref(), "`{databaseRef: …, table: …, where: […]}`")
-        .and_then(|rows| parse_rows(&rows_at, rows));
+    let (rows_at, subject_at) = (at.field("rows"), at.field("subject"));
+    let on = match kind {
+        Some(HoldType::Rows) => {
+            if subject.is_some() {
+                subject_at.invalid("is for type Subject: leave it out");
+            }
+            rows_at
+                .required(rows.as_ref(), "`{databaseRef: …, table: …, where: […]}`")
+                .and_then(|rows| parse_rows(&rows_at, rows))
+                .map(WantedOn::Rows)
+        }
+        Some(HoldType::Subject) => {
+            if rows.is_some() {
+                rows_at.invalid("is for type Rows: leave it out");
+            }
+            subject_at
+                .required(subject.as_ref(), "`{secretRef: {name: …}}`")
+                .and_then(|subject| parse_subject(&subject_at, subject))
+                .map(WantedOn::Subject)
+        }
+        None => None,
+    };
     let reason = reference(&at.field("reason"), reason.as_ref());
     let placed_by = user(&at.field("placedBy"), placed_by.as_ref());
     let review_at = at
@@ -43,13 +64,8 @@ fn parse_hold(at: &At<'_>, spec: &LegalHoldSpec) -> Option<WantedHold> {
         None => Some(None),
         Some(release) => parse_release(&at.field("release"), release).map(Some),
     };
-    let HoldType::Rows = kind?;
-    let (database, database_namespace, table, tests) = rows?;
     Some(WantedHold {
-        database,
-        database_namespace,
-        table,
-        tests,
+        on: on?,
         reason: reason?,
         placed_by: placed_by?,
         review_at: review_at?,
@@ -57,9 +73,22 @@ fn parse_hold(at: &At<'_>, spec: &LegalHoldSpec) -> Option<WantedHold> {
     })
 }
 
-type Rows = (String, Option<String>, TableName, Vec<WantedTest>);
+fn parse_subject(at: &At<'_>, subject: &HeldSubjectSpec) -> Option<WantedSubject> {
+    let HeldSubjectSpec {
+        secret_ref,
+        data_map_refs,
+        unknown,
+    } = subject;
+    at.known::<HeldSubjectSpec>(unknown);
+    let secret = parse_secret(&at.field("secretRef"), secret_ref.as_ref(), "`matter-15`");
+    let maps = parse_maps(&at.field("dataMapRefs"), data_map_refs.as_deref());
+    Some(WantedSubject {
+        secret: secret?,
+        maps: maps?,
+    })
+}
 
-fn parse_rows(at: &At<'_>, rows: &HeldRowsSpec) -> Option<Rows> {
+fn parse_rows(at: &At<'_>, rows: &HeldRowsSpec) -> Option<WantedRows> {
     let HeldRowsSpec {
         database_ref,
         table,
@@ -87,8 +116,13 @@ fn parse_rows(at: &At<'_>, rows: &HeldRowsSpec) -> Option<Rows> {
                 parse_condition(&where_at.index(i), condition)
             })
         });
-    let (database, namespace) = database?;
-    Some((database, namespace, table?, tests?))
+    let (database, database_namespace) = database?;
+    Some(WantedRows {
+        database,
+        database_namespace,
+        table: table?,
+        tests: tests?,
+    })
 }
 
 fn parse_condition(at: &At<'_>, condition: &HoldConditionSpec) -> Option<WantedTest> {
@@ -227,9 +261,12 @@ mod tests {
     #[test]
     fn a_hold_is_read_as_it_is_written() {
         let hold = parse(good()).unwrap();
-        assert_eq!(hold.table.to_string(), "public.learners");
-        assert_eq!(hold.tests.len(), 2);
-        assert_eq!(hold.tests[0].values.as_ref().unwrap().key, "emails");
+        let WantedOn::Rows(rows) = &hold.on else {
+            panic!("{hold:?}");
+        };
+        assert_eq!(rows.table.to_string(), "public.learners");
+        assert_eq!(rows.tests.len(), 2);
+        assert_eq!(rows.tests[0].values.as_ref().unwrap().key, "emails");
         assert_eq!(hold.release, None);
         let mut released = good();
         released["release"] = json!({"reason": "LIT-2026-014/closed", "by": "joe"});
@@ -240,10 +277,62 @@ mod tests {
         );
     }
 
+    fn of_person() -> Value {
+        let mut spec = good();
+        spec.as_object_mut().unwrap().remove("rows");
+        spec["type"] = json!("Subject");
+        spec["subject"] = json!({
+            "secretRef": {"name": "matter-15"},
+            "dataMapRefs": [{"name": "people", "namespace": "crm"}],
+        });
+        spec
+    }
+
+    #[test]
+    fn a_hold_is_on_rows_or_on_a_person() {
+        let WantedOn::Subject(subject) = parse(of_person()).unwrap().on else {
+            panic!("a person was meant");
+        };
+        assert_eq!(subject.secret, "matter-15");
+        assert_eq!(subject.maps[0].name, "people");
+        let mut all = of_person();
+        all["subject"] = json!({"secretRef": {"name": "matter-15"}});
+        assert!(parse(all).is_ok());
+        for (path, value, fault) in [
+            ("/subject", json!(null), "spec.subject: "),
+            ("/type", json!("Rows"), "spec.subject: "),
+            (
+                "/subject/secretRef/name",
+                json!("Ada"),
+                "spec.subject.secretRef.name: ",
+            ),
+            (
+                "/subject/dataMapRefs/0/name",
+                json!(""),
+                "spec.subject.dataMapRefs[0].name: ",
+            ),
+        ] {
+            let mut spec = of_person();
+            *spec.pointer_mut(path).unwrap() = value;
+            let faults = parse(spec).unwrap_err();
+            assert!(faults[0].to_string().starts_with(fault), "{faults:?}");
+        }
+        let mut both = of_person();
+        both["rows"] = good()["rows"].clone();
+        let faults = parse(both).unwrap_err();
+        assert_eq!(faults[0].path, "spec.rows");
+        for path in ["/subject", "/subject/secretRef", "/subject/dataMapRefs/0"] {
+            let mut spec = of_person();
+            spec.pointer_mut(path).unwrap()["maps"] = json!(1);
+            let faults = parse(spec).unwrap_err();
+            assert_eq!(faults[0].reason, Reason::UnknownField, "{path}: {faults:?}");
+        }
+    }
+
     #[test]
     fn every_fault_is_named_with_its_field() {
         for (path, value, fault) in [
-            ("/type", json!("Subject"), "spec.type: "),
+            ("/type", json!("Person"), "spec.type: "),
             ("/rows/table", json!(""), "spec.rows.table: "),
             ("/rows/where", json!([]), "spec.rows.where: "),
             (

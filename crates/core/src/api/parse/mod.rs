@@ -8,8 +8,10 @@ mod action;
 mod approval;
 mod condition;
 mod data_map;
+mod erasure_request;
 mod legal_hold;
 mod lookup;
+mod people;
 mod policy;
 mod rule;
 mod seal;
@@ -37,7 +39,10 @@ use crate::schedule::Schedule;
 use crate::target::{EngineName, KeyOf, Target};
 use crate::zone;
 
+pub(crate) use data_map::twice;
 pub use legal_hold::is_reference;
+pub(crate) use people::parse_word;
+pub(crate) use target::parse_duration;
 
 /// One fault of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,18 +90,23 @@ pub fn one_line(text: &str) -> String {
 
 /// The faults found so far.
 #[derive(Default)]
-struct Faults(RefCell<Vec<FieldError>>);
+pub(crate) struct Faults(RefCell<Vec<FieldError>>);
 
 impl Faults {
     fn root(&self) -> At<'_> {
+        self.at("spec")
+    }
+
+    /// The place from which paths are told.
+    pub(crate) fn at(&self, path: &str) -> At<'_> {
         At {
-            path: "spec".to_owned(),
+            path: path.to_owned(),
             faults: self,
         }
     }
 
     /// The value, where there was no fault.
-    fn conclude<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
+    pub(crate) fn conclude<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         let faults = self.0.into_inner();
         match value {
             Some(value) if faults.is_empty() => Ok(value),
@@ -110,20 +120,20 @@ const NO_NAME: &str =
     "is no name that Kubernetes takes: write lower-case letters and digits, with '-' between them";
 
 /// A place in the manifest, to which faults are noted.
-struct At<'f> {
+pub(crate) struct At<'f> {
     path: String,
     faults: &'f Faults,
 }
 
 impl At<'_> {
-    fn field(&self, name: &str) -> Self {
+    pub(crate) fn field(&self, name: &str) -> Self {
         Self {
             path: format!("{}.{name}", self.path),
             faults: self.faults,
         }
     }
 
-    fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         Self {
             path: format!("{}[{index}]", self.path),
             faults: self.faults,
@@ -138,12 +148,12 @@ impl At<'_> {
         });
     }
 
-    fn invalid(&self, message: impl Into<String>) {
+    pub(crate) fn invalid(&self, message: impl Into<String>) {
         self.fault(Reason::InvalidSpec, message);
     }
 
     /// Refuses what the struct `S` does not know, and suggests what may have been meant.
-    fn known<S: JsonSchema>(&self, unknown: &BTreeMap<String, Value>) {
+    pub(crate) fn known<S: JsonSchema>(&self, unknown: &BTreeMap<String, Value>) {
         if unknown.is_empty() {
             return;
         }
@@ -169,7 +179,7 @@ impl At<'_> {
     }
 
     /// A text that must be there and not be empty.
-    fn text<'v>(&self, value: Option<&'v String>, example: &str) -> Option<&'v str> {
+    pub(crate) fn text<'v>(&self, value: Option<&'v String>, example: &str) -> Option<&'v str> {
         let text = self.required(value, example)?;
         if text.trim().is_empty() {
             self.invalid(format!("is empty; write something such as {example}"));
@@ -198,7 +208,7 @@ impl At<'_> {
     }
 
     /// A word of a list that must be there.
-    fn word<T: Word>(&self, value: Option<&Choice<T>>) -> Option<T> {
+    pub(crate) fn word<T: Word>(&self, value: Option<&Choice<T>>) -> Option<T> {
         let Some(choice) = value else {
             self.invalid(format!("is required: one of {}", T::list()));
             return None;
@@ -223,7 +233,7 @@ impl At<'_> {
     }
 
     /// A text that parses itself.
-    fn parsed<T>(&self, text: &str) -> Option<T>
+    pub(crate) fn parsed<T>(&self, text: &str) -> Option<T>
     where
         T: FromStr<Err: Display>,
     {
@@ -243,7 +253,7 @@ impl At<'_> {
     }
 
     /// A time zone by its IANA name.
-    fn zone(&self, name: Option<&String>) -> Option<TimeZone> {
+    pub(crate) fn zone(&self, name: Option<&String>) -> Option<TimeZone> {
         zone::zone(name.map_or(zone::DEFAULT, String::as_str))
             .inspect_err(|error| self.invalid(error.to_string()))
             .ok()
@@ -263,7 +273,7 @@ impl At<'_> {
     }
 
     /// A number within bounds.
-    fn within<N: TryFrom<i64>>(&self, value: i64, least: i64, most: i64) -> Option<N> {
+    pub(crate) fn within<N: TryFrom<i64>>(&self, value: i64, least: i64, most: i64) -> Option<N> {
         if (least..=most).contains(&value)
             && let Ok(number) = N::try_from(value)
         {
@@ -278,7 +288,7 @@ impl At<'_> {
     }
 
     /// A list that is not longer than the schema allows.
-    fn bounded<T>(&self, list: &[T], most: usize) {
+    pub(crate) fn bounded<T>(&self, list: &[T], most: usize) {
         if list.len() > most {
             self.invalid(format!(
                 "has {} entries; at most {most} are allowed",
@@ -375,7 +385,10 @@ impl Names {
 }
 
 /// Parses every entry, so that every fault is noted, and gives the list if all are good.
-fn all<S, T>(entries: &[S], mut parse: impl FnMut(usize, &S) -> Option<T>) -> Option<Vec<T>> {
+pub(crate) fn all<S, T>(
+    entries: &[S],
+    mut parse: impl FnMut(usize, &S) -> Option<T>,
+) -> Option<Vec<T>> {
     let parsed: Vec<_> = entries
         .iter()
         .enumerate()

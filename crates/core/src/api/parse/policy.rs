@@ -9,6 +9,7 @@ use super::target::parse_limits;
 use super::{At, Faults, FieldError, Names};
 use crate::api::retention_policy::{PseudonymKeySpec, RetentionPolicySpec};
 use crate::api::rule::MAX_RULES;
+use crate::duty::Against;
 use crate::policy::{
     Action, Guarded, Limits, Mandate, Mode, Policy, RelatedAction, Rule, Treatment,
 };
@@ -167,6 +168,7 @@ fn parse_mandate(at: &At<'_>, spec: &RetentionPolicySpec, names: &Names) -> Opti
             limits: limits?,
             rules: rules?,
             maps: Vec::new(),
+            against: Against::Expiry,
         },
     })
 }

@@ -247,7 +247,7 @@ pub(super) fn parse_limits(at: &At<'_>, spec: Option<&LimitsSpec>) -> Option<Lim
     })
 }
 
-fn parse_usable_from(at: &At<'_>, spec: Option<&UsableFromSpec>) -> Option<UsableFrom> {
+pub(super) fn parse_usable_from(at: &At<'_>, spec: Option<&UsableFromSpec>) -> Option<UsableFrom> {
     let Some(UsableFromSpec {
         from,
         selector,
@@ -381,7 +381,7 @@ fn parse_pacing(at: &At<'_>, spec: Option<&PacingSpec>) -> Option<Pacing> {
     })
 }
 
-pub(super) fn parse_duration(
+pub(crate) fn parse_duration(
     at: &At<'_>,
     text: &str,
     range: std::ops::RangeInclusive<Duration>,

@@ -1,7 +1,7 @@
 //! Every way in which a plan is approved, and every one in which it is not.
 
 use super::*;
-use crate::approval::{ApprovalGuard, DryRunGuard};
+use crate::approval::{ApprovalGuard, DryRunGuard, TargetKind};
 
 const UID: &str = "u-1";
 const ROWS: i64 = 20;
@@ -32,7 +32,8 @@ fn filed(second: i64, by: &str, decision: Decision) -> Filed {
         name: format!("a{second}"),
         at: Timestamp::from_second(second).unwrap(),
         ruling: Ok(Ruling {
-            policy: "enquiries".to_owned(),
+            kind: TargetKind::RetentionPolicy,
+            target: "enquiries".to_owned(),
             uid: UID.to_owned(),
             decision,
             plan: digest("now"),
@@ -229,7 +230,7 @@ fn every_reason_why_a_plan_is_not_approved_is_told_with_the_difference() {
             Required,
             vec![but(approves(1, "dpo"), |r| r.uid = "u-0".to_owned())],
             ApprovalMissing,
-            "an earlier policy of this name",
+            "an earlier resource of this name",
         ),
         (
             "an Approval with a fault",

@@ -160,7 +160,7 @@ impl World {
         match &decision.action {
             Action::Nothing | Action::Stop(_) => {}
             Action::Start(kind) => {
-                self.job = Some((kind.clone(), self.generation, idle_progress(), None));
+                self.job = Some((kind.clone(), self.generation, Progress::BEGUN, None));
                 self.told_at = None;
                 self.under.clone_from(&decision.assent);
             }
@@ -215,17 +215,6 @@ fn fault(reason: Reason) -> FieldError {
 
 /// Something that happens around a policy.
 type Change = fn(&mut World);
-
-fn idle_progress() -> Progress {
-    Progress {
-        phase: Phase::Connecting,
-        rule: None,
-        done: 0,
-        planned: 0,
-        rate: 0,
-        waiting: None,
-    }
-}
 
 fn plan_of(rows: i64, as_of: Timestamp) -> PlanReport {
     PlanReport {

@@ -1,14 +1,20 @@
 //! Rules under duties: which steps they become, what those transform, and what is refused.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalog::{Bounds, Column, ColumnKind};
+use crate::catalog::{Bounds, Column, ColumnKind, Index};
 use crate::duty::DataMap;
-use crate::plan::{Draft, Intent, Setting};
+use crate::erasure::Scope;
+use crate::erasure::find::Known;
+use crate::erasure::lower::{self, Person};
+use crate::hold::{Hold, HoldOperator, HoldTest};
+use crate::plan::{Draft, InForce, Intent, Setting};
 use crate::policy::Policy;
-use crate::propose::tests::{catalog as of_tables, column, table};
+use crate::propose::tests::{catalog as of_tables, column, reference, table};
 use crate::target::Target;
 
 const AS_OF: &str = "2026-03-10T12:00:00Z";
@@ -293,4 +299,149 @@ fn the_next_end_is_that_of_the_oldest_date_in_the_policys_zone() {
     // Midnight in UTC was one o'clock in London then, and is on the day it ends.
     let ends = duty.next_ends_at.map(|at| at.to_string());
     assert_eq!(ends.as_deref(), Some("2026-04-15T00:00:00Z"));
+}
+
+/// A request about somebody with orders, which a duty keeps. `to`: the column of people that orders
+/// refer to.
+fn asked(to: &str, columns: &Value, against: Against) -> (Policy, Catalog) {
+    let mut people = table("people", &["left_at"], 10);
+    people.columns.extend(["name", "mail", "note"].map(text));
+    let mut orders = table("orders", &["paid_at"], 10);
+    let to_column: Ident = to.parse().unwrap();
+    let kind = people.column(&to_column).unwrap().kind;
+    people.indexes.push(Index {
+        name: "people_to".to_owned(),
+        columns: vec![to_column.clone()],
+        compares: vec![to_column.clone()],
+        ..people.indexes[0].clone()
+    });
+    orders.columns.push(Column {
+        nullable: true,
+        ..column("people_0", kind)
+    });
+    let mut of_people = reference("orders", "people", 0);
+    of_people.to_columns = vec![to_column];
+    let catalog = of_tables(vec![people, orders], vec![of_people]);
+    let target = json!({
+        "engine": "PostgreSQL",
+        "connection": {"host": "h", "database": "crm", "credentials": {"secretRef": {"name": "s"}}},
+    });
+    let target = Target::parse(&serde_json::from_value(target).unwrap()).unwrap();
+    let mut kept = duty(&[], "paid_at", "P6Y");
+    kept["against"] = json!(["Expiry", "Erasure"]);
+    kept["ground"] = json!("Art17_3_b");
+    let map = json!({
+        "databaseRef": {"name": "crm"},
+        "subjects": [{"role": "person", "table": "public.people",
+            "identifiers": [{"name": "mail", "column": "mail"}]}],
+        "tables": [
+            {"name": "people", "table": "public.people", "reachedBy": [{"from": "person"}],
+                "decision": {"type": "Delete"}, "columns": columns},
+            {"name": "orders", "table": "public.orders", "decision": {"type": "Delete"},
+                "reachedBy": [{"from": "person", "match": [{"column": "people_0", "equals": to}]}],
+                "mustKeep": [kept]},
+        ],
+    });
+    let map = NamedMap {
+        name: "crm/map".to_owned(),
+        map: DataMap::parse(&serde_json::from_value(map).unwrap(), &target).unwrap(),
+    };
+    let person = Person {
+        roles: &[],
+        known: &Known::default(),
+        kept: &BTreeMap::new(),
+    };
+    let maps = std::slice::from_ref(&map);
+    let mut policy = lower::policy(&map, maps, person, &Scope::default(), &catalog);
+    policy.against = against;
+    (policy, catalog)
+}
+
+fn asked_draft((policy, catalog): &(Policy, Catalog)) -> Result<Draft, Vec<Refusal>> {
+    let setting = Setting {
+        spec: &Value::Null,
+        ledger: &ledger(),
+        intent: Intent::DryRun,
+        as_of: as_of(),
+    };
+    Draft::of(policy, catalog, &setting)
+}
+
+#[test]
+fn what_a_row_stays_for_keeps_of_it_what_it_refers_to_when_a_person_asks() {
+    let mut columns = treated(&["name", "mail", "note"]);
+    columns
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"column": "left_at"}));
+    for (to, against, transformed) in [
+        ("id", Against::Erasure, vec!["name", "mail", "note"]),
+        ("note", Against::Erasure, vec!["name", "mail"]),
+        ("id", Against::Expiry, vec![]),
+    ] {
+        let draft = asked_draft(&asked(to, &columns, against)).unwrap();
+        let steps = steps(&draft);
+        let of_people = steps.iter().find(|(name, _)| name == "people (kept)");
+        let found = of_people.map_or(&[][..], |(_, columns)| columns);
+        assert_eq!(found, transformed, "{to} {against:?}: {steps:?}");
+        let part = draft.rules.iter().find(|rule| rule.name == "people (kept)");
+        let Some(part) = part else { continue };
+        let told = "rule people: left_at of public.people stay in rows of which a duty keeps a part: \
+                    the DataMap names them without a strategy";
+        assert!(
+            draft.warnings.iter().any(|line| line == told),
+            "{:?}",
+            draft.warnings
+        );
+        // What it looks at is in another table: its rows are locked before they are looked at again.
+        assert!(part.remainder && part.change.eligible.looks_elsewhere());
+        let shown = part.shown();
+        assert!(shown.len() > 3, "{shown:?}");
+        assert!(shown[shown.len() - 2].contains("EXISTS"), "{shown:?}");
+        assert!(!shown[shown.len() - 1].contains("EXISTS"), "{shown:?}");
+        assert!(part.change.eligible.kept.is_empty());
+        // Nor does a hold on what hangs on a row let anything of the row go.
+        let hold = Hold {
+            id: "h-1".to_owned(),
+            name: "legal/claim".to_owned(),
+            table: "public.orders".parse().unwrap(),
+            tests: vec![HoldTest {
+                column: "id".parse().unwrap(),
+                operator: HoldOperator::In,
+                values: vec!["30".to_owned().into()],
+            }],
+        };
+        let holds = InForce {
+            rows: vec![hold],
+            persons: vec![],
+        };
+        let rules = draft.rules_under(&holds, None).unwrap();
+        let part = rules.iter().find(|rule| rule.name == "people (kept)");
+        let eligible = &part.unwrap().change.eligible;
+        let below = |held: &Held| held.places.iter().any(|place| !place.path.is_empty());
+        assert!(eligible.held.iter().any(below), "{eligible:?}");
+    }
+    let refusals =
+        asked_draft(&asked("id", &treated(&["mail", "name"]), Against::Erasure)).unwrap_err();
+    let [refusal] = refusals.as_slice() else {
+        panic!("{refusals:?}");
+    };
+    assert_eq!(refusal.reason, Reason::StrategyMissing);
+    assert!(
+        refusal
+            .message
+            .contains("nothing says what happens to left_at, note"),
+        "{}",
+        refusal.message
+    );
+    assert_eq!(
+        refusal.remedy.as_deref(),
+        Some(
+            "in the DataMap crm/map, entry people of tables, write what happens to each:\ncolumns:\n\
+             - {column: left_at, strategy: Nullify}\n- {column: note, strategy: Nullify}"
+        )
+    );
+    // A policy leaves such rows whole, and needs to know nothing of their columns.
+    let whole = asked_draft(&asked("id", &treated(&["mail"]), Against::Expiry));
+    assert!(whole.is_ok(), "{whole:?}");
 }

@@ -322,7 +322,7 @@ impl<'a> Edge<'a> {
 }
 
 /// Whether two columns that no foreign key connects can be compared as the application compares them.
-fn are_comparable(a: &Column, b: &Column) -> bool {
+pub(crate) fn are_comparable(a: &Column, b: &Column) -> bool {
     let fits = match a.kind {
         ColumnKind::Int
         | ColumnKind::UnsignedBigInt

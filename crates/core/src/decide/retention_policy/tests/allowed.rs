@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::api::condition::APPROVED;
-use crate::approval::{ApprovalGuard, Decision, DryRunGuard, Ruling};
+use crate::approval::{ApprovalGuard, Decision, DryRunGuard, Ruling, TargetKind};
 
 const REQUIRED: Asks = Asks {
     approval: ApprovalGuard::Required,
@@ -18,7 +18,8 @@ fn ruling(by: &str, decision: Decision, max_rows: i64) -> Filed {
         name: format!("of-{by}"),
         at: Timestamp::UNIX_EPOCH,
         ruling: Ok(Ruling {
-            policy: "p".to_owned(),
+            kind: TargetKind::RetentionPolicy,
+            target: "p".to_owned(),
             uid: UID.to_owned(),
             decision,
             plan: Digest::of_bytes(b"plan"),

@@ -103,7 +103,7 @@ fn a_run_stops_with_its_window_and_goes_on_in_the_next_under_its_id() {
 fn what_works_on_stops_when_the_windows_are_written_anew() {
     for kind in [JobKind::Plan, JobKind::Run { id: "x".into() }] {
         let mut world = enforcing();
-        world.job = Some((kind, world.generation, idle_progress(), None));
+        world.job = Some((kind, world.generation, Progress::BEGUN, None));
         assert_eq!(
             world.look().action,
             Action::Stop(StopWhy::WindowClosed),

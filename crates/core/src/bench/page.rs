@@ -1,0 +1,212 @@
+//! `docs/benchmarks.md`: how it was measured, on what, how the goals stand, and every run.
+//!
+//! It says what the sheet says and what people wrote about missed goals, and rounds only when it prints.
+
+mod cells;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::goals::{self, Bound, Finding, Goal, Judged, Measure, Verdict};
+use super::{Machine, Sheet, gate};
+
+/// What people write about goals, by the goal's id.
+pub type Notes = BTreeMap<String, String>;
+
+/// A note about no goal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no goal {0}: a note is written by the id of its goal")]
+pub struct UnknownGoal(String);
+
+const HEAD: &str = "\
+<!-- `make bench` writes this page from what it measured; what it says about missed goals is in tests/bench/notes.yaml -->
+# Benchmarks
+
+How fast rows go, against one statement and against what people use, on one machine in one go. Ratios say
+something about other machines, seconds do not. `make bench` measures all of it anew and writes this page;
+[`oubliette bench`](how-to/bench.md) measures on a server of yours.
+
+## How it is measured
+
+- Oubliette is measured as it is used: the program itself, from manifests, with guards, ledger, checkpoints and verification. *Setup*
+  (connecting, reading the catalog), *plan* (counting), *run* (from the first change to the last commit) and *verify* (looking at what is
+  left) are told apart. Ratios are of *run*; the one with all four stands beside it.
+- Every run begins with a fresh copy of the same rows. Who does it takes turns: each does it once before anybody does it again.
+- Medians are judged. Every run is printed, in the order in which they were made.
+- After each run the rows are looked at: exactly the expired ones have gone, the others are as they were, pseudonyms are computed again, and
+  a row that somebody renewed meanwhile is still there. Who fails at it is marked, and is not called quick.
+- A run that takes longer than its cap is ended and marked with *cut*. It is compared by the rows that it had changed until then.
+- Beside an application: it sends operations at a steady rate, whatever comes back (an update by key, a read by an indexed column, and at one of ten
+  an insert; three of a hundred updates are of expired rows), and a latency counts from when its operation was due. It has the table for itself
+  before and after the run. A run is discarded if its p99 of these two idle windows differs by more than a factor of {MOST} between them or
+  from the median of its session. This was decided before anything was measured. The longest lock wait is the application's longest write
+  from when it was sent: no wait for a lock was longer.
+- What is written to the log (WAL, binlog) is told in bytes for each changed row, and *settled* is when VACUUM, or InnoDB's purge, was done, too.
+";
+
+/// The page.
+pub fn page(sheet: &Sheet, notes: &Notes) -> Result<String, UnknownGoal> {
+    let judged = goals::judge(sheet);
+    let known: BTreeSet<&str> = judged.iter().map(|judged| judged.goal.id).collect();
+    if let Some(unknown) = notes.keys().find(|id| !known.contains(id.as_str())) {
+        return Err(UnknownGoal(unknown.clone()));
+    }
+    let mut text = HEAD.replace("{MOST}", &gate::MOST.to_string());
+    machine(&mut text, sheet);
+    servers(&mut text, sheet);
+    standing(&mut text, &judged, notes);
+    cells::write(&mut text, sheet);
+    Ok(text)
+}
+
+fn machine(text: &mut String, sheet: &Sheet) {
+    let Machine {
+        processor,
+        cores,
+        memory,
+        system,
+        program,
+    } = &sheet.machine;
+    let gigabytes = memory >> 30;
+    let memory = if gigabytes > 0 {
+        format!("{gigabytes} GB of memory, ")
+    } else {
+        String::new()
+    };
+    let runs: Vec<_> = sheet
+        .cells
+        .iter()
+        .flat_map(|cell| &cell.modes)
+        .flat_map(|mode| &mode.runs)
+        .collect();
+    let discarded = runs.iter().filter(|run| !run.counts()).count();
+    let _ = write!(
+        text,
+        "\n## On what\n\n{processor}, {cores} cores, {memory}{system}; servers and program on the same machine. Oubliette {program}. \
+         Begun {}. {} runs, of which {discarded} were discarded.\n",
+        sheet.begun.strftime("%-d %B %Y at %H:%M UTC"),
+        runs.len(),
+    );
+    if sheet.quick {
+        text.push_str(
+            "\n**Measured with `QUICK=1`: small tables, few repetitions. Good to see that it works, not to be quoted.**\n",
+        );
+    }
+}
+
+/// Settings of each server, as its first cell has them; where they differ, they stand with the cell.
+fn servers(text: &mut String, sheet: &Sheet) {
+    let all = cells::usual(sheet);
+    if all.is_empty() {
+        return;
+    }
+    text.push_str("\n| server | settings |\n|---|---|\n");
+    for ((server, version), settings) in all {
+        let _ = writeln!(
+            text,
+            "| {} {} | {} |",
+            server.name(),
+            cells::plain(version),
+            cells::settings(settings)
+        );
+    }
+}
+
+fn standing(text: &mut String, all: &[Judged], notes: &Notes) {
+    text.push_str(
+        "\n## Goals\n\nSet before they were measured.\n\n\
+         | goal | must be | where | figure | with plan and verification | |\n|---|---|---|---|---|---|\n",
+    );
+    for judged in all {
+        let goal = &judged.goal;
+        let lead = format!("| {} | {} |", goal.sentence, bound(goal));
+        if judged.findings.is_empty() {
+            let why = if judged.other_machine {
+                "not for this machine"
+            } else if judged.discarded {
+                "every run was discarded"
+            } else {
+                "not measured"
+            };
+            let _ = writeln!(text, "{lead} | | | {why} |");
+        }
+        for (n, finding) in judged.findings.iter().enumerate() {
+            let lead = if n == 0 { &lead } else { "| | |" };
+            let _ = writeln!(text, "{lead} {} |", found(goal, finding));
+        }
+    }
+    let missed: Vec<&Judged> = all
+        .iter()
+        .filter(|judged| judged.verdict() == Verdict::Missed)
+        .collect();
+    if missed.is_empty() {
+        return;
+    }
+    text.push_str("\n### Missed, and why\n\n");
+    for judged in missed {
+        let goal = &judged.goal;
+        let note = notes
+            .get(goal.id)
+            .map_or("nobody has written yet why.", |note| note.trim());
+        let _ = writeln!(
+            text,
+            "- **{}** ({}; the best figure is {}): {note}",
+            goal.sentence,
+            bound(goal),
+            best(judged),
+        );
+    }
+}
+
+fn found(goal: &Goal, finding: &Finding) -> String {
+    let server = finding.server.map_or("", super::Server::name);
+    let separator = if server.is_empty() { "" } else { ", " };
+    let cut = if finding.cut { " (cut)" } else { "" };
+    let whole = finding.whole.map(|whole| figure(goal, whole));
+    let verdict = match (finding.met, finding.wrong.as_slice()) {
+        (true, _) => "met".to_owned(),
+        (false, []) => "**missed**".to_owned(),
+        (false, wrong) => format!("**wrong**: {}", wrong.join(", ")),
+    };
+    format!(
+        "{server}{separator}{} | {}{cut} | {} | {verdict}",
+        finding.work.title(),
+        figure(goal, finding.figure),
+        whole.unwrap_or_default(),
+    )
+}
+
+fn best(judged: &Judged) -> String {
+    let figures = judged.findings.iter().map(|finding| finding.figure);
+    let best = match judged.goal.bound {
+        Bound::AtLeast(_) => figures.max_by(f64::total_cmp),
+        Bound::AtMost(_) => figures.min_by(f64::total_cmp),
+    };
+    best.map(|best| figure(&judged.goal, best))
+        .unwrap_or_default()
+}
+
+fn bound(goal: &Goal) -> String {
+    match goal.bound {
+        Bound::AtLeast(least) => format!("≥ {}", told(goal, &least.to_string())),
+        Bound::AtMost(most) => format!("≤ {}", told(goal, &most.to_string())),
+    }
+}
+
+fn figure(goal: &Goal, figure: f64) -> String {
+    told(goal, &cells::rounded(figure))
+}
+
+fn told(goal: &Goal, figure: &str) -> String {
+    match goal.measure {
+        Measure::Counted { unit, .. } => format!("{figure} {unit}"),
+        Measure::LockWait { .. }
+        | Measure::Speed { .. }
+        | Measure::Cost { .. }
+        | Measure::Whole { .. }
+        | Measure::Tail { .. }
+        | Measure::Growth { .. } => format!("{figure}x"),
+    }
+}

@@ -1,0 +1,102 @@
+//! Somebody changes their mind about a row while another one deletes: an open transaction renews a row
+//! that is due, is waited for, and commits. The row has to stay.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use oubliette_core::bench::work::{Layout, RaceSql, TableSql};
+use oubliette_core::catalog::Engine;
+use oubliette_core::sql::{Bound, Sql};
+
+use super::ground::Ground;
+use crate::database::{Apart, Fault};
+
+/// The name under which it stands among the checks.
+pub const NAME: &str = "a row that is renewed meanwhile stays";
+
+/// For so long the transaction is open, where nobody is seen to wait for it.
+const OPEN: Duration = Duration::from_secs(5);
+
+/// A statement of ours takes no longer.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often it is asked who waits.
+const ASKED: Duration = Duration::from_millis(5);
+
+/// Has somebody work on a few fresh rows beside the open transaction, and tells whether the row stays.
+/// `None`: there is no such race about this work.
+pub async fn race(
+    ground: &Ground,
+    layout: &Layout,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<Option<bool>> {
+    let table = layout.tables(ground.database.engine()).next();
+    let Some((table, race)) = table.and_then(|table| Some((table, table.race()?))) else {
+        return Ok(None);
+    };
+    ground.fresh(layout, false).await?;
+    let row = ground.number(&race.pick).await?;
+    let mut open = renew(ground, &table, &race, row).await?;
+    let mut working = Box::pin(work);
+    let worked = tokio::select! {
+        worked = &mut working => Some(worked),
+        () = waited_for(ground) => None,
+    };
+    open.run(&Sql::fixed("COMMIT"), LIMIT).await?;
+    let worked = match worked {
+        Some(worked) => worked,
+        None => working.await,
+    };
+    // Whoever gives up because of it has left the row.
+    let spared = ground.number(&table.about(race.spared, row)).await? == 1;
+    if let Err(error) = worked {
+        eprintln!("beside somebody who renews a row it ends with: {error:#}");
+    }
+    Ok(Some(spared))
+}
+
+/// Opens a transaction that renews a row.
+async fn renew(
+    ground: &Ground,
+    table: &TableSql<'_>,
+    race: &RaceSql,
+    row: i64,
+) -> Result<Apart, Fault> {
+    let mut session = ground.database.apart().await?;
+    session.run(&Sql::fixed("BEGIN"), LIMIT).await?;
+    for text in race.renew {
+        session.change(&table.about(text, row)).await?;
+    }
+    Ok(session)
+}
+
+/// Returns when somebody waits for a lock, or nobody has for long.
+async fn waited_for(ground: &Ground) {
+    let query = Bound::fixed(
+        match ground.database.engine() {
+            Engine::Postgres => {
+                "SELECT count(*) FROM pg_catalog.pg_stat_activity \
+                 WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            }
+            Engine::MySql | Engine::MariaDb => {
+                "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+            }
+        },
+        Vec::new(),
+    );
+    let began = Instant::now();
+    let Ok(mut session) = ground.database.apart().await else {
+        return;
+    };
+    while began.elapsed() < OPEN {
+        // Not everybody may ask: then the time passes.
+        let waiting = session.rows(&query).await;
+        let waiting = waiting
+            .ok()
+            .and_then(|rows| rows.first()?.first()?.as_int());
+        if waiting.is_some_and(|some| some > 0) {
+            return;
+        }
+        tokio::time::sleep(ASKED).await;
+    }
+}

@@ -1,0 +1,126 @@
+//! What else is the case while something is measured.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::Context;
+use oubliette_core::bench::load::Application;
+use oubliette_core::bench::{Condition, Figure, Run, Who, Work};
+
+use super::Request;
+use crate::bench::foreground::{self, Load};
+use crate::bench::snapshot::Snapshot;
+use crate::database::{ConnectSettings, Database};
+
+/// Operations of the application in a second, for each core: about a third of what a core does.
+const RATE: u32 = 200;
+/// How long the application has the table for itself, before and again afterwards.
+const IDLE: Duration = Duration::from_secs(10);
+/// The same where it should be over soon.
+const SHORT_IDLE: Duration = Duration::from_secs(3);
+
+/// What is the case, made ready for one piece of work.
+#[derive(Debug)]
+pub(super) struct Around {
+    condition: Condition,
+    load: Option<Load>,
+}
+
+/// A condition by its name.
+pub(super) fn named(name: &str) -> Result<Condition, String> {
+    let found = Condition::ALL.into_iter().find(|it| it.name() == name);
+    found.ok_or_else(|| {
+        let known = Condition::ALL.map(Condition::name);
+        format!("is none of {}", known.join(", "))
+    })
+}
+
+/// Whether a piece of work is measured under a condition where nobody asks for others.
+pub(super) fn is_measured(condition: Condition, work: Work) -> bool {
+    match condition {
+        Condition::Alone => true,
+        Condition::Foreground => work == Work::DeleteWide,
+        // There everybody is measured.
+        Condition::Distant | Condition::Snapshot | Condition::Larger => work == Work::DeleteNarrow,
+    }
+}
+
+/// Whether somebody is measured under a condition where nobody asks for others.
+pub(super) fn takes_part(condition: Condition, who: Who) -> bool {
+    match condition {
+        Condition::Foreground => who == Who::Single || who.is_ours(),
+        // It holds back for the sake of others, of whom there are none.
+        Condition::Alone | Condition::Distant | Condition::Snapshot | Condition::Larger => {
+            who != Who::OublietteSteady
+        }
+    }
+}
+
+impl Around {
+    /// Makes it ready.
+    pub(super) fn at(
+        request: &Request,
+        work: Work,
+        database: &Database,
+        settings: &ConnectSettings,
+        rows: i64,
+    ) -> anyhow::Result<Self> {
+        let condition = request.condition;
+        let mut load = None;
+        if condition == Condition::Foreground {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let application = Application::at(work, database.engine(), rows);
+            load = Some(Load {
+                settings: ConnectSettings {
+                    max_connections: 1,
+                    ..settings.clone()
+                },
+                application: application.context("no application works on its table")?,
+                rate: RATE.saturating_mul(u32::try_from(cores).unwrap_or(1)),
+                idle: if request.quick { SHORT_IDLE } else { IDLE },
+            });
+        }
+        Ok(Self { condition, load })
+    }
+
+    /// Whether somebody else writes meanwhile, so that what is written says nothing of whom is measured.
+    pub(super) fn writes(&self) -> bool {
+        self.load.is_some()
+    }
+
+    /// Does something under the condition, and enters what was seen.
+    pub(super) async fn run(
+        &self,
+        database: &Database,
+        doing: impl Future<Output = anyhow::Result<(Vec<String>, Run)>>,
+    ) -> anyhow::Result<(Vec<String>, Run)> {
+        if let Some(load) = &self.load {
+            let (done, seen) = Box::pin(foreground::beside(load, doing))
+                .await
+                .context("the application failed")?;
+            let (statements, mut run) = done?;
+            let undo = load.application.undo();
+            database.apart().await?.change(&undo).await?;
+            run.foreground = Some(seen.foreground);
+            run.longest_lock_wait = Some(seen.longest_write);
+            if seen.refused > 0 {
+                let refused = Figure {
+                    value: f64::from(u32::try_from(seen.refused).unwrap_or(u32::MAX)),
+                    unit: "operations".to_owned(),
+                };
+                run.figures
+                    .insert("refused by the server".to_owned(), refused);
+            }
+            return Ok((statements, run));
+        }
+        if self.condition == Condition::Snapshot {
+            let snapshot = Snapshot::take(database).await?;
+            let done = doing.await;
+            let held = snapshot.release().await;
+            let done = done?;
+            held.context("the server ended the old snapshot")?;
+            return Ok(done);
+        }
+        doing.await
+    }
+}

@@ -1,0 +1,307 @@
+//! Which maps a request is about: those that it names, or all that may be used from its namespace.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use oubliette_core::api::erasure_request::ErasureRequestStatus;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::approval::ApprovalGuard;
+use oubliette_core::decide::Verdict;
+use oubliette_core::digest::Digest;
+use oubliette_core::duty::{self, Against, NamedMap};
+use oubliette_core::erasure::Scope;
+use oubliette_core::people::Elsewhere;
+use oubliette_core::target::{Target, UsableFrom};
+use serde_json::{Value, json};
+
+use super::super::data_map::{Bound, parse};
+use super::super::legal_hold::find_database;
+use super::super::scope::database_of;
+use super::super::target_database::connect;
+use super::super::{Context, Name};
+use crate::inputs::cluster::DatabaseInput;
+use crate::work::erase::Place;
+
+/// One map, before its database is connected to.
+#[derive(Clone, Debug)]
+struct Wanted {
+    map: NamedMap,
+    namespace: String,
+    uid: String,
+    spec: Value,
+    maps: Vec<NamedMap>,
+    database: Name,
+    input: DatabaseInput,
+}
+
+/// The maps of a request.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Chosen {
+    wanted: Vec<Wanted>,
+    /// Whether one of the databases asks for four eyes.
+    pub(super) four_eyes: bool,
+    /// The identifiers that they know.
+    pub(in super::super) identifiers: Vec<String>,
+}
+
+impl Chosen {
+    /// The maps of all databases, those among them that only bind the request.
+    pub(super) fn maps(&self) -> Vec<&NamedMap> {
+        self.wanted.iter().flat_map(|wanted| &wanted.maps).collect()
+    }
+
+    /// Each map with its database, what that is connected to by, and every map of it.
+    pub(in super::super) fn each(
+        &self,
+    ) -> impl Iterator<Item = (&NamedMap, &Name, &DatabaseInput, &[NamedMap])> {
+        let wanted = self.wanted.iter();
+        wanted.map(|w| (&w.map, &w.database, &w.input, w.maps.as_slice()))
+    }
+
+    /// The same; not where one of the databases is suspended. A hold does not ask.
+    pub(super) fn awake(self) -> Result<Self, Verdict> {
+        let mut wanted = self.wanted.iter();
+        let Some(suspended) = wanted.find(|wanted| wanted.input.target.suspend) else {
+            return Ok(self);
+        };
+        let message = format!(
+            "suspend: true is set on the TargetDatabase {}",
+            suspended.database
+        );
+        Err(Verdict::new(Reason::Suspended, message))
+    }
+
+    /// What is left of it for a request that was begun: the maps that it was planned with.
+    pub(super) fn begun(mut self, status: &ErasureRequestStatus) -> Self {
+        let begun = status.begun_at.is_some() || status.completed_at.is_some();
+        if let Some(plan) = status.plan.as_ref().filter(|_| begun) {
+            self.wanted.retain(|one| plan.map_uids.contains(&one.uid));
+        }
+        self
+    }
+
+    /// A digest of what the maps say is done to a person's rows: a plan by others is another one.
+    pub(super) fn digest(&self) -> Result<Digest, Verdict> {
+        let specs = self.wanted.iter().map(|wanted| {
+            let mut spec = wanted.spec.clone();
+            // It says when it is done once more, and nothing of what is done.
+            if let Some(map) = spec["map"].as_object_mut() {
+                map.remove("reappeared");
+            }
+            json!({"uid": wanted.uid, "spec": spec})
+        });
+        let specs: Vec<_> = specs.collect();
+        let digest = Digest::of_json(&specs);
+        digest.map_err(|error| Verdict::new(Reason::InternalError, error.to_string()))
+    }
+
+    /// UIDs of the maps.
+    pub(super) fn uids(&self) -> Vec<String> {
+        self.wanted
+            .iter()
+            .map(|wanted| wanted.uid.clone())
+            .collect()
+    }
+
+    /// What binds a job: what its maps say, and the duties of every map of their databases. Of one that
+    /// waits its turn it may be another one by then.
+    pub(super) fn binds(&self) -> String {
+        let of = |wanted: &Wanted| {
+            let tables = wanted.maps.iter().flat_map(|named| &named.map.tables);
+            duty::digest_of(tables, Against::Erasure).ok().flatten()
+        };
+        let duties: Vec<Option<Digest>> = self.wanted.iter().map(of).collect();
+        format!("{:?} {duties:?}", self.digest().ok())
+    }
+
+    /// UIDs of the databases.
+    pub(super) fn databases(&self) -> Vec<String> {
+        let databases = self.wanted.iter();
+        databases.map(|wanted| wanted.input.uid.clone()).collect()
+    }
+
+    /// Places outside the databases.
+    pub(super) fn elsewhere(&self) -> Vec<Elsewhere> {
+        let of_maps = self.wanted.iter();
+        of_maps
+            .flat_map(|wanted| wanted.map.map.people.elsewhere.clone())
+            .collect()
+    }
+
+    /// Columns of rows that stay, which somebody has to look at: entry and column.
+    pub(super) fn reviews(&self) -> Vec<String> {
+        self.wanted.iter().flat_map(|w| w.map.reviews()).collect()
+    }
+
+    /// The databases, connected.
+    pub(super) async fn places(&self, context: &Context) -> Result<Vec<Place>, Verdict> {
+        let mut places = Vec::new();
+        for wanted in &self.wanted {
+            let fault = |fault: crate::inputs::secrets::GatherFault| {
+                Verdict::new(fault.reason(), format!("{}: {fault}", wanted.database))
+            };
+            let (database, owner) = connect(&wanted.input, context).await.map_err(fault)?;
+            let key = match &wanted.map.map.people.pseudonym_key {
+                None => None,
+                Some(at) => {
+                    let of = (
+                        wanted.database.namespace.as_str(),
+                        wanted.database.name.as_str(),
+                    );
+                    let key = context.cluster.pseudonym_key(&wanted.namespace, at, of);
+                    Some(key.await.map_err(fault)?)
+                }
+            };
+            places.push(Place {
+                map: wanted.map.clone(),
+                map_uid: wanted.uid.clone(),
+                maps: wanted.maps.clone(),
+                spec: wanted.spec.clone(),
+                name: wanted.database.to_string(),
+                database,
+                owner,
+                target: wanted.input.target.clone(),
+                remembered: context.scopes.remembered(&wanted.database),
+                holds: context.scopes.remembered_holds(&wanted.database),
+                pseudonym_key: key,
+            });
+        }
+        Ok(places)
+    }
+}
+
+/// The maps that a request is about. What cannot be read fails: a person must not be left in a database
+/// because its map was misspelt.
+pub(in super::super) async fn choose(
+    name: &Name,
+    scope: &Scope,
+    context: &Context,
+) -> Result<Chosen, Verdict> {
+    let all: BTreeMap<Name, _> = context
+        .scopes
+        .maps()
+        .map(|map| (Name::of(&map), map))
+        .collect();
+    let named: Vec<Name> = scope
+        .maps
+        .iter()
+        .map(|map| {
+            let namespace = map.namespace.as_ref().unwrap_or(&name.namespace);
+            Name::new(namespace, &map.name)
+        })
+        .collect();
+    let missing = named.iter().find(|wanted| !all.contains_key(wanted));
+    if let Some(missing) = missing {
+        let message = format!(
+            "the DataMap {missing} does not exist. {}",
+            Reason::NoMap.remedy()
+        );
+        return Err(Verdict::new(Reason::NoMap, message));
+    }
+    let mut chosen = Vec::new();
+    for (map_name, object) in &all {
+        if !named.is_empty() && !named.contains(map_name) {
+            continue;
+        }
+        if let Some(wanted) = wanted(name, map_name, object, scope, context).await? {
+            chosen.push(wanted);
+        } else if named.contains(map_name) {
+            let message = format!(
+                "the DataMap {map_name} has no `subjects`, or may not be used from the namespace {}. {}",
+                name.namespace,
+                Reason::NoMap.remedy()
+            );
+            return Err(Verdict::new(Reason::NoMap, message));
+        }
+    }
+    if chosen.is_empty() {
+        return Err(Verdict::new(
+            Reason::NoMap,
+            format!("{} {}", Reason::NoMap.meaning(), Reason::NoMap.remedy()),
+        ));
+    }
+    let mut identifiers: Vec<String> = chosen.iter().flat_map(|w| w.map.identifiers()).collect();
+    identifiers.sort();
+    identifiers.dedup();
+    let four_eyes = chosen
+        .iter()
+        .any(|w| w.input.target.asks.approval == ApprovalGuard::FourEyes);
+    Ok(Chosen {
+        four_eyes,
+        identifiers,
+        wanted: chosen,
+    })
+}
+
+/// A map with its database; `None`: it is not about persons, or not for this namespace.
+async fn wanted(
+    request_name: &Name,
+    name: &Name,
+    object: &DynamicObject,
+    scope: &Scope,
+    context: &Context,
+) -> Result<Option<Wanted>, Verdict> {
+    if object.data.pointer("/spec/subjects").is_none() {
+        return Ok(None);
+    }
+    let faulty = || {
+        let message = format!("the DataMap {name} has faults; its own condition names them");
+        Verdict::new(Reason::DutiesUnreadable, message)
+    };
+    let database = database_of(object).ok_or_else(faulty)?;
+    let input = find_database(name, &database, context).await?;
+    let map = parse(object, Some(&input.target)).map_err(|_| faulty())?;
+    if map.people.roles.is_empty()
+        || !usable_from(&map.usable_from, name, request_name, context).await?
+    {
+        return Ok(None);
+    }
+    let bound = Bound::on(&database, &input, context).await;
+    if let Some(unreadable) = bound.unreadable.first() {
+        return Err(Verdict::new(Reason::DutiesUnreadable, unreadable));
+    }
+    let spec = object.data.get("spec").cloned().unwrap_or_default();
+    Ok(Some(Wanted {
+        spec: json!({
+            "map": spec,
+            "role": scope.role,
+            "purposes": scope.purposes,
+            "database": digested(&input.target),
+        }),
+        map: NamedMap {
+            name: name.to_string(),
+            map,
+        },
+        namespace: name.namespace.clone(),
+        uid: object.uid().unwrap_or_default(),
+        maps: bound.maps,
+        database,
+        input,
+    }))
+}
+
+fn digested(target: &Target) -> Value {
+    target.digest_input()
+}
+
+/// Whether a map's owner allows its use from a request's namespace.
+async fn usable_from(
+    from: &UsableFrom,
+    map: &Name,
+    request: &Name,
+    context: &Context,
+) -> Result<bool, Verdict> {
+    if map.namespace == request.namespace {
+        return Ok(true);
+    }
+    let labels = match from {
+        UsableFrom::Same | UsableFrom::All => BTreeMap::new(),
+        UsableFrom::Selector(_) => context
+            .cluster
+            .labels(&request.namespace)
+            .await
+            .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?,
+    };
+    Ok(from.allows(&map.namespace, &request.namespace, &labels))
+}

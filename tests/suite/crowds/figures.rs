@@ -1,0 +1,139 @@
+//! What requests together cost, beside one by one; one person of many rows, beside statements by hand.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use futures::future::join_all;
+use oubliette::work::erase::{Member, Turns, forget, perform};
+use oubliette_core::erasure::outcome::RequestOutcome;
+use oubliette_core::target::PacingMode;
+use tokio::sync::watch;
+
+use super::{ROWS, Shop, member, rows, unwatched};
+use crate::case::Server;
+use crate::rig::series;
+use crate::world::World;
+
+/// So many customers, and so many of them that ask.
+const PEOPLE: u32 = 10_000;
+const ASKING: u32 = 1_000;
+
+/// Requests one by one, and others together.
+pub(crate) fn many_requests(world: &World, server: Server) -> Result<String> {
+    let asking: u32 = std::env::var("OUBLIETTE_BENCH_ASKING")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(ASKING);
+    let shop = Shop::new(world, server, PEOPLE)?;
+    shop.rig.block_on(async {
+        let places = shop.places().await?;
+        let began = Instant::now();
+        let mut asks = Vec::new();
+        for number in 101..=100 + 2 * asking {
+            asks.push(shop.approved(number, &places).await?);
+        }
+        let planned = began.elapsed() / (2 * asking);
+        let others = asks.split_off(asks.len() / 2);
+        let began = Instant::now();
+        for ask in &asks {
+            let (_stop, stopped) = watch::channel(None);
+            let outcome = Box::pin(perform(ask, &places, &unwatched(), stopped)).await;
+            is_whole(&outcome)?;
+        }
+        let one_by_one = began.elapsed() / asking;
+        let began = Instant::now();
+        let turns = Turns::new(1);
+        let all = join_all(others.into_iter().map(|ask| {
+            let (Member { ask, progress, stop }, never) = member(ask);
+            let (turns, places) = (turns.clone(), places.clone());
+            async move {
+                let _never = never;
+                Box::pin(turns.perform(ask, places, progress, stop)).await
+            }
+        }));
+        for outcome in all.await {
+            is_whole(&outcome)?;
+        }
+        let at_once = began.elapsed() / asking;
+        let began = Instant::now();
+        for ask in &asks {
+            forget(&ask.uid, &places, &[]).await?;
+        }
+        let forgotten = began.elapsed() / asking;
+        Ok(format!(
+            "{asking} requests of {ROWS} rows among {PEOPLE} persons, one by one {one_by_one:.2?} each, \
+             at once {at_once:.2?} each: ratio {:.2}; a plan before that {planned:.2?}, and to forget \
+             one {forgotten:.2?}",
+            one_by_one.as_secs_f64() / at_once.as_secs_f64(),
+        ))
+    })
+}
+
+fn is_whole(outcome: &RequestOutcome) -> Result<()> {
+    match outcome {
+        RequestOutcome::Erased(runs) => ensure!(rows(runs) == ROWS, "{runs:?}"),
+        other => bail!("{other:?}"),
+    }
+    Ok(())
+}
+
+/// Visits of one person.
+const VISITS: u32 = 1_000_000;
+
+/// One person of very many rows, beside the statements that somebody would write by hand.
+pub(crate) fn one_person(world: &World, server: Server) -> Result<String> {
+    let visits: u32 = std::env::var("OUBLIETTE_BENCH_VISITS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(VISITS);
+    let shop = Shop::new(world, server, 4)?;
+    let many = series(server, visits);
+    for person in [1, 2] {
+        shop.rig.sql(&format!(
+            "INSERT INTO visits SELECT n + {}, {person}, 'a page', NULL FROM {many}",
+            person * 10_000_000_i64
+        ))?;
+    }
+    shop.rig.sql(if server.is_postgres() {
+        "VACUUM ANALYZE visits"
+    } else {
+        "ANALYZE TABLE visits"
+    })?;
+    let began = Instant::now();
+    shop.rig.sql(
+        "DELETE FROM parcels WHERE order_id IN (SELECT id FROM orders WHERE person = 2);
+         DELETE FROM orders WHERE person = 2;
+         UPDATE visits SET person = NULL, page = NULL WHERE person = 2;
+         DELETE FROM newsletter WHERE lower(trim(address)) = 'p2@example.org';
+         DELETE FROM people WHERE id = 2",
+    )?;
+    let by_hand = began.elapsed();
+    let ask = shop.rig.block_on(async {
+        let places = shop.places().await?;
+        shop.approved(1, &places).await
+    })?;
+    let began = Instant::now();
+    shop.rig.block_on(async {
+        let mut places = shop.places().await?;
+        for place in &mut places {
+            place.target.pacing.mode = PacingMode::Backlog;
+        }
+        let (_stop, stopped) = watch::channel(None);
+        match Box::pin(perform(&ask, &places, &unwatched(), stopped)).await {
+            RequestOutcome::Erased(runs) => {
+                ensure!(rows(&runs) == ROWS + i64::from(visits), "{runs:?}");
+            }
+            other => bail!("{other:?}"),
+        }
+        Ok(())
+    })?;
+    let took = began.elapsed();
+    let rate = |took: Duration| f64::from(visits) / took.as_secs_f64();
+    Ok(format!(
+        "a person of {visits} rows, by hand {by_hand:.2?} ({:.0} rows/s), a request in Backlog {took:.2?} \
+         ({:.0} rows/s, its plan and all looks among it): ratio {:.2}",
+        rate(by_hand),
+        rate(took),
+        by_hand.as_secs_f64() / took.as_secs_f64(),
+    ))
+}
