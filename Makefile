@@ -21,7 +21,7 @@ demo: setup ## The main job on real servers, from nothing to the outcome; KEEP=1
 
 test: setup ## All tests, on real servers; ONLY=NAME for the cases of that name
 ifeq ($(ONLY),)
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 else
 	cargo test --test suite -- $(ONLY)
 endif
