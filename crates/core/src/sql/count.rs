@@ -53,11 +53,13 @@ impl CountSql {
             w.sql("count(*)");
         });
         w.sql(", ");
-        d.whole(&mut w, &mut |w| sum(w, &mut |w| e.write(w)));
+        d.whole(&mut w, &mut |w| count_where(w, &mut |w| e.write(w)));
         w.sql(", ");
-        d.whole(&mut w, &mut |w| sum(w, &mut |w| self.write_open(w)));
+        d.whole(&mut w, &mut |w| count_where(w, &mut |w| self.write_open(w)));
         w.sql(", ");
-        d.whole(&mut w, &mut |w| sum(w, &mut |w| self.write_implausible(w)));
+        d.whole(&mut w, &mut |w| {
+            count_where(w, &mut |w| self.write_implausible(w))
+        });
         if e.clock.reach().is_none() {
             w.sql(", ");
             e.clock.oldest(&mut w, &mut |w| e.write(w));
@@ -244,8 +246,9 @@ pub(super) fn begin_count(engine: Engine) -> Writer<'static> {
     w
 }
 
-pub(super) fn sum(w: &mut Writer<'_>, test: &mut dyn FnMut(&mut Writer<'_>)) {
-    w.sql("SUM(CASE WHEN ");
+pub(super) fn count_where(w: &mut Writer<'_>, test: &mut dyn FnMut(&mut Writer<'_>)) {
+    // InnoDB's engines add numbers up as decimals.
+    w.sql("count(CASE WHEN ");
     test(w);
-    w.sql(" THEN 1 ELSE 0 END)");
+    w.sql(" THEN 1 END)");
 }

@@ -100,7 +100,7 @@ impl CountSql {
         write_group(&mut w, &groups.quasi);
         let mut sum = |test: &mut dyn FnMut(&mut Writer<'_>)| {
             w.sql(", ");
-            d.whole(&mut w, &mut |w| super::count::sum(w, test));
+            d.whole(&mut w, &mut |w| super::count::count_where(w, test));
         };
         sum(&mut |w| {
             w.sql("NOT ");

@@ -5,7 +5,7 @@
 //! row: `AND NOT COALESCE(predicate, true)`. A row is kept also while anything that hangs on it is
 //! held, at any depth.
 
-use super::count::sum;
+use super::count::count_where;
 use super::eligible::{TypedTest, write_test};
 use super::reach::ReachSql;
 use super::{Bound, CountSql, Depth, Scope, Way, Window, Writer, dialect};
@@ -248,12 +248,12 @@ impl Depth {
         w.sql("SELECT ");
         // What is held is no condition: rows that do not fit yet would not be locked.
         if self.engine.is_innodb() {
-            d.whole(&mut w, &mut |w| sum(w, &mut |w| kept(w)));
+            d.whole(&mut w, &mut |w| count_where(w, &mut |w| kept(w)));
             self.write_below(&mut w, way, parents);
             w.sql(" FOR UPDATE");
         } else {
             d.whole(&mut w, &mut |w| {
-                sum(w, &mut |w| {
+                count_where(w, &mut |w| {
                     w.sql("below.kept");
                 });
             });
@@ -279,11 +279,7 @@ impl CountSql {
         });
         for hold in held {
             w.sql(", ");
-            d.whole(&mut w, &mut |w| {
-                w.sql("SUM(CASE WHEN ");
-                hold.write_kept(w);
-                w.sql(" THEN 1 ELSE 0 END)");
-            });
+            d.whole(&mut w, &mut |w| count_where(w, &mut |w| hold.write_kept(w)));
         }
         self.window.write_from(&mut w);
         w.sql(" WHERE ");

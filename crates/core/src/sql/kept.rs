@@ -65,11 +65,7 @@ impl CountSql {
         let mut w = Writer::new(d);
         let sum = |w: &mut Writer<'_>, test: &mut dyn FnMut(&mut Writer<'_>)| {
             w.sql(", ");
-            d.whole(w, &mut |w| {
-                w.sql("SUM(CASE WHEN ");
-                test(w);
-                w.sql(" THEN 1 ELSE 0 END)");
-            });
+            d.whole(w, &mut |w| super::count::count_where(w, test));
         };
         w.sql("SELECT ");
         d.whole(&mut w, &mut |w| {

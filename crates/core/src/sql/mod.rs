@@ -1,7 +1,7 @@
 //! SQL text and what is bound to it. Statements are built here and nowhere else.
 //!
 //! Identifiers are parsed types quoted by the dialect, values are always bound: the writer has no
-//! way to put a value into a statement's text.
+//! way to put a value into a statement's text, but for numbers and dates of the program's own, as such.
 
 mod change;
 mod clock;
@@ -49,6 +49,8 @@ pub(crate) use transform::fits;
 pub use transform::{Transform, pads};
 pub use window::{Among, KeyColumn, Window, WindowSql};
 pub use witness::{Witness, counted};
+
+use jiff::civil::{Date, DateTime};
 
 use crate::catalog::{Column, Engine};
 use crate::name::{Ident, TableName};
@@ -143,6 +145,20 @@ impl<'d> Writer<'d> {
     /// A counter of the server's own, which takes no placeholder where it is set.
     fn counter(&mut self, n: u64) -> &mut Self {
         self.text.push_str(&n.to_string());
+        self
+    }
+
+    /// A date of the calendar, as a literal.
+    fn date(&mut self, date: Date) -> &mut Self {
+        self.text
+            .push_str(&date.strftime("DATE'%Y-%m-%d'").to_string());
+        self
+    }
+
+    /// A date and time without a zone, as a literal.
+    fn date_time(&mut self, at: DateTime) -> &mut Self {
+        let literal = at.strftime("TIMESTAMP'%Y-%m-%d %H:%M:%S%.6f'");
+        self.text.push_str(&literal.to_string());
         self
     }
 

@@ -2,6 +2,7 @@
 //! it is emptied at once. PostgreSQL truncates one in the ledger's own transaction. InnoDB cannot: there
 //! a partition is exchanged for an empty table *aside*, and each statement commits by itself.
 
+use super::count::count_where;
 use super::eligible::Eligible;
 use super::{Bound, Writer, dialect};
 use crate::catalog::Engine;
@@ -40,11 +41,7 @@ pub fn counts(engine: Engine, rows: Rowed<'_>, eligible: &Eligible) -> Bound {
         w.sql("count(*)");
     });
     w.sql(", ");
-    d.whole(&mut w, &mut |w| {
-        w.sql("SUM(CASE WHEN ");
-        eligible.write(w);
-        w.sql(" THEN 1 ELSE 0 END)");
-    });
+    d.whole(&mut w, &mut |w| count_where(w, &mut |w| eligible.write(w)));
     w.sql(" FROM ");
     rows.write(&mut w);
     w.finish()

@@ -1,6 +1,7 @@
 //! The search of all texts of a table for what a person is known by: how many rows of each column have
 //! it somewhere in them. Nothing of a row is read.
 
+use super::count::count_where;
 use super::{Bound, Writer, dialect};
 use crate::catalog::Engine;
 use crate::name::{Ident, TableName};
@@ -46,9 +47,9 @@ pub fn count_texts(
     w.sql("SELECT ");
     w.joined(columns, ", ", |w, column| {
         d.whole(w, &mut |w| {
-            w.sql("SUM(CASE WHEN ");
-            w.joined(texts, " OR ", |w, text| has(w, engine, column, text));
-            w.sql(" THEN 1 ELSE 0 END)");
+            count_where(w, &mut |w| {
+                w.joined(texts, " OR ", |w, text| has(w, engine, column, text));
+            });
         });
     });
     w.sql(" FROM ").table(table);
@@ -107,9 +108,9 @@ mod tests {
         let bound = count_texts(Engine::Postgres, &table, &columns, &texts);
         assert_eq!(
             bound.sql.text(),
-            "SELECT coalesce(SUM(CASE WHEN strpos(lower(format('%s', \"body\") COLLATE \"C\"), $1::text) \
+            "SELECT coalesce(count(CASE WHEN strpos(lower(format('%s', \"body\") COLLATE \"C\"), $1::text) \
              > 0 OR lower(btrim(format('%s', \"body\"), ' ') COLLATE \"C\") = $2::text \
-             THEN 1 ELSE 0 END), 0)::bigint FROM \"public\".\"notes\""
+             THEN 1 END), 0)::bigint FROM \"public\".\"notes\""
         );
         assert_eq!(
             bound.values,
