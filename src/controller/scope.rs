@@ -336,6 +336,12 @@ impl Scopes {
         self.holds().any(|hold| hold.uid().as_deref() == Some(uid))
     }
 
+    /// The hold of that name.
+    pub(super) fn hold(&self, name: &Name) -> Option<Arc<DynamicObject>> {
+        let reference = object_ref(name, &self.kinds.hold);
+        self.scope(&name.namespace)?.holds.get(&reference)
+    }
+
     /// The database of that name.
     pub(super) fn database(&self, name: &Name) -> Option<Arc<DynamicObject>> {
         let reference = object_ref(name, &self.kinds.database);
