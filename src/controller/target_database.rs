@@ -347,12 +347,7 @@ async fn end_orphans(object: &DynamicObject, target: &Target, found: &Found, con
             .policies()
             .any(|p| p.uid().as_deref() == Some(uid));
         let request = Ask::request_of(uid);
-        let asked = || {
-            context
-                .scopes
-                .requests()
-                .any(|r| r.uid().as_deref() == Some(request))
-        };
+        let asked = || context.scopes.has_request(request);
         // A job of a policy that has just gone ends its run itself.
         known || asked() || context.runs.stage(uid).is_some()
     };

@@ -234,12 +234,13 @@ fn ended(namespace: &str, number: u32) -> Value {
             "digest": digest("certificate"), "configMap": format!("sr-{number}-certificate"),
         },
         "completedAt": "2026-11-03T10:00:06Z", "finishedAt": "2026-11-12T09:00:10Z",
+        // Sorted as the operator has them.
         "conditions": [
-            condition("Identified", "Identified", "It is proved who asks."),
-            condition("Found", "SubjectFound", "the person is in one database"),
             condition("Approved", "Approved", "The plan is approved."),
-            condition("Erased", "Erased", "The person's rows were erased."),
             condition("Complete", "Erased", "The person's rows were erased."),
+            condition("Erased", "Erased", "The person's rows were erased."),
+            condition("Found", "SubjectFound", "the person is in one database"),
+            condition("Identified", "Identified", "It is proved who asks."),
             condition("Ready", "Completed", "the request has ended"),
         ],
     })
