@@ -4,6 +4,7 @@
 //! It owns what is remembered between two looks (nothing that a restart may not forget) and who is
 //! told of what. It must not judge: every decision is in core.
 
+mod alone;
 mod approvals;
 mod conflicts;
 mod coverage;
@@ -38,6 +39,7 @@ use oubliette_core::erasure::outcome::RequestOutcome;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::alone::Alone;
 use self::erasure_request::Duplicates;
 use self::memory::Memory;
 use self::persons::Persons;
@@ -148,6 +150,8 @@ struct Context {
     memory: Memory,
     persons: Persons,
     duplicates: Duplicates,
+    /// Looks at requests under way.
+    alone: Alone,
     scopes: Scopes,
     metrics: Metrics,
     reporter: Reporter,
@@ -220,6 +224,7 @@ pub async fn run(
         memory: Memory::default(),
         persons: Persons::default(),
         duplicates: Duplicates::default(),
+        alone: Alone::default(),
         scopes,
         metrics: outside.metrics,
         reporter: Reporter {
@@ -259,6 +264,7 @@ pub async fn run(
         _ = futures::future::join(controllers, stopped) => {}
         _ = routing => {}
         () = persons::run(&context) => {}
+        () = context.scopes.run_ended(&context) => {}
         () = ready => {}
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn run(watch: Watch, context: &Context, stop: CancellationToken
         saw(event, context);
         note_known(event, &known);
     };
-    changes(kind, approvals, writer, saw)
+    changes(kind, approvals, writer, Some, saw)
         .take_until(stop.cancelled_owned())
         .for_each(async |_| {})
         .await;

@@ -4,11 +4,12 @@
 mod again;
 mod certify;
 mod duplicates;
+mod ended;
+mod let_go;
 mod places;
 mod plan;
 mod tell;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -19,37 +20,43 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use oubliette_core::api::condition::not_ready;
 use oubliette_core::api::erasure_request::{
-    CertificateStatus, DigestsStatus, ErasureRequestSpec, ErasureRequestStatus,
-    RequestOutcome as Outcome,
+    CertificateStatus, DigestsStatus, DuplicateStatus, ErasureRequestSpec, ErasureRequestStatus,
 };
 use oubliette_core::api::parse::FieldError;
-use oubliette_core::api::words::Choice;
 use oubliette_core::approval::{ApprovalGuard, Asks, TargetKind};
+use oubliette_core::decide::approval::Filed;
 use oubliette_core::decide::erasure_request::{Action, Decision, Observed, Stage, decide};
 use oubliette_core::decide::job::{JobKind, StopWhy};
 use oubliette_core::decide::{Meta, Verdict};
 use oubliette_core::erasure::Request;
 use oubliette_core::erasure::again::is_again;
 use oubliette_core::erasure::deadline::{Clock, Standing};
-use oubliette_core::erasure::find::Known;
+use oubliette_core::erasure::find::Known as KnownPerson;
 use oubliette_core::erasure::outcome::RequestOutcome;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 pub(super) use self::duplicates::Duplicates;
+pub(super) use self::ended::{Ended, Known};
 pub(super) use self::places::{Chosen, choose};
 use super::record::{self, RecordFault, Told};
 use super::runs::{self, Ticket};
 use super::{Context, Error, Name, approvals};
-use crate::ledger::LedgerFault;
 use crate::metrics::Kind;
-use crate::work::erase::{Allowed, Ask, Digests, digests, end_runs, forget};
+use crate::work::erase::{Allowed, Ask};
 
 /// How often a write is tried whose object has changed meanwhile.
 const ATTEMPTS: usize = 4;
 
 /// The object stays until the request has ended, once rows were changed.
 const FINALIZER: &str = "oubliette.dev/in-use";
+
+/// What others know that concerns a request.
+#[derive(Default)]
+struct Given {
+    approvals: Vec<Filed>,
+    duplicates: Vec<DuplicateStatus>,
+}
 
 /// What was done in this look, beside what a job does.
 #[derive(Default)]
@@ -74,6 +81,8 @@ pub(super) async fn reconcile(
     }
     let name = Name::of(&object);
     let uid = object.uid().unwrap_or_default();
+    // One that ends is looked at from two sides: as a whole object, and once it is a note.
+    let _alone = context.alone.with(&uid).await;
     let kind = &context.kinds.request;
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
@@ -109,7 +118,7 @@ pub(super) async fn reconcile(
                     // Before it was begun no ledger knew the person.
                     let known_in = status.begun_at.is_some().then_some(&chosen);
                     let ends = (status, done.ending);
-                    let gone = let_go(&name, &uid, request, ends, known_in, context);
+                    let gone = let_go::let_go(&name, &uid, request, ends, known_in, context);
                     done.forgotten = Some(Box::pin(gone).await);
                     done.action = Some(action.clone());
                     continue;
@@ -206,6 +215,24 @@ fn decide_with(
     done: &Done,
     context: &Context,
 ) -> Decision {
+    let name = Name::of(object);
+    let uid = object.uid().unwrap_or_default();
+    let given = Given {
+        approvals: approvals::filed_for(TargetKind::ErasureRequest, &name, context),
+        duplicates: duplicates::others(&name, &uid, status, context),
+    };
+    decide_from(object, (spec, status), chosen, done, &given, context)
+}
+
+/// Decides from what is at hand, and asks nobody else.
+fn decide_from(
+    object: &DynamicObject,
+    (spec, status): (&Result<Request, Vec<FieldError>>, &ErasureRequestStatus),
+    chosen: &Result<Chosen, Verdict>,
+    done: &Done,
+    given: &Given,
+    context: &Context,
+) -> Decision {
     let meta = &object.metadata;
     let uid = object.uid().unwrap_or_default();
     let job = context.erasures.stage(&uid).map(|(_, stage)| stage);
@@ -225,7 +252,6 @@ fn decide_with(
     };
     let targets: Vec<String> = platform.targets.iter().map(|t| t.name.clone()).collect();
     let name = Name::of(object);
-    let filed = approvals::filed_for(TargetKind::ErasureRequest, &name, context);
     let digests = done
         .forgotten
         .as_ref()
@@ -249,7 +275,7 @@ fn decide_with(
         maps: maps.as_ref().copied(),
         map_uids: &chosen.as_ref().map(Chosen::uids).unwrap_or_default(),
         four_eyes: chosen.as_ref().is_ok_and(|chosen| chosen.four_eyes),
-        approvals: &filed,
+        approvals: &given.approvals,
         stage: match &job {
             None => Stage::Idle,
             Some(runs::Stage::Running(_)) => Stage::Running,
@@ -262,7 +288,7 @@ fn decide_with(
         digests: digests.and_then(Option::as_ref),
         looked: &context.persons.of_request(&uid),
         lost: &context.persons.lost(&name),
-        duplicates: &duplicates::others(&name, &uid, status, context),
+        duplicates: &given.duplicates,
         records: (&platform.records, &platform.calendar),
         digests_ended: done.digests_ended,
         clock: &clock,
@@ -318,56 +344,6 @@ async fn hold_on(
         },
         Err(_) => Err(RecordFault::Silent),
     }
-}
-
-/// Forgets the person in the ledgers of these maps, and deletes the Secret.
-async fn let_go(
-    name: &Name,
-    uid: &str,
-    request: &Request,
-    (status, ending): (&ErasureRequestStatus, bool),
-    known_in: Option<&Result<Chosen, Verdict>>,
-    context: &Context,
-) -> Result<Option<DigestsStatus>, Verdict> {
-    let mut kept = None;
-    if let Some(chosen) = known_in {
-        let places = chosen
-            .as_ref()
-            .map_err(Clone::clone)?
-            .places(context)
-            .await?;
-        let platform = &context.platform;
-        let outcome = status.outcome.as_ref().and_then(Choice::known);
-        let erased = matches!(outcome, Some(Outcome::Erased | Outcome::ErasedInPart));
-        let by = platform.suppression.as_ref();
-        let by = by.zip(context.suppression.as_deref());
-        let at = status.completed_at.unwrap_or_else(Timestamp::now);
-        let by = by.map(|(suppression, keys)| Digests {
-            suppression,
-            key: keys.current(),
-            in_part: !request.scope.purposes.is_empty(),
-            at,
-            until: platform.backups_end(at),
-        });
-        let told = |fault: LedgerFault| Verdict::new(fault.reason(), fault.to_string());
-        let rows = match by.filter(|_| erased) {
-            None => Vec::new(),
-            Some(by) => Box::pin(digests(uid, &places, by)).await.map_err(told)?,
-        };
-        // Before the ledgers forget of what they are. Nothing can be made in a namespace that ends.
-        if !ending {
-            kept = again::keep_digests(name, uid, &rows, context).await?;
-        }
-        end_runs(uid, &places).await.map_err(told)?;
-        forget(uid, &places, &rows).await.map_err(told)?;
-    }
-    let read = status.begun_at.or(status.completed_at);
-    context
-        .cluster
-        .delete_subject(&name.namespace, &request.secret, read)
-        .await
-        .map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
-    Ok(kept)
 }
 
 /// Starts the request's job. `status`: as it is now, which is not in the object yet.
@@ -432,7 +408,7 @@ fn start(
                 let known = match known {
                     Ok(known) => known,
                     // The ledgers remember who is meant.
-                    Err(_) if begun || !round.is_empty() => (Known::default(), String::new()),
+                    Err(_) if begun || !round.is_empty() => (KnownPerson::default(), String::new()),
                     Err(fault) => return Err(Verdict::new(fault.reason(), fault.to_string())),
                 };
                 let (mut known, secret) = known;
@@ -487,6 +463,9 @@ pub(super) fn saw(event: &watcher::Event<DynamicObject>, context: &Context) {
             context.scopes.look_again_at_restored(request, context);
             duplicates::saw(request, context);
         }
+        watcher::Event::Delete(request) if context.scopes.has_ended(&Name::of(request)) => {
+            ended::saw(request, context);
+        }
         watcher::Event::Delete(request) => {
             let Some(uid) = request.uid() else { return };
             context.erasures.orphan(&uid);
@@ -499,9 +478,10 @@ pub(super) fn saw(event: &watcher::Event<DynamicObject>, context: &Context) {
         }
         watcher::Event::InitDone => {
             // What was deleted while nobody watched.
-            let seen: BTreeSet<Name> = context.scopes.requests().map(|r| Name::of(&r)).collect();
-            let exist = |namespace: &str, name: &str| seen.contains(&Name::new(namespace, name));
-            context.metrics.keep_requests(exist);
+            context.metrics.keep_requests(|namespace, name| {
+                let name = Name::new(namespace, name);
+                context.scopes.has_request_of(&name)
+            });
         }
         watcher::Event::Init | watcher::Event::InitApply(_) => {}
     }

@@ -69,10 +69,10 @@ pub(super) async fn reconcile(
                 () = context.stop.cancelled() => return Ok(Requeue::await_change()),
             };
             kept = Some(done);
-            object = match record::read_again(&api, &name.name).await {
-                Ok(current) => Arc::new(current),
-                Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
-                Err(fault) => return Err(fault.into()),
+            // As the watch knows it: a write by what is older than the stored one is refused.
+            object = match context.scopes.hold(&name) {
+                Some(current) => current,
+                None => return Ok(Requeue::await_change()),
             };
             continue;
         }

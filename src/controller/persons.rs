@@ -7,13 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 use kube::core::DynamicObject;
-use oubliette_core::api::erasure_request::{
-    AgainReason, DatabaseErasure, ErasureRequestStatus, RequestOutcome,
-};
 use oubliette_core::api::reason::Reason;
-use oubliette_core::api::words::Choice;
 use oubliette_core::decide::Verdict;
 use oubliette_core::decide::erasure_request::{Back, Looked};
 use oubliette_core::decide::target_database::{Persons as Found, Unlooked};
@@ -21,7 +16,7 @@ use oubliette_core::erasure::{Completed, Restored, SuppressionKeys};
 use oubliette_core::ledger::{Ledger, Rewound};
 
 use super::data_map::Bound;
-use super::erasure_request::read_status;
+use super::erasure_request::Known;
 use super::target_database::{connect, input, parse};
 use super::{Context, Name};
 use crate::ledger::Store;
@@ -104,30 +99,20 @@ impl Persons {
 pub(super) fn restored(database: &Name, rewound: &Rewound, context: &Context) -> Restored {
     let now = Timestamp::now();
     let here = database.to_string();
-    let completed: Vec<Completed> = context
-        .scopes
-        .requests()
-        .filter_map(|request| {
-            let status = read_status(&request);
-            let outcome = status.outcome.as_ref().and_then(Choice::known);
-            let erased = matches!(
-                outcome,
-                Some(RequestOutcome::Erased | RequestOutcome::ErasedInPart)
-            );
-            let heads: Vec<String> = heads(&status, &here).collect();
-            (erased && !heads.is_empty()).then(|| Completed {
-                request: Name::of(&request).to_string(),
+    let mut completed = Vec::new();
+    context.scopes.each_request(|request| {
+        let heads: Vec<String> = request.of.heads(&here).collect();
+        if request.of.has_erased() && !heads.is_empty() {
+            completed.push(Completed {
+                request: request.name().to_string(),
                 heads,
                 // Until it has ended, the Secret and the other ledgers know who is meant.
-                findable: status.finished_at.is_none()
+                findable: !request.of.is_finished
                     || (context.suppression.is_some()
-                        && status
-                            .digests
-                            .as_ref()
-                            .is_some_and(|kept| kept.ends_at > now)),
-            })
-        })
-        .collect();
+                        && request.of.digests_end_at.is_some_and(|at| at > now)),
+            });
+        }
+    });
     Restored::of(&completed, rewound)
 }
 
@@ -140,34 +125,24 @@ pub(super) fn applied_again(
     context: &Context,
 ) -> i64 {
     let here = database.to_string();
-    let is_lost = |request: &Name| {
-        let request = request.to_string();
+    let is_lost = |request: &Known<'_>| {
+        let request = request.name().to_string();
         matches!(restored, Restored::Restored { again, forgotten }
             if again.contains(&request) || forgotten.contains(&request))
     };
-    let requests = context.scopes.requests().filter(|request| {
-        let status = read_status(request);
-        let again = status.again.as_ref();
-        let again = again.filter(|again| again.reason.known() == Some(AgainReason::Restored));
+    let mut count = 0;
+    context.scopes.each_request(|request| {
         // One that has not ended is lost elsewhere.
         let since = |at: Timestamp| since.is_some_and(|since| at >= since);
-        let applied = again.is_some_and(|again| again.ended_at.is_none_or(since));
-        applied && heads(&status, &here).next().is_some() && !is_lost(&Name::of(request))
+        let applied = request
+            .of
+            .restored
+            .is_some_and(|ended_at| ended_at.is_none_or(since));
+        if applied && request.of.heads(&here).next().is_some() && !is_lost(request) {
+            count += 1;
+        }
     });
-    i64::try_from(requests.count()).unwrap_or(i64::MAX)
-}
-
-/// The heads of a database's evidence chain that a request remembers.
-pub(super) fn heads(
-    status: &ErasureRequestStatus,
-    database: &str,
-) -> impl Iterator<Item = String> + use<> {
-    let here = |one: &&DatabaseErasure| one.database == database;
-    let heads = status.databases.iter().filter(here);
-    let heads: Vec<String> = heads
-        .filter_map(|one| one.evidence.map(|head| head.to_string()))
-        .collect();
-    heads.into_iter()
+    count
 }
 
 /// Looks through the databases for as long as it is polled. Without keys nobody is known again.
@@ -200,11 +175,6 @@ pub(super) async fn run(context: &Context) {
 async fn turn(name: &Name, database: &DynamicObject, keys: &SuppressionKeys, context: &Context) {
     let at = Timestamp::now();
     let looked = look(name, database, keys, context).await;
-    let uids: BTreeSet<String> = context
-        .scopes
-        .requests()
-        .filter_map(|request| request.uid())
-        .collect();
     let mut all = context.persons.lock();
     let seen = all.entry(name.clone()).or_default();
     seen.looked_at = Some(at);
@@ -216,7 +186,9 @@ async fn turn(name: &Name, database: &DynamicObject, keys: &SuppressionKeys, con
         }
         Ok(Some((back, unlooked))) => {
             let rows = |of: &Vec<Back>| of.iter().map(|back| back.rows).sum::<i64>();
-            let nobodys = back.iter().filter(|(uid, _)| !uids.contains(*uid));
+            let nobodys = back
+                .iter()
+                .filter(|(uid, _)| !context.scopes.has_request(uid));
             seen.found = Some(Found {
                 at,
                 requests: count(back.len()),
@@ -247,12 +219,9 @@ async fn turn(name: &Name, database: &DynamicObject, keys: &SuppressionKeys, con
         .metrics
         .reappeared(&name.namespace, &name.name, rows);
     context.scopes.nudge_database(name);
-    for request in context.scopes.requests() {
-        let told = request.data.pointer("/status/reappeared").is_some();
-        if told || request.uid().is_some_and(|uid| back.contains_key(&uid)) {
-            context.scopes.nudge_request(&Name::of(&request));
-        }
-    }
+    context
+        .scopes
+        .nudge_requests_if(|request| request.of.is_back || back.contains_key(request.uid));
 }
 
 /// What was found, by UID of the request, and what could not be looked at.

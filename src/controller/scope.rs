@@ -1,6 +1,7 @@
 //! What is watched: all namespaces, or each of some. A scope is one watch of all kinds with what it
 //! has seen; everything that asks for "all policies" asks all scopes.
 
+mod requests;
 mod seen;
 
 use std::sync::Arc;
@@ -18,9 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::seen::{saw_database, saw_hold, saw_map, saw_policy};
 use super::approvals;
-use super::erasure_request;
+use super::erasure_request::{self, Ended};
 use super::memory::Memory;
-use super::persons;
 use super::watched::Watched;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
@@ -34,7 +34,10 @@ pub(super) struct Scope {
     databases: Store<DynamicObject>,
     holds: Store<DynamicObject>,
     maps: Store<DynamicObject>,
+    /// Those that have not ended.
     requests: Store<DynamicObject>,
+    /// The others.
+    ended: Arc<Ended>,
     approvals: Store<DynamicObject>,
     to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
     to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
@@ -56,6 +59,7 @@ pub(super) struct Watch {
     holds: Api<Watched>,
     maps: Api<Watched>,
     requests: Api<Watched>,
+    ended: Arc<Ended>,
     policy_writer: Writer<DynamicObject>,
     database_writer: Writer<DynamicObject>,
     hold_writer: Writer<DynamicObject>,
@@ -109,6 +113,7 @@ impl Scopes {
             let (holds, maps) = (api(&kinds.hold), api(&kinds.map));
             let requests = api(&kinds.request);
             let requests_known = CancellationToken::new();
+            let ended = Arc::<Ended>::default();
             let (policies_known, databases_known) =
                 (CancellationToken::new(), CancellationToken::new());
             let (holds_known, maps_known) = (CancellationToken::new(), CancellationToken::new());
@@ -124,6 +129,7 @@ impl Scopes {
                 holds: hold_writer.as_reader(),
                 maps: map_writer.as_reader(),
                 requests: request_writer.as_reader(),
+                ended: ended.clone(),
                 approvals: approvals.writer.as_reader(),
                 to_policies,
                 to_databases,
@@ -143,6 +149,7 @@ impl Scopes {
                 holds,
                 maps,
                 requests,
+                ended,
                 policy_writer,
                 database_writer,
                 hold_writer,
@@ -302,38 +309,15 @@ impl Scopes {
             .filter(move |map| database_of(map).as_ref() == Some(database))
     }
 
-    /// All requests that were seen.
-    pub(super) fn requests(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
-        self.scopes.iter().flat_map(|scope| scope.requests.state())
-    }
-
-    /// Whether there is a request of that UID.
-    pub(super) fn has_request(&self, uid: &str) -> bool {
-        self.requests()
-            .any(|request| request.uid().as_deref() == Some(uid))
-    }
-
-    /// Brings the controller to look at a request.
-    pub(super) fn nudge_request(&self, name: &Name) {
-        if let Some(scope) = self.scope(&name.namespace) {
-            let request = object_ref(name, &self.kinds.request);
-            let _ = scope.to_requests.unbounded_send(request);
-        }
-    }
-
-    /// Brings the controller to look at all requests that have not ended: what they are about may have
-    /// changed.
-    pub(super) fn nudge_requests(&self) {
-        for request in self.requests() {
-            if request.data.pointer("/status/finishedAt").is_none() {
-                self.nudge_request(&Name::of(&request));
-            }
-        }
-    }
-
     /// Whether there is a hold of that UID.
     pub(super) fn has_hold(&self, uid: &str) -> bool {
         self.holds().any(|hold| hold.uid().as_deref() == Some(uid))
+    }
+
+    /// The hold of that name.
+    pub(super) fn hold(&self, name: &Name) -> Option<Arc<DynamicObject>> {
+        let reference = object_ref(name, &self.kinds.hold);
+        self.scope(&name.namespace)?.holds.get(&reference)
     }
 
     /// The database of that name.
@@ -367,12 +351,7 @@ impl Scopes {
             )
             .collect();
         let here = database.to_string();
-        for request in self.requests() {
-            heads.extend(persons::heads(
-                &erasure_request::read_status(&request),
-                &here,
-            ));
-        }
+        self.each_request(|request| heads.extend(request.of.heads(&here)));
         heads.sort();
         heads.dedup();
         heads
@@ -385,21 +364,6 @@ impl Scopes {
         let name = name.map(|(namespace, name)| Name::new(namespace, name));
         let object = name.and_then(|name| self.database(&name));
         object.is_some_and(|object| object.data.pointer("/status/restored").is_some())
-    }
-
-    /// Has restored databases of a request looked at: it may be applied again there by now.
-    pub(super) fn look_again_at_restored(&self, request: &DynamicObject, context: &Context) {
-        for place in erasure_request::read_status(request).databases {
-            let Some((namespace, name)) = place.database.split_once('/') else {
-                continue;
-            };
-            let name = Name::new(namespace, name);
-            if self.is_restored(&place.database)
-                && let Some(uid) = self.database(&name).and_then(|database| database.uid())
-            {
-                context.look_again_at(&uid, &name);
-            }
-        }
     }
 
     /// Whether objects of that namespace are seen at all.
@@ -473,6 +437,7 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
         holds,
         maps,
         requests,
+        ended,
         policy_writer,
         database_writer,
         hold_writer,
@@ -493,11 +458,11 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
     let seeing = context.clone();
     let policies = part(
         Kind::RetentionPolicy,
-        policies,
-        policy_writer,
+        (policies, policy_writer),
         for_policies,
         context.clone(),
         stop.clone(),
+        Some,
         move |event| {
             saw_policy(event, &seeing);
             note_known(event, &policies_known);
@@ -508,11 +473,11 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
     let seeing = context.clone();
     let databases = part(
         Kind::TargetDatabase,
-        databases,
-        database_writer,
+        (databases, database_writer),
         for_databases,
         context.clone(),
         stop.clone(),
+        Some,
         move |event| {
             saw_database(event, &seeing);
             note_known(event, &databases_known);
@@ -521,11 +486,11 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
     let seeing = context.clone();
     let holds = part(
         Kind::LegalHold,
-        holds,
-        hold_writer,
+        (holds, hold_writer),
         for_holds,
         context.clone(),
         stop.clone(),
+        Some,
         move |event| {
             saw_hold(event, &seeing);
             note_known(event, &holds_known);
@@ -534,25 +499,27 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
     let seeing = context.clone();
     let maps = part(
         Kind::DataMap,
-        maps,
-        map_writer,
+        (maps, map_writer),
         for_maps,
         context.clone(),
         stop.clone(),
+        Some,
         move |event| {
             saw_map(event, &seeing);
             note_known(event, &maps_known);
         },
     );
-    let seeing = context.clone();
+    let (seeing, sorting) = (context.clone(), context.clone());
+    let sorted = ended.clone();
     let requests = part(
         Kind::ErasureRequest,
-        requests,
-        request_writer,
+        (requests, request_writer),
         for_requests,
         context,
         stop,
+        move |event| sorted.before(event, &sorting),
         move |event| {
+            ended.after(event);
             erasure_request::saw(event, &seeing);
             note_known(event, &requests_known);
         },
@@ -569,11 +536,13 @@ pub(super) fn note_known(event: &watcher::Event<DynamicObject>, known: &Cancella
 
 async fn part(
     kind: Kind,
-    api: Api<Watched>,
-    writer: Writer<DynamicObject>,
+    (api, writer): (Api<Watched>, Writer<DynamicObject>),
     nudges: UnboundedReceiver<ObjectRef<DynamicObject>>,
     context: Arc<Context>,
     stop: CancellationToken,
+    sort: impl Fn(watcher::Event<DynamicObject>) -> Option<watcher::Event<DynamicObject>>
+    + Send
+    + 'static,
     saw: impl Fn(&watcher::Event<DynamicObject>) + Send + 'static,
 ) {
     let resource = match kind {
@@ -584,7 +553,7 @@ async fn part(
         Kind::ErasureRequest => context.kinds.request.clone(),
     };
     let reader = writer.as_reader();
-    let changes = changes(&resource.kind, api, writer, saw).applied_objects();
+    let changes = changes(&resource.kind, api, writer, sort, saw).applied_objects();
     Controller::for_stream_with(changes, reader, resource)
         .with_config(controller_config())
         .reconcile_on(nudges)
@@ -598,14 +567,17 @@ async fn part(
         .await;
 }
 
-/// A watch that goes on whatever happens; what it brings is in the store before it is shown.
-pub(super) fn changes<S>(
+/// A watch that goes on whatever happens; what it brings, as far as it is `sort`ed there, is in the store
+/// before it is shown.
+pub(super) fn changes<F, S>(
     kind: &str,
     api: Api<Watched>,
     writer: Writer<DynamicObject>,
+    sort: F,
     saw: S,
-) -> impl Stream<Item = watcher::Result<watcher::Event<DynamicObject>>> + Send + use<S>
+) -> impl Stream<Item = watcher::Result<watcher::Event<DynamicObject>>> + Send + use<F, S>
 where
+    F: Fn(watcher::Event<DynamicObject>) -> Option<watcher::Event<DynamicObject>> + Send,
     S: Fn(&watcher::Event<DynamicObject>) + Send,
 {
     let kind = kind.to_owned();
@@ -616,6 +588,7 @@ where
             // Nobody reads them, and they are half of an object.
             object.managed_fields_mut().clear();
         })
+        .filter_map(move |event| std::future::ready(event.map(&sort).transpose()))
         .reflect(writer)
         .inspect_ok(saw)
         .inspect_err(move |error| {

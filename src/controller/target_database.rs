@@ -85,7 +85,8 @@ async fn look_and_tell(
             && let Ok(target) = &target
         {
             // Who waits for the first look should read that it is under way.
-            if decision.status != status {
+            let told = decision.status != status;
+            if told {
                 match record::status(api, kind, &object, &decision.status).await {
                     Ok(()) | Err(RecordFault::Stale) => {}
                     Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
@@ -100,8 +101,8 @@ async fn look_and_tell(
             let generation = object.metadata.generation.unwrap_or_default();
             looked = Some((asked, (Timestamp::now(), generation)));
             check = Some(Check { generation, found });
-            object = match record::read_again(api, &name.name).await {
-                Ok(current) => Arc::new(current),
+            object = match seen_again(api, &name, told, context).await {
+                Ok(current) => current,
                 Err(RecordFault::Gone) => return Ok(Requeue::await_change()),
                 Err(fault) => return Err(fault.into()),
             };
@@ -138,6 +139,20 @@ async fn look_and_tell(
         return Ok(Requeue::requeue(decision.requeue_after));
     }
     Err(RecordFault::Stale.into())
+}
+
+/// The object after a look. The watch knows it, unless something was `told` meanwhile, which it may not have
+/// seen: then it is read. A write by what is older than the stored one is refused.
+async fn seen_again(
+    api: &Api<DynamicObject>,
+    name: &Name,
+    told: bool,
+    context: &Context,
+) -> Result<Arc<DynamicObject>, RecordFault> {
+    if told {
+        return record::read_again(api, &name.name).await.map(Arc::new);
+    }
+    context.scopes.database(name).ok_or(RecordFault::Gone)
 }
 
 /// Looks at a database, and does what a look has shown to be needed. What was done is told with the
@@ -332,12 +347,7 @@ async fn end_orphans(object: &DynamicObject, target: &Target, found: &Found, con
             .policies()
             .any(|p| p.uid().as_deref() == Some(uid));
         let request = Ask::request_of(uid);
-        let asked = || {
-            context
-                .scopes
-                .requests()
-                .any(|r| r.uid().as_deref() == Some(request))
-        };
+        let asked = || context.scopes.has_request(request);
         // A job of a policy that has just gone ends its run itself.
         known || asked() || context.runs.stage(uid).is_some()
     };

@@ -336,13 +336,15 @@ fn mysql_options(settings: &ConnectSettings) -> Result<MySqlConnectOptions, Faul
 /// Connections that lay idle longer than this are tested before they are used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
+/// One that lies idle for half of IDLE_LIMIT is closed: MySQL and MariaDB end it after the whole, and the
+/// next look at a database comes long after that.
 fn pool_of_postgres(settings: &ConnectSettings) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .min_connections(0)
         .acquire_timeout(settings.connect_timeout)
         .acquire_slow_level(log::LevelFilter::Off)
-        .idle_timeout(Some(Duration::from_mins(5)))
+        .idle_timeout(Some(IDLE_LIMIT / 2))
         .max_lifetime(Some(Duration::from_mins(30)))
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
@@ -358,7 +360,6 @@ fn pool_of_mysql(settings: &ConnectSettings) -> MySqlPoolOptions {
         .min_connections(0)
         .acquire_timeout(settings.connect_timeout)
         .acquire_slow_level(log::LevelFilter::Off)
-        // The server ends sessions that lie idle for IDLE_LIMIT.
         .idle_timeout(Some(IDLE_LIMIT / 2))
         .max_lifetime(Some(Duration::from_mins(30)))
         .test_before_acquire(false)

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
@@ -18,6 +18,7 @@ use kube::api::{DeleteParams, Preconditions};
 use kube::client::Body;
 use kube::{Api, Client, Resource, ResourceExt};
 use oubliette_core::api::erasure_request::SUBJECT_SECRET;
+use oubliette_core::decide::api_clock::Measured;
 use oubliette_core::erasure::find::Known;
 use oubliette_core::target::{Ca, KeyOf, Target};
 use secrecy::SecretSlice;
@@ -31,6 +32,10 @@ use crate::database::Database;
 
 /// How long one call to the API server may take, kube's own retries among it.
 const CALL: Duration = Duration::from_secs(10);
+
+/// How long the CA of a ConfigMap is believed while the same connections are used. A server that its
+/// authority does not vouch for any more is refused, and then it is read at once.
+const CA_EVERY: Duration = Duration::from_hours(1);
 
 /// A TargetDatabase as it is to be connected to.
 #[derive(Clone, Debug)]
@@ -56,11 +61,31 @@ impl DatabaseInput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Made {
     generation: i64,
-    /// UIDs and resourceVersions of what was read.
-    versions: Vec<String>,
+    /// UIDs and resourceVersions of the Secrets that were read.
+    secrets: Vec<String>,
+    /// The same of the ConfigMap with the CA.
+    ca: Option<String>,
 }
 
-type Slot = Arc<AsyncMutex<Option<(Made, Database)>>>;
+/// The connections to a database, and what they were made from.
+struct Held {
+    made: Made,
+    /// When the ConfigMap was last read.
+    ca_read: Instant,
+    database: Database,
+}
+
+impl Held {
+    /// Whether a database of that generation and those Secrets is connected to like this without another
+    /// look at the ConfigMap.
+    fn is_fresh(&self, generation: i64, secrets: &[String]) -> bool {
+        self.made.generation == generation
+            && self.made.secrets == secrets
+            && self.ca_read.elapsed() < CA_EVERY
+    }
+}
+
+type Slot = Arc<AsyncMutex<Option<Held>>>;
 
 /// The cluster as inputs see it. Cheap to clone; all clones share their connections.
 #[derive(Clone)]
@@ -68,6 +93,7 @@ pub struct Cluster {
     client: Client,
     uid: Arc<OnceCell<String>>,
     pools: Arc<Mutex<BTreeMap<String, Slot>>>,
+    clock: Arc<AsyncMutex<Option<(Measured, Instant)>>>,
 }
 
 impl Cluster {
@@ -77,6 +103,7 @@ impl Cluster {
             client,
             uid: Arc::default(),
             pools: Arc::default(),
+            clock: Arc::default(),
         }
     }
 
@@ -112,8 +139,22 @@ impl Cluster {
         found.is_ok_and(|found| found.metadata.deletion_timestamp.is_some())
     }
 
-    /// The API server's clock minus ours, to about a second. Any answer carries it.
+    /// The API server's clock minus ours, to about a second. It is asked for once, by whoever comes first,
+    /// until that does not hold any more.
     pub async fn api_clock(&self) -> Option<SignedDuration> {
+        let mut clock = self.clock.lock().await;
+        if let Some((measured, since)) = &*clock
+            && measured.holds(Timestamp::now(), since.elapsed())
+        {
+            return Some(measured.ahead);
+        }
+        let measured = self.measure_clock().await;
+        *clock = measured.map(|measured| (measured, Instant::now()));
+        measured.map(|measured| measured.ahead)
+    }
+
+    /// Any answer carries the clock.
+    async fn measure_clock(&self) -> Option<Measured> {
         let request = http::Request::get("/version").body(Body::empty()).ok()?;
         let sent = Timestamp::now();
         let answer = tokio::time::timeout(CALL, self.client.send(request)).await;
@@ -124,46 +165,59 @@ impl Cluster {
         // The header has whole seconds, cut off; the answer was made between the two readings.
         let server = server + SignedDuration::from_millis(500);
         let ours = sent + got.duration_since(sent) / 2;
-        Some(server.duration_since(ours))
+        Some(Measured {
+            ahead: server.duration_since(ours),
+            at: got,
+        })
     }
 
-    /// A database that answers. Its Secrets are read each time; while they and the resource stay as
-    /// they were, the same connections are used.
+    /// A database that answers. Its Secrets are read each time, the ConfigMap with its CA now and then;
+    /// while they and the resource stay as they were, the same connections are used.
     pub async fn connect(&self, input: &DatabaseInput) -> Result<Database, GatherFault> {
         let connection = &input.target.connection;
         let namespace = &input.namespace;
         let secret: Secret = self.get(namespace, &connection.credentials).await?;
         let mut versions = vec![version(&secret)];
         let mut login = Login::of(secret)?;
-        login.ca = match &connection.tls.ca {
-            None => None,
-            Some(Ca::Secret(at)) => {
-                let secret: Secret = self.get(namespace, &at.name).await?;
-                versions.push(version(&secret));
-                Some(secrets::pem_of(secret, at)?)
-            }
-            Some(Ca::ConfigMap(at)) => {
-                let map: ConfigMap = self.get(namespace, &at.name).await?;
-                versions.push(version(&map));
-                Some(secrets::pem_of_map(&map, at)?)
-            }
-        };
-        let made = Made {
-            generation: input.generation,
-            versions,
-        };
+        if let Some(Ca::Secret(at)) = &connection.tls.ca {
+            let secret: Secret = self.get(namespace, &at.name).await?;
+            versions.push(version(&secret));
+            login.ca = Some(secrets::pem_of(secret, at)?);
+        }
         let slot = self.slot(&input.uid);
         // Held while connecting: who comes second uses what the first has made.
         let mut slot = slot.lock().await;
-        if let Some((before, database)) = &*slot
-            && *before == made
+        if let Some(held) = &*slot
+            && held.is_fresh(input.generation, &versions)
         {
-            return Ok(database.clone());
+            return Ok(held.database.clone());
+        }
+        let ca_read = Instant::now();
+        let mut ca = None;
+        if let Some(Ca::ConfigMap(at)) = &connection.tls.ca {
+            let map: ConfigMap = self.get(namespace, &at.name).await?;
+            ca = Some(version(&map));
+            login.ca = Some(secrets::pem_of_map(&map, at)?);
+        }
+        let made = Made {
+            generation: input.generation,
+            secrets: versions,
+            ca,
+        };
+        if let Some(held) = slot.as_mut()
+            && held.made == made
+        {
+            held.ca_read = ca_read;
+            return Ok(held.database.clone());
         }
         let from = (namespace.as_str(), connection.credentials.as_str());
         let database = secrets::connect(&input.target, login, Some(from)).await?;
         // Work under way keeps its own pool: it closes when the last user lets go of it.
-        *slot = Some((made, database.clone()));
+        *slot = Some(Held {
+            made,
+            ca_read,
+            database: database.clone(),
+        });
         Ok(database)
     }
 

@@ -1,5 +1,9 @@
-//! What planning and whole graphs cost, as figures: `make bench`. Nothing is asserted about a time; what
-//! is compared stands side by side in one run, and medians are told.
+//! What planning, whole graphs, many requests and the operator itself cost, as figures: `make bench`. Nothing is asserted about a
+//! time; what is compared stands side by side in one run, and medians are told.
+
+mod idle;
+mod memory;
+pub(crate) mod result;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -37,6 +41,8 @@ pub(crate) fn cases() -> Vec<Case> {
             body,
         ));
     }
+    cases.extend(memory::cases());
+    cases.push(idle::case());
     if samples::are_there() {
         cases.extend(Case::on_each(
             "bench::plan_of_sakila",

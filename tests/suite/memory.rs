@@ -58,49 +58,86 @@ fn many() -> Result<i64> {
     }
 }
 
-fn memory(world: &World, server: Server) -> Result<()> {
-    let database = world.database(server, "memory")?;
-    let at = if server.is_postgres() {
-        "timestamptz"
-    } else {
-        "timestamp"
-    };
-    world.block_on(database.admin.execute(&format!(
-        "CREATE TABLE events (id integer PRIMARY KEY, at {at} NOT NULL, pad varchar(60))"
-    )))?;
-    let stage = Stage::set(world, "memory", database, POLICY, Grants::Printed)?;
-    stage.namespace.patch(
-        "TargetDatabase",
-        crate::scenario::TARGET,
-        &json!({"spec": {"pacing": {"mode": "Backlog", "maxRowsPerSecond": null}}}),
-    )?;
-    let identity = format!("memory-{}", next_number());
-    chart::allow_lease(world, &identity)?;
-    let operator = Operator::start(&Settings {
-        lease: identity.clone(),
-        log: world.evidence.join(format!("operator-{identity}.log")),
-        identity,
-        watch_namespaces: vec![stage.namespace.name.clone()],
-        kubeconfig: chart::operator_kubeconfig(world)?,
-        health: servers::free_address()?,
-    })?;
-    let run = |rows: i64| -> Result<u64> {
-        let old = "current_timestamp - INTERVAL '2' YEAR";
-        let sql = if server.is_postgres() {
-            format!(
-                "INSERT INTO events SELECT n, {old}, 'x' FROM generate_series(1, {rows}) n; ANALYZE events"
-            )
+/// The policy on its table, and an operator of its own that carries it out.
+pub(crate) struct Watched<'w> {
+    pub(crate) stage: Stage<'w>,
+    pub(crate) operator: Operator,
+}
+
+impl<'w> Watched<'w> {
+    /// With an empty table.
+    pub(crate) fn set(world: &'w World, server: Server, case: &str) -> Result<Self> {
+        let database = world.database(server, case)?;
+        let at = if server.is_postgres() {
+            "timestamptz"
         } else {
-            format!(
-                "INSERT INTO events SELECT seq, {old}, 'x' FROM seq_1_to_{rows}; ANALYZE TABLE events"
-            )
+            "timestamp"
         };
-        world.block_on(stage.database.admin.execute(&sql))?;
-        let token = stage.run_now()?;
-        stage.wait_run_ended(&token, Duration::from_mins(8))?;
-        let left = world.block_on(stage.database.admin.number("SELECT count(*) FROM events"))?;
+        world.block_on(database.admin.execute(&format!(
+            "CREATE TABLE events (id integer PRIMARY KEY, at {at} NOT NULL, pad varchar(60))"
+        )))?;
+        let stage = Stage::set(world, case, database, POLICY, Grants::Printed)?;
+        stage.namespace.patch(
+            "TargetDatabase",
+            crate::scenario::TARGET,
+            &json!({"spec": {"pacing": {"mode": "Backlog", "maxRowsPerSecond": null}}}),
+        )?;
+        let identity = format!("memory-{}", next_number());
+        chart::allow_lease(world, &identity)?;
+        let operator = Operator::start(&Settings {
+            lease: identity.clone(),
+            log: world.evidence.join(format!("operator-{identity}.log")),
+            identity,
+            watch_namespaces: vec![stage.namespace.name.clone()],
+            kubeconfig: chart::operator_kubeconfig(world)?,
+            health: servers::free_address()?,
+        })?;
+        Ok(Self { stage, operator })
+    }
+
+    /// So many rows that are due.
+    pub(crate) fn fill(&self, rows: i64) -> Result<()> {
+        let database = &self.stage.database;
+        let execute = |sql: &str| self.stage.world.block_on(database.admin.execute(sql));
+        execute("INSERT INTO events VALUES (1, current_timestamp - INTERVAL '2' YEAR, 'x')")?;
+        let mut filled = 1;
+        while filled < rows {
+            let more = filled.min(rows - filled);
+            execute(&format!(
+                "INSERT INTO events SELECT id + {filled}, at, pad FROM events WHERE id <= {more}"
+            ))?;
+            filled += more;
+        }
+        execute(if database.server.is_postgres() {
+            "ANALYZE events"
+        } else {
+            "ANALYZE TABLE events"
+        })?;
+        Ok(())
+    }
+
+    /// Rows that are there.
+    pub(crate) fn left(&self) -> Result<i64> {
+        let count = self
+            .stage
+            .database
+            .admin
+            .number("SELECT count(*) FROM events");
+        self.stage.world.block_on(count)
+    }
+}
+
+fn memory(world: &World, server: Server) -> Result<()> {
+    let watched = Watched::set(world, server, "memory")?;
+    let run = |rows: i64| -> Result<u64> {
+        watched.fill(rows)?;
+        let token = watched.stage.run_now()?;
+        watched
+            .stage
+            .wait_run_ended(&token, Duration::from_mins(8))?;
+        let left = watched.left()?;
         ensure!(left == 0, "{left} rows are left");
-        operator.resident_kib()
+        watched.operator.resident_kib()
     };
     let few = run(FEW)?;
     let rows = many()?;
@@ -113,5 +150,5 @@ fn memory(world: &World, server: Server) -> Result<()> {
         many <= few + ROOM_KIB,
         "the operator holds {many} KiB after {rows} rows, {few} after {FEW}"
     );
-    stage.namespace.finish()
+    watched.stage.namespace.finish()
 }

@@ -151,12 +151,21 @@ impl Operator {
 
     /// Its resident memory, in kibibytes.
     pub(crate) fn resident_kib(&self) -> Result<u64> {
+        self.kib("VmRSS")
+    }
+
+    /// What of that is no file's: heap and stacks.
+    pub(crate) fn anonymous_kib(&self) -> Result<u64> {
+        self.kib("RssAnon")
+    }
+
+    fn kib(&self, name: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
             .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
-            .context("no VmRSS in /proc")
+            .with_context(|| format!("no {name} in /proc"))
     }
 }
 

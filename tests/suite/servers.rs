@@ -1,7 +1,7 @@
 //! The suite's view of the bed: which servers run and how they are reached. Starting, stopping and
 //! caching them is `crates/bed`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -37,17 +37,21 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// A client with the administrator's rights.
     pub(crate) async fn client(&self) -> Result<kube::Client> {
-        let path = &self.cluster.kubeconfig;
-        let kubeconfig = kube::config::Kubeconfig::read_from(path)
-            .with_context(|| format!("failed to read {}", path.display()))?;
-        let config = kube::Config::from_custom_kubeconfig(
-            kubeconfig,
-            &kube::config::KubeConfigOptions::default(),
-        )
-        .await
-        .context("the kubeconfig cannot be used")?;
-        kube::Client::try_from(config).context("failed to make a client")
+        client(&self.cluster.kubeconfig).await
     }
+}
+
+/// A client of whoever has that kubeconfig.
+pub(crate) async fn client(path: &Path) -> Result<kube::Client> {
+    let kubeconfig = kube::config::Kubeconfig::read_from(path)
+        .with_context(|| format!("failed to read {}", path.display()))?;
+    let config = kube::Config::from_custom_kubeconfig(
+        kubeconfig,
+        &kube::config::KubeConfigOptions::default(),
+    )
+    .await
+    .context("the kubeconfig cannot be used")?;
+    kube::Client::try_from(config).context("failed to make a client")
 }
 
 /// What runs; it stops when this is dropped.

@@ -15,7 +15,6 @@ use oubliette_core::erasure::{Request, SuppressionKey};
 
 use super::super::{Context, Name};
 use super::places::Chosen;
-use super::read_status;
 use crate::ledger::LedgerFault;
 use crate::work::erase::{self, Place};
 
@@ -58,11 +57,9 @@ impl Duplicates {
         if sharing.is_empty() {
             return;
         }
-        for request in context.scopes.requests() {
-            if request.uid().is_some_and(|uid| sharing.contains(&uid)) {
-                context.scopes.nudge_request(&Name::of(&request));
-            }
-        }
+        context
+            .scopes
+            .nudge_requests_if(|request| sharing.contains(request.uid));
     }
 }
 
@@ -149,20 +146,20 @@ pub(super) fn others(
     if before.is_empty() && sharing.is_empty() && erased.is_empty() {
         return Vec::new();
     }
-    let is_meant = |uid: &String| {
+    let is_meant = |uid: &str| {
         sharing.contains(uid) || erased.contains(uid) || before.iter().any(|one| one.uid == *uid)
     };
-    let requests = context.scopes.requests().filter_map(|request| {
-        let uid = request.uid().filter(is_meant)?;
-        let Name { namespace, name } = Name::of(&request);
-        let status = read_status(&request);
-        let other = Other {
-            namespace,
-            name,
-            status,
-        };
-        Some((uid, other))
+    let mut requests = BTreeMap::new();
+    context.scopes.each_request(|request| {
+        if is_meant(request.uid) {
+            let Name { namespace, name } = request.name();
+            let other = Other {
+                namespace,
+                name,
+                state: request.of.as_duplicate(),
+            };
+            requests.insert(request.uid.to_owned(), other);
+        }
     });
-    let requests: BTreeMap<String, Other> = requests.collect();
     duplicates(&name.namespace, before, &sharing, &erased, &requests)
 }

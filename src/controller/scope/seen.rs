@@ -230,12 +230,7 @@ pub(super) fn saw_map(event: &watcher::Event<DynamicObject>, context: &Context) 
             .metrics
             .stands(Kind::DataMap, &namespace, &name, None);
     }
-    for request in context.scopes.requests() {
-        if let Some(uid) = request.uid() {
-            context.memory.try_again(&uid);
-        }
-    }
-    context.scopes.nudge_requests();
+    context.scopes.look_again_at_requests(&context.memory);
     if !gone && context.memory.saw_ways(map) {
         context.scopes.search_again_for_held(&context.memory);
     }

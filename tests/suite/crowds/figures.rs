@@ -4,26 +4,32 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use futures::future::join_all;
+use jiff::Timestamp;
 use oubliette::work::erase::{Member, Turns, forget, perform};
+use oubliette_core::bench::{Who, Work};
 use oubliette_core::erasure::outcome::RequestOutcome;
 use oubliette_core::target::PacingMode;
 use tokio::sync::watch;
 
 use super::{ROWS, Shop, member, rows, unwatched};
+use crate::bench::result;
 use crate::case::Server;
 use crate::rig::series;
 use crate::world::World;
 
-/// So many customers, and so many of them that ask.
+/// So many customers, and so many of them that ask, once one by one and once together.
 const PEOPLE: u32 = 10_000;
 const ASKING: u32 = 1_000;
+const ASKING_QUICK: u32 = 100;
 
 /// Requests one by one, and others together.
 pub(crate) fn many_requests(world: &World, server: Server) -> Result<String> {
-    let asking: u32 = std::env::var("OUBLIETTE_BENCH_ASKING")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(ASKING);
+    let begun = Timestamp::now();
+    let asking = result::given("OUBLIETTE_BENCH_ASKING")?.unwrap_or(if result::is_quick() {
+        ASKING_QUICK
+    } else {
+        ASKING
+    });
     let shop = Shop::new(world, server, PEOPLE)?;
     shop.rig.block_on(async {
         let places = shop.places().await?;
@@ -40,7 +46,7 @@ pub(crate) fn many_requests(world: &World, server: Server) -> Result<String> {
             let outcome = Box::pin(perform(ask, &places, &unwatched(), stopped)).await;
             is_whole(&outcome)?;
         }
-        let one_by_one = began.elapsed() / asking;
+        let alone = began.elapsed();
         let began = Instant::now();
         let turns = Turns::new(1);
         let all = join_all(others.into_iter().map(|ask| {
@@ -54,12 +60,22 @@ pub(crate) fn many_requests(world: &World, server: Server) -> Result<String> {
         for outcome in all.await {
             is_whole(&outcome)?;
         }
-        let at_once = began.elapsed() / asking;
+        let together = began.elapsed();
         let began = Instant::now();
         for ask in &asks {
             forget(&ask.uid, &places, &[]).await?;
         }
         let forgotten = began.elapsed() / asking;
+        let of = (i64::from(PEOPLE), i64::from(asking));
+        let mut cell = result::cell(&places[0].database, Work::Subjects, of).await?;
+        for (who, took) in [(Who::OneByOne, alone), (Who::Grouped, together)] {
+            let a_second = f64::from(asking) / took.as_secs_f64();
+            let mode = result::once(who, i64::from(asking), took);
+            let mode = result::counted(mode, "subjects a second", a_second, "subjects/s");
+            cell.modes.push(mode);
+        }
+        result::write(&format!("subjects-{}", server.slug()), begun, cell)?;
+        let (one_by_one, at_once) = (alone / asking, together / asking);
         Ok(format!(
             "{asking} requests of {ROWS} rows among {PEOPLE} persons, one by one {one_by_one:.2?} each, \
              at once {at_once:.2?} each: ratio {:.2}; a plan before that {planned:.2?}, and to forget \

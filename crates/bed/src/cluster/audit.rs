@@ -1,7 +1,8 @@
 //! What the API server records of its requests, so that tests can search everything that was ever
 //! written, not only what is left at the end.
 
-/// Writes with their bodies, refusals and reads of people and operators without, Secrets never.
+/// Writes with their bodies, refusals and reads of people and operators without, Secrets never, Leases not
+/// at all.
 pub(super) const POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -21,4 +22,7 @@ rules:
   verbs: [create, update, patch, delete, deletecollection]
 - level: Metadata
   resources: [{group: ""}, {group: oubliette.dev}, {group: events.k8s.io}]
+- level: Metadata
+  userGroups: ["system:serviceaccounts"]
+  nonResourceURLs: ["*"]
 "#;

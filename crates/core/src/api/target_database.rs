@@ -464,11 +464,12 @@ pub struct TargetDatabaseStatus {
     /// The last look through the database for erased persons who are back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erased_persons: Option<ErasedPersonsStatus>,
-    /// How far the server's clock is from the operator's, such as `120ms` or `-3s`.
+    /// How far the server's clock was from the operator's at `checkedAt`, such as `120ms` or `-3s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub clock_skew: Option<String>,
-    /// When the database was last looked at.
+    /// When what stands here was found, or found again. The database is looked at every five minutes; where
+    /// nothing has changed, that is written once an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
 }

@@ -3,6 +3,7 @@
 //! Pure: the clock and the jitter are arguments. A decision is the action, the whole status, the
 //! events and when to look again; the controller carries it out without a judgement of its own.
 
+pub mod api_clock;
 pub mod approval;
 pub mod conflict;
 pub mod data_map;

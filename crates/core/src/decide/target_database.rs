@@ -26,6 +26,9 @@ use crate::report::RunReport;
 /// How often a database is looked at that is well. Secrets are read again with it.
 pub const CHECK_EVERY: Duration = Duration::from_mins(5);
 
+/// How long a look that finds nothing new is not written: each write is a call and another version in etcd.
+pub const TOLD_EVERY: Duration = Duration::from_hours(1);
+
 /// How far two clocks may be apart before cutoffs could be wrong.
 pub const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
@@ -168,6 +171,9 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         generation,
         whole_second(o.now),
     );
+    if !is_news(o.status, &status, o.now) {
+        status.clone_from(o.status);
+    }
     let requeue_after = match (failures.retry_at, o.spec.is_ok()) {
         (Some(at), _) if at > o.now => at.duration_since(o.now).unsigned_abs(),
         (_, true) => CHECK_EVERY,
@@ -181,6 +187,26 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         failed,
         requeue_after: requeue_after.min(CHECK_EVERY * 2),
     }
+}
+
+/// Whether a status tells more than that the database was looked at again, or tells that after a while.
+fn is_news(before: &TargetDatabaseStatus, status: &TargetDatabaseStatus, now: Timestamp) -> bool {
+    let told_at = before.checked_at;
+    if told_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= TOLD_EVERY) {
+        return before != status;
+    }
+    let seconds = |status: &TargetDatabaseStatus| seconds(status.clock_skew.as_deref()?);
+    let apart = seconds(before).zip(seconds(status));
+    let alike = match apart {
+        Some((one, other)) => one.abs_diff(other) <= 1,
+        None => before.clock_skew == status.clock_skew,
+    };
+    let as_before = TargetDatabaseStatus {
+        checked_at: told_at,
+        clock_skew: before.clock_skew.clone(),
+        ..status.clone()
+    };
+    !alike || as_before != *before
 }
 
 /// What was known before this look. A new generation is not vouched for by the last one's check.
@@ -423,6 +449,14 @@ fn shown(skew: SignedDuration) -> String {
         format!("{millis}ms")
     } else {
         format!("{}s", skew.as_secs())
+    }
+}
+
+/// The whole seconds of a skew as it is shown.
+fn seconds(shown: &str) -> Option<i64> {
+    match shown.strip_suffix("ms") {
+        Some(millis) => Some(millis.parse::<i64>().ok()? / 1_000),
+        None => shown.strip_suffix('s')?.parse().ok(),
     }
 }
 

@@ -7,10 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SuppressionKey;
-use crate::api::erasure_request::{
-    DuplicateState, DuplicateStatus, ErasureRequestStatus, MAX_DUPLICATES, RequestOutcome,
-};
-use crate::api::words::Choice;
+use crate::api::erasure_request::{DuplicateState, DuplicateStatus, MAX_DUPLICATES};
 use crate::duty::NamedMap;
 use crate::people::Known;
 use crate::plan::identifiers_of;
@@ -125,8 +122,8 @@ pub struct Other {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its status.
-    pub status: ErasureRequestStatus,
+    /// How far it is; `None`: it came to nothing that anybody needs to know of.
+    pub state: Option<DuplicateState>,
 }
 
 /// What is to be told on a request in this namespace. `before`: what is told already; `sharing` and
@@ -150,7 +147,7 @@ pub fn duplicates(
             let state = if erased.contains(uid) {
                 Some(DuplicateState::Completed)
             } else if let Some(other) = other {
-                state_of(&other.status)
+                other.state
             } else {
                 // One that went before it was complete was taken back.
                 let told = told.get(uid).and_then(|told| told.state.known());
@@ -167,25 +164,6 @@ pub fn duplicates(
     duplicates.sort_by_key(|one| (one.name.is_none(), one.name.clone(), one.uid.clone()));
     duplicates.truncate(MAX_DUPLICATES);
     duplicates
-}
-
-/// How far another request is; `None`: it came to nothing that anybody needs to know of.
-fn state_of(status: &ErasureRequestStatus) -> Option<DuplicateState> {
-    if status.completed_at.is_none() {
-        return Some(DuplicateState::Open);
-    }
-    match status.outcome.as_ref().and_then(Choice::known) {
-        Some(
-            RequestOutcome::Withdrawn | RequestOutcome::NotIdentified | RequestOutcome::NotOurs,
-        ) => None,
-        Some(
-            RequestOutcome::Erased
-            | RequestOutcome::ErasedInPart
-            | RequestOutcome::NothingFound
-            | RequestOutcome::Refused,
-        )
-        | None => Some(DuplicateState::Completed),
-    }
 }
 
 /// One of them for people.
@@ -294,31 +272,30 @@ mod tests {
         assert_eq!(all.erased("a"), set(&[]));
     }
 
-    fn other(namespace: &str, name: &str, outcome: Option<RequestOutcome>) -> Other {
+    fn other(namespace: &str, name: &str, state: Option<DuplicateState>) -> Other {
         Other {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-            status: ErasureRequestStatus {
-                completed_at: outcome.map(|_| jiff::Timestamp::UNIX_EPOCH),
-                outcome: outcome.map(Into::into),
-                ..ErasureRequestStatus::default()
-            },
+            state,
         }
     }
 
     #[test]
     fn names_are_told_in_their_own_namespace_and_what_was_taken_back_is_not_told() {
         let others = BTreeMap::from([
-            ("1".to_owned(), other("crm", "b", None)),
+            (
+                "1".to_owned(),
+                other("crm", "b", Some(DuplicateState::Open)),
+            ),
             (
                 "2".to_owned(),
-                other("crm", "a", Some(RequestOutcome::ErasedInPart)),
+                other("crm", "a", Some(DuplicateState::Completed)),
             ),
-            ("3".to_owned(), other("secret-team", "hidden", None)),
             (
-                "4".to_owned(),
-                other("crm", "d", Some(RequestOutcome::Withdrawn)),
+                "3".to_owned(),
+                other("secret-team", "hidden", Some(DuplicateState::Open)),
             ),
+            ("4".to_owned(), other("crm", "d", None)),
         ]);
         let told = duplicates(
             "crm",
@@ -333,7 +310,8 @@ mod tests {
              namespace, or that is gone (Open), one in another namespace, or that is gone (Completed)"
         );
         // What is told stays, until it is taken back or goes before it was complete.
-        let later = BTreeMap::from([("1".to_owned(), other("crm", "b", None))]);
+        let open = Some(DuplicateState::Open);
+        let later = BTreeMap::from([("1".to_owned(), other("crm", "b", open))]);
         let later = duplicates("crm", &told, &set(&[]), &set(&[]), &later);
         let states: Vec<_> = later
             .iter()
@@ -343,10 +321,7 @@ mod tests {
             states,
             [("1", "Open"), ("2", "Completed"), ("ended", "Completed")]
         );
-        let back = BTreeMap::from([(
-            "1".to_owned(),
-            other("crm", "b", Some(RequestOutcome::Withdrawn)),
-        )]);
+        let back = BTreeMap::from([("1".to_owned(), other("crm", "b", None))]);
         let back = duplicates("crm", &later[..1], &set(&["1"]), &set(&[]), &back);
         assert_eq!(sentence(&back), None);
     }

@@ -16,6 +16,7 @@ pub mod outcome;
 mod planned;
 pub mod recorded;
 mod records;
+pub mod remembered;
 mod request;
 mod restored;
 pub mod rounds;

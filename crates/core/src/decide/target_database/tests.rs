@@ -148,6 +148,61 @@ fn a_well_database_is_looked_at_every_five_minutes_and_after_a_change() {
 }
 
 #[test]
+fn a_look_that_finds_nothing_new_is_told_once_an_hour() {
+    let mut world = World::new();
+    world.check(&Ok(found()));
+    let first = world.status.clone();
+    let later = |skew| Found {
+        database_clock: SignedDuration::from_millis(skew),
+        ..found()
+    };
+    for (second, skew) in [(300, 90), (600, -1_400), (3_599, 1_900)] {
+        world.now = at(second);
+        world.check(&Ok(later(skew)));
+        assert_eq!(world.status, first, "after {second} s, {skew} ms");
+    }
+    world.now = at(3_600);
+    world.check(&Ok(later(90)));
+    assert_eq!(world.status.checked_at, Some(at(3_600)));
+    assert_eq!(world.status.clock_skew.as_deref(), Some("90ms"));
+}
+
+#[test]
+fn whatever_else_a_look_finds_is_told_at_once() {
+    let changes: [fn(&mut Found); 4] = [
+        |found| found.version = "18.2".to_owned(),
+        |found| found.database_clock = SignedDuration::from_secs(-2),
+        |found| {
+            found.coverage = Some(Coverage {
+                tables: 3,
+                gaps: Vec::new(),
+            });
+        },
+        |found| {
+            found.ledger = Ledger::Ours {
+                version: 1,
+                head: Some("another".to_owned()),
+                open: Vec::new(),
+            };
+        },
+    ];
+    for change in changes {
+        let mut world = World::new();
+        world.check(&Ok(found()));
+        world.now = at(300);
+        let mut found = found();
+        change(&mut found);
+        world.check(&Ok(found));
+        assert_eq!(world.status.checked_at, Some(at(300)));
+    }
+    let mut world = World::new();
+    world.check(&Ok(found()));
+    world.now = at(300);
+    world.check(&Err(Verdict::new(Reason::Unreachable, "no answer")));
+    assert_eq!(world.status.checked_at, Some(at(300)));
+}
+
+#[test]
 fn a_look_by_an_older_spec_vouches_for_nothing() {
     for old in [
         Ok(found()),

@@ -1,0 +1,351 @@
+//! Requests that have ended, as notes. Years of them are most of what there is, and hardly one is ever looked
+//! at again: whole objects of all of them would be most of the operator's memory. One that is to be looked at
+//! is read whole from the API server; one that has not ended is held whole, as other kinds are.
+//!
+//! Owns the notes and their looks. What others ask of a request is `oubliette_core`'s [`Remembered`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use kube::core::DynamicObject;
+use kube::runtime::watcher::Event;
+use kube::{Api, ResourceExt};
+use oubliette_core::api::condition::not_ready;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::decide::Verdict;
+use oubliette_core::erasure::remembered::{Remembered, next_end};
+use tokio::sync::Notify;
+
+use super::super::record::{self, RecordFault};
+use super::super::{AFTER_ERROR, Context, Error, Name, after_error, reconcile};
+use super::{Done, FINALIZER, Given, decide_from, parse, read_status};
+use crate::metrics::Kind;
+
+/// Looks at once.
+const AT_ONCE: usize = 4;
+
+/// How often it is asked whether one is due that nobody has asked for.
+const TURN: Duration = Duration::from_secs(5);
+
+/// What is known of a request, whether it is held whole or as a note.
+pub(in super::super) struct Known<'a> {
+    pub(in super::super) namespace: &'a str,
+    pub(in super::super) name: &'a str,
+    pub(in super::super) uid: &'a str,
+    pub(in super::super) of: &'a Remembered,
+}
+
+impl Known<'_> {
+    pub(in super::super) fn name(&self) -> Name {
+        Name::new(self.namespace, self.name)
+    }
+}
+
+struct Note {
+    uid: Box<str>,
+    of: Remembered,
+    /// When it is to be looked at.
+    look_at: Option<Timestamp>,
+}
+
+impl Note {
+    fn is_due(&self) -> bool {
+        self.look_at.is_some_and(|at| at <= Timestamp::now())
+    }
+}
+
+/// By namespace and name.
+type Notes = BTreeMap<(Arc<str>, Box<str>), Note>;
+
+#[derive(Default)]
+struct Held {
+    notes: Notes,
+    /// While a list comes in: what it brings.
+    listed: Option<Notes>,
+    /// After a list, until the whole objects of it are known: what there was before.
+    former: Notes,
+    texts: BTreeSet<Arc<str>>,
+}
+
+impl Held {
+    fn interned(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return known.clone();
+        }
+        let text: Arc<str> = Arc::from(text);
+        self.texts.insert(text.clone());
+        text
+    }
+
+    /// All that are noted, each once.
+    fn all(&self) -> impl Iterator<Item = (&(Arc<str>, Box<str>), &Note)> {
+        let former = self.former.iter();
+        let former = former.filter(|(name, _)| !self.notes.contains_key(*name));
+        self.notes.iter().chain(former)
+    }
+}
+
+/// The notes of one watch.
+#[derive(Default)]
+pub(in super::super) struct Ended {
+    held: Mutex<Held>,
+    /// Somebody has asked for a look.
+    asked: Notify,
+}
+
+fn key(name: &Name) -> (Arc<str>, Box<str>) {
+    (
+        Arc::from(name.namespace.as_str()),
+        Box::from(name.name.as_str()),
+    )
+}
+
+impl Ended {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        // Each change is one insert, removal or assignment: a panicked holder left nothing half done.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the store of whole objects is to hear of an event: of one that has ended, that it is gone from
+    /// there. It is noted before that, so that it is always known.
+    pub(in super::super) fn before(
+        &self,
+        event: Event<DynamicObject>,
+        context: &Context,
+    ) -> Option<Event<DynamicObject>> {
+        match event {
+            Event::Apply(request) if has_ended(&request) => {
+                self.note(&request, context);
+                self.asked.notify_one();
+                Some(Event::Delete(request))
+            }
+            Event::InitApply(request) if has_ended(&request) => {
+                self.note(&request, context);
+                None
+            }
+            Event::Delete(request) => {
+                let key = key(&Name::of(&request));
+                let mut held = self.lock();
+                held.notes.remove(&key);
+                held.former.remove(&key);
+                drop(held);
+                Some(Event::Delete(request))
+            }
+            Event::Init => {
+                self.lock().listed = Some(Notes::new());
+                Some(Event::Init)
+            }
+            Event::InitDone => {
+                let mut held = self.lock();
+                let mut listed = held.listed.take().unwrap_or_default();
+                // Who has asked for a look meanwhile still waits for it.
+                let asked = held.notes.iter().filter(|(_, note)| note.is_due());
+                for (name, before) in asked {
+                    if let Some(note) = listed.get_mut(name) {
+                        note.look_at = before.look_at;
+                    }
+                }
+                held.former = std::mem::replace(&mut held.notes, listed);
+                drop(held);
+                self.asked.notify_one();
+                Some(Event::InitDone)
+            }
+            Event::Apply(_) | Event::InitApply(_) => Some(event),
+        }
+    }
+
+    /// The store of whole objects has heard of it.
+    pub(in super::super) fn after(&self, event: &Event<DynamicObject>) {
+        match event {
+            // It was reopened.
+            Event::Apply(request) => {
+                self.lock().notes.remove(&key(&Name::of(request)));
+            }
+            Event::InitDone => self.lock().former = Notes::new(),
+            Event::Delete(_) | Event::Init | Event::InitApply(_) => {}
+        }
+    }
+
+    fn note(&self, request: &DynamicObject, context: &Context) {
+        let status = read_status(request);
+        let look_at = if is_settled(request, context) {
+            let platform = &context.platform;
+            next_end(&status, &platform.records, &platform.calendar)
+        } else {
+            Some(Timestamp::now())
+        };
+        let Name { namespace, name } = Name::of(request);
+        // Whoever has ended is waited for by nobody.
+        let metrics = &context.metrics;
+        let why = not_ready(&status.conditions);
+        metrics.stands(Kind::ErasureRequest, &namespace, &name, why);
+        metrics.request_due(&namespace, &name, None);
+        let mut held = self.lock();
+        let note = Note {
+            uid: request.uid().unwrap_or_default().into(),
+            of: Remembered::of(&status, |text| held.interned(text)),
+            look_at,
+        };
+        let key = (held.interned(&namespace), Box::from(name));
+        let Held { notes, listed, .. } = &mut *held;
+        listed.as_mut().unwrap_or(notes).insert(key, note);
+    }
+
+    /// Shows each.
+    pub(in super::super) fn each(&self, show: &mut impl FnMut(&Known<'_>)) {
+        for ((namespace, name), note) in self.lock().all() {
+            show(&Known {
+                namespace,
+                name,
+                uid: &note.uid,
+                of: &note.of,
+            });
+        }
+    }
+
+    /// Whether there is one of that name.
+    pub(in super::super) fn has(&self, name: &Name) -> bool {
+        let key = key(name);
+        let held = self.lock();
+        held.notes.contains_key(&key) || held.former.contains_key(&key)
+    }
+
+    /// Whether there is one of that UID.
+    pub(in super::super) fn has_uid(&self, uid: &str) -> bool {
+        self.lock().all().any(|(_, note)| *note.uid == *uid)
+    }
+
+    /// Asks for a look as soon as possible; whether there is one of that name.
+    pub(in super::super) fn nudge(&self, name: &Name) -> bool {
+        let known = self.look_at(name, Timestamp::now());
+        if known {
+            self.asked.notify_one();
+        }
+        known
+    }
+
+    /// Asks for a look at that time, or before it.
+    fn look_at(&self, name: &Name, at: Timestamp) -> bool {
+        let mut held = self.lock();
+        let Some(note) = held.notes.get_mut(&key(name)) else {
+            return false;
+        };
+        note.look_at = Some(note.look_at.map_or(at, |before| before.min(at)));
+        true
+    }
+
+    /// Some that are due, which they are not any more.
+    fn take_due(&self) -> Vec<Name> {
+        let mut held = self.lock();
+        let due = held.notes.iter_mut().filter(|(_, note)| note.is_due());
+        let taken = due.take(AT_ONCE).map(|((namespace, name), note)| {
+            note.look_at = None;
+            Name::new(&**namespace, &**name)
+        });
+        taken.collect()
+    }
+
+    /// Looks at those that are due, for as long as it is polled.
+    pub(in super::super) async fn run(&self, context: &Arc<Context>) {
+        context.scopes.wait_until_known().await;
+        while !context.stop.is_cancelled() {
+            let due = self.take_due();
+            if due.is_empty() {
+                tokio::select! {
+                    () = self.asked.notified() => {}
+                    () = tokio::time::sleep(TURN) => {}
+                    () = context.stop.cancelled() => {}
+                }
+                continue;
+            }
+            let looks = stream::iter(due);
+            let looks = looks.for_each_concurrent(AT_ONCE, |name| self.look(name, context));
+            looks.await;
+        }
+        std::future::pending::<()>().await;
+    }
+
+    async fn look(&self, name: Name, context: &Arc<Context>) {
+        let kind = &context.kinds.request;
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(context.client.clone(), &name.namespace, kind);
+        let request = match record::read_again(&api, &name.name).await {
+            Ok(request) => Arc::new(request),
+            // The watch tells it.
+            Err(RecordFault::Gone) => return,
+            Err(fault) => {
+                tracing::warn!(%name, error = %fault, "a request could not be read; it is tried again");
+                self.later(&name);
+                return;
+            }
+        };
+        let looked: Result<_, Error> =
+            reconcile(Kind::ErasureRequest, request.clone(), context.clone()).await;
+        if let Err(error) = looked {
+            let _pause = after_error(Kind::ErasureRequest, &request, &error, context);
+            self.later(&name);
+            return;
+        }
+        let platform = &context.platform;
+        let next = next_end(
+            &read_status(&request),
+            &platform.records,
+            &platform.calendar,
+        );
+        if let Some(next) = next.filter(|next| *next > Timestamp::now()) {
+            self.look_at(&name, next);
+        }
+        if self.has(&name) {
+            // Nothing of it is remembered between two looks.
+            context.memory.forget(&request.uid().unwrap_or_default());
+        }
+    }
+
+    fn later(&self, name: &Name) {
+        let jitter: f64 = rand::random();
+        let pause = SignedDuration::try_from(AFTER_ERROR.mul_f64(1.0 + jitter));
+        let at = Timestamp::now() + pause.unwrap_or(SignedDuration::ZERO);
+        self.look_at(name, at);
+    }
+}
+
+/// Whether nothing but its records is left of it.
+fn has_ended(request: &DynamicObject) -> bool {
+    let at = request.data.pointer("/status/finishedAt");
+    // What is no instant is begun anew, as the rest of such a status.
+    at.is_some() && read_status(request).finished_at.is_some()
+}
+
+/// Whether a look at it would change nothing.
+fn is_settled(request: &DynamicObject, context: &Context) -> bool {
+    context.metrics.reconciled(Kind::ErasureRequest);
+    if request.finalizers().iter().any(|name| name == FINALIZER) {
+        return false;
+    }
+    let status = read_status(request);
+    // What only those need that have not ended is not looked for.
+    let chosen = Err(Verdict::new(Reason::Pending, "the request has ended"));
+    let given = Given::default();
+    let spec = parse(request);
+    let decision = decide_from(
+        request,
+        (&spec, &status),
+        &chosen,
+        &Done::default(),
+        &given,
+        context,
+    );
+    decision.action.is_none() && decision.status == status
+}
+
+/// One that has ended was changed.
+pub(super) fn saw(request: &DynamicObject, context: &Context) {
+    if let Some(uid) = request.uid() {
+        context.memory.forget(&uid);
+    }
+    context.scopes.look_again_at_restored(request, context);
+    super::duplicates::saw(request, context);
+}

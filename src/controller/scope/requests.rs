@@ -1,0 +1,121 @@
+//! All requests of the scopes: those that have not ended as whole objects, the others as notes.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use oubliette_core::erasure::remembered::Remembered;
+
+use super::Scopes;
+use crate::controller::erasure_request::{self, Known};
+use crate::controller::memory::Memory;
+use crate::controller::{Context, Name, object_ref};
+
+impl Scopes {
+    /// Shows every request that was seen. Whoever is shown one must not ask for others meanwhile.
+    pub(in crate::controller) fn each_request(&self, mut show: impl FnMut(&Known<'_>)) {
+        for scope in &self.scopes {
+            scope.ended.each(&mut show);
+            for request in scope.requests.state() {
+                let Name { namespace, name } = Name::of(&request);
+                // It is known by both for a moment when it ends, and when it is reopened.
+                if scope.ended.has(&Name::of(&request)) {
+                    continue;
+                }
+                let status = erasure_request::read_status(&request);
+                show(&Known {
+                    namespace: &namespace,
+                    name: &name,
+                    uid: &request.uid().unwrap_or_default(),
+                    of: &Remembered::of(&status, |text| Arc::from(text)),
+                });
+            }
+        }
+    }
+
+    /// The requests that have not ended.
+    fn open_requests(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+        self.scopes.iter().flat_map(|scope| scope.requests.state())
+    }
+
+    /// Whether there is a request of that UID.
+    pub(in crate::controller) fn has_request(&self, uid: &str) -> bool {
+        let mut ended = self.scopes.iter();
+        self.open_requests()
+            .any(|request| request.uid().as_deref() == Some(uid))
+            || ended.any(|scope| scope.ended.has_uid(uid))
+    }
+
+    /// Whether there is a request of that name.
+    pub(in crate::controller) fn has_request_of(&self, name: &Name) -> bool {
+        let reference = object_ref(name, &self.kinds.request);
+        self.scope(&name.namespace)
+            .is_some_and(|scope| scope.ended.has(name) || scope.requests.get(&reference).is_some())
+    }
+
+    /// Whether there is one of that name, and it has ended.
+    pub(in crate::controller) fn has_ended(&self, name: &Name) -> bool {
+        let scope = self.scope(&name.namespace);
+        scope.is_some_and(|scope| scope.ended.has(name))
+    }
+
+    /// Looks at requests that have ended, where that is due, for as long as it is polled.
+    pub(in crate::controller) async fn run_ended(&self, context: &Arc<Context>) {
+        let all = self.scopes.iter().map(|scope| scope.ended.run(context));
+        join_all(all).await;
+    }
+
+    /// Brings the controller to look at a request.
+    pub(in crate::controller) fn nudge_request(&self, name: &Name) {
+        if let Some(scope) = self.scope(&name.namespace)
+            && !scope.ended.nudge(name)
+        {
+            let request = object_ref(name, &self.kinds.request);
+            let _ = scope.to_requests.unbounded_send(request);
+        }
+    }
+
+    /// The same for those of which this holds.
+    pub(in crate::controller) fn nudge_requests_if(&self, wanted: impl Fn(&Known<'_>) -> bool) {
+        let mut names = Vec::new();
+        self.each_request(|request| {
+            if wanted(request) {
+                names.push(request.name());
+            }
+        });
+        for name in &names {
+            self.nudge_request(name);
+        }
+    }
+
+    /// Has all requests that have not ended looked at as soon as possible: what they are about may have
+    /// changed.
+    pub(in crate::controller) fn look_again_at_requests(&self, memory: &Memory) {
+        for request in self.open_requests() {
+            if let Some(uid) = request.uid() {
+                memory.try_again(&uid);
+            }
+            self.nudge_request(&Name::of(&request));
+        }
+    }
+
+    /// Has restored databases of a request looked at: it may be applied again there by now.
+    pub(in crate::controller) fn look_again_at_restored(
+        &self,
+        request: &DynamicObject,
+        context: &Context,
+    ) {
+        for place in erasure_request::read_status(request).databases {
+            let Some((namespace, name)) = place.database.split_once('/') else {
+                continue;
+            };
+            let name = Name::new(namespace, name);
+            if self.is_restored(&place.database)
+                && let Some(uid) = self.database(&name).and_then(|database| database.uid())
+            {
+                context.look_again_at(&uid, &name);
+            }
+        }
+    }
+}
