@@ -33,6 +33,14 @@ pub async fn found(database: &Database) -> Result<Found, Fault> {
     Ok(PlaceSql::found(number(0), number(1)))
 }
 
+/// A session in which no other benchmark begins there; `None`: one is at work.
+pub async fn alone(database: &Database) -> Result<Option<Apart>, Fault> {
+    let mut session = database.apart().await?;
+    let rows = session.rows(&sql(database).take()).await?;
+    let taken = rows.first().and_then(|row| row.first()?.as_int());
+    Ok((taken == Some(1)).then_some(session))
+}
+
 /// Makes the schema. One that somebody else makes at the same moment stays theirs.
 pub async fn make(database: &Database) -> Result<(), Fault> {
     let mut session = database.apart().await?;

@@ -117,6 +117,13 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
     if !request.yes && !agreed(request, &target, &first, &stop).await? {
         bail!("nothing was done: the answer was not yes");
     }
+    let Some(alone) = ground::alone(&first).await? else {
+        bail!(
+            "another benchmark is at work in {} on {}: nothing was done. Wait until it has ended",
+            place(first.engine()),
+            target.address()
+        );
+    };
     if not_foreign(&first).await? == Found::Own {
         // An earlier one was killed.
         ground::remove(&first).await?;
@@ -135,6 +142,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
     };
     // In every case.
     let removed = ground::remove(&first).await;
+    drop(alone);
     first.close().await;
     let text = match request.output {
         Output::Table => shown::text(&sheet),

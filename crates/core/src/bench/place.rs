@@ -29,6 +29,15 @@ impl PlaceSql {
         text.finish()
     }
 
+    /// Takes the only place for a benchmark in the schema's database (InnoDB: on the server), for as long as
+    /// the session lasts: 1, or 0 where somebody else has it.
+    pub fn take(self) -> Bound {
+        self.write(
+            "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('oubliette_bench', 0))::int::bigint",
+            "SELECT CAST(GET_LOCK('oubliette_bench', 0) AS SIGNED)",
+        )
+    }
+
     /// How many there are of: schemas of its names, and tables that only a benchmark makes in one.
     pub fn look(self) -> Bound {
         self.write(

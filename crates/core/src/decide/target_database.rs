@@ -19,6 +19,7 @@ use crate::api::target_database::{
 };
 use crate::catalog::Engine;
 use crate::coverage::Coverage;
+use crate::digest::Digest;
 use crate::erasure::Restored;
 use crate::ledger::{HoldRow, Rewound, RunRow};
 use crate::report::RunReport;
@@ -26,8 +27,9 @@ use crate::report::RunReport;
 /// How often a database is looked at that is well. Secrets are read again with it.
 pub const CHECK_EVERY: Duration = Duration::from_mins(5);
 
-/// How long a look that finds nothing new is not written: each write is a call and another version in etcd.
-pub const TOLD_EVERY: Duration = Duration::from_hours(1);
+/// Seconds for which a look that finds nothing new is not written: each write is a call and another version
+/// in etcd.
+const TOLD_EVERY: i64 = 3_600;
 
 /// How far two clocks may be apart before cutoffs could be wrong.
 pub const MOST_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -171,7 +173,7 @@ pub fn decide(o: &Observed<'_>) -> Decision {
         generation,
         whole_second(o.now),
     );
-    if !is_news(o.status, &status, o.now) {
+    if !is_news(o.meta.uid, o.status, &status, o.now) {
         status.clone_from(o.status);
     }
     let requeue_after = match (failures.retry_at, o.spec.is_ok()) {
@@ -190,9 +192,14 @@ pub fn decide(o: &Observed<'_>) -> Decision {
 }
 
 /// Whether a status tells more than that the database was looked at again, or tells that after a while.
-fn is_news(before: &TargetDatabaseStatus, status: &TargetDatabaseStatus, now: Timestamp) -> bool {
+fn is_news(
+    uid: &str,
+    before: &TargetDatabaseStatus,
+    status: &TargetDatabaseStatus,
+    now: Timestamp,
+) -> bool {
     let told_at = before.checked_at;
-    if told_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= TOLD_EVERY) {
+    if told_at.is_none_or(|at| own_hour(uid, at) != own_hour(uid, now)) {
         return before != status;
     }
     let seconds = |status: &TargetDatabaseStatus| seconds(status.clock_skew.as_deref()?);
@@ -450,6 +457,13 @@ fn shown(skew: SignedDuration) -> String {
     } else {
         format!("{}s", skew.as_secs())
     }
+}
+
+/// The hour in which an instant lies, by an object's own count: the hours of many do not end all at once.
+fn own_hour(uid: &str, at: Timestamp) -> i64 {
+    let [first, second, ..] = *Digest::of_bytes(uid).as_bytes();
+    let ahead = (i64::from(u16::from_be_bytes([first, second])) * TOLD_EVERY) >> 16;
+    (at.as_second() + ahead).div_euclid(TOLD_EVERY)
 }
 
 /// The whole seconds of a skew as it is shown.

@@ -58,7 +58,7 @@ impl CountSql {
         d.whole(&mut w, &mut |w| count_where(w, &mut |w| self.write_open(w)));
         w.sql(", ");
         d.whole(&mut w, &mut |w| {
-            count_where(w, &mut |w| self.write_implausible(w))
+            count_where(w, &mut |w| self.write_implausible(w));
         });
         if e.clock.reach().is_none() {
             w.sql(", ");

@@ -160,10 +160,14 @@ impl Dialect for InnoDb {
         // changes a fifth longer. A literal is read once.
         let text = value.as_text().unwrap_or_default();
         match column.kind {
-            ColumnKind::Date if let Ok(date) = text.parse() => w.date(date),
-            ColumnKind::Civil | ColumnKind::Instant if let Ok(at) = text.parse() => w.date_time(at),
-            _ => return self.bound(w, column, value),
-        };
+            ColumnKind::Date if let Ok(date) = text.parse() => {
+                w.date(date);
+            }
+            ColumnKind::Civil | ColumnKind::Instant if let Ok(at) = text.parse() => {
+                w.date_time(at);
+            }
+            _ => self.bound(w, column, value),
+        }
     }
 
     fn read(&self, w: &mut Writer<'_>, column: &Column) {

@@ -261,7 +261,7 @@ pub fn goals() -> Vec<Goal> {
         ),
         goal(
             "operator-calls",
-            "Calls to the API server in an idle hour for each resource",
+            "Calls to the API server in an idle hour, all of them, for each of 500 databases",
             &[],
             &[Work::Operator],
             Measure::Counted {
