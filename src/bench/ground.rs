@@ -36,6 +36,11 @@ pub async fn found(database: &Database) -> Result<Found, Fault> {
 /// A session in which no other benchmark begins there; `None`: one is at work.
 pub async fn alone(database: &Database) -> Result<Option<Apart>, Fault> {
     let mut session = database.apart().await?;
+    if database.engine().is_innodb() {
+        // Nothing more is said there until the end.
+        let stay = Sql::fixed("SET SESSION wait_timeout = 31536000");
+        session.run(&stay, LIMIT).await?;
+    }
     let rows = session.rows(&sql(database).take()).await?;
     let taken = rows.first().and_then(|row| row.first()?.as_int());
     Ok((taken == Some(1)).then_some(session))

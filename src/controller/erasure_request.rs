@@ -224,6 +224,24 @@ fn decide_with(
     decide_from(object, (spec, status), chosen, done, &given, context)
 }
 
+/// What the request's clock says now.
+fn clock_of(spec: &Result<Request, Vec<FieldError>>, context: &Context) -> Clock {
+    let platform = &context.platform;
+    match spec {
+        Ok(request) => Clock::read(
+            request,
+            &platform.calendar,
+            platform.due_soon_days,
+            Timestamp::now(),
+        ),
+        Err(_) => Clock {
+            standing: Standing::NotBegun,
+            deadline: None,
+            changes_at: None,
+        },
+    }
+}
+
 /// Decides from what is at hand, and asks nobody else.
 fn decide_from(
     object: &DynamicObject,
@@ -237,19 +255,7 @@ fn decide_from(
     let uid = object.uid().unwrap_or_default();
     let job = context.erasures.stage(&uid).map(|(_, stage)| stage);
     let platform = &context.platform;
-    let clock = match spec {
-        Ok(request) => Clock::read(
-            request,
-            &platform.calendar,
-            platform.due_soon_days,
-            Timestamp::now(),
-        ),
-        Err(_) => Clock {
-            standing: Standing::NotBegun,
-            deadline: None,
-            changes_at: None,
-        },
-    };
+    let clock = clock_of(spec, context);
     let targets: Vec<String> = platform.targets.iter().map(|t| t.name.clone()).collect();
     let name = Name::of(object);
     let digests = done

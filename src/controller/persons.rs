@@ -175,6 +175,13 @@ pub(super) async fn run(context: &Context) {
 async fn turn(name: &Name, database: &DynamicObject, keys: &SuppressionKeys, context: &Context) {
     let at = Timestamp::now();
     let looked = look(name, database, keys, context).await;
+    let mut nobodys = BTreeSet::new();
+    if let Ok(Some((back, _))) = &looked {
+        nobodys.extend(back.keys().cloned());
+        context.scopes.each_request(|request| {
+            nobodys.remove(request.uid);
+        });
+    }
     let mut all = context.persons.lock();
     let seen = all.entry(name.clone()).or_default();
     seen.looked_at = Some(at);
@@ -186,9 +193,7 @@ async fn turn(name: &Name, database: &DynamicObject, keys: &SuppressionKeys, con
         }
         Ok(Some((back, unlooked))) => {
             let rows = |of: &Vec<Back>| of.iter().map(|back| back.rows).sum::<i64>();
-            let nobodys = back
-                .iter()
-                .filter(|(uid, _)| !context.scopes.has_request(uid));
+            let nobodys = back.iter().filter(|(uid, _)| nobodys.contains(*uid));
             seen.found = Some(Found {
                 at,
                 requests: count(back.len()),

@@ -33,6 +33,15 @@ use crate::database::Database;
 /// How long one call to the API server may take, kube's own retries among it.
 const CALL: Duration = Duration::from_secs(10);
 
+/// The API server's clock was asked for.
+struct Asked {
+    at: Instant,
+    answer: Option<Measured>,
+}
+
+/// How long nobody asks for the API server's clock again after it has not answered.
+const SILENT: Duration = Duration::from_mins(1);
+
 /// How long the CA of a ConfigMap is believed while the same connections are used. A server that its
 /// authority does not vouch for any more is refused, and then it is read at once.
 const CA_EVERY: Duration = Duration::from_hours(1);
@@ -93,7 +102,7 @@ pub struct Cluster {
     client: Client,
     uid: Arc<OnceCell<String>>,
     pools: Arc<Mutex<BTreeMap<String, Slot>>>,
-    clock: Arc<AsyncMutex<Option<(Measured, Instant)>>>,
+    clock: Arc<AsyncMutex<Option<Asked>>>,
 }
 
 impl Cluster {
@@ -143,14 +152,23 @@ impl Cluster {
     /// until that does not hold any more.
     pub async fn api_clock(&self) -> Option<SignedDuration> {
         let mut clock = self.clock.lock().await;
-        if let Some((measured, since)) = &*clock
-            && measured.holds(Timestamp::now(), since.elapsed())
-        {
-            return Some(measured.ahead);
+        if let Some(Asked { at, answer }) = &*clock {
+            let passed = at.elapsed();
+            match answer {
+                Some(measured) if measured.holds(Timestamp::now(), passed) => {
+                    return Some(measured.ahead);
+                }
+                // Everybody would wait for the same silence, one after the other.
+                None if passed < SILENT => return None,
+                _ => {}
+            }
         }
-        let measured = self.measure_clock().await;
-        *clock = measured.map(|measured| (measured, Instant::now()));
-        measured.map(|measured| measured.ahead)
+        let answer = self.measure_clock().await;
+        *clock = Some(Asked {
+            at: Instant::now(),
+            answer,
+        });
+        answer.map(|measured| measured.ahead)
     }
 
     /// Any answer carries the clock.

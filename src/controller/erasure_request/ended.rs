@@ -21,7 +21,9 @@ use tokio::sync::Notify;
 
 use super::super::record::{self, RecordFault};
 use super::super::{AFTER_ERROR, Context, Error, Name, after_error, reconcile};
-use super::{Done, FINALIZER, Given, decide_from, parse, read_status};
+use super::{
+    Done, ErasureRequestStatus, FINALIZER, Given, clock_of, decide_from, parse, read_status,
+};
 use crate::metrics::Kind;
 
 /// Looks at once.
@@ -55,6 +57,11 @@ impl Note {
     fn is_due(&self) -> bool {
         self.look_at.is_some_and(|at| at <= Timestamp::now())
     }
+
+    /// It is to be looked at then, or earlier.
+    fn look_before(&mut self, at: Option<Timestamp>) {
+        self.look_at = at.into_iter().chain(self.look_at).min();
+    }
 }
 
 /// By namespace and name.
@@ -71,6 +78,11 @@ struct Held {
 }
 
 impl Held {
+    /// Those that are being listed, or what there is.
+    fn current(&mut self) -> &mut Notes {
+        self.listed.as_mut().unwrap_or(&mut self.notes)
+    }
+
     fn interned(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.texts.get(text) {
             return known.clone();
@@ -78,6 +90,10 @@ impl Held {
         let text: Arc<str> = Arc::from(text);
         self.texts.insert(text.clone());
         text
+    }
+
+    fn has(&self, name: &(Arc<str>, Box<str>)) -> bool {
+        self.notes.contains_key(name) || self.former.contains_key(name)
     }
 
     /// All that are noted, each once.
@@ -142,10 +158,9 @@ impl Ended {
                 let mut held = self.lock();
                 let mut listed = held.listed.take().unwrap_or_default();
                 // Who has asked for a look meanwhile still waits for it.
-                let asked = held.notes.iter().filter(|(_, note)| note.is_due());
-                for (name, before) in asked {
+                for (name, before) in &held.notes {
                     if let Some(note) = listed.get_mut(name) {
-                        note.look_at = before.look_at;
+                        note.look_before(before.look_at);
                     }
                 }
                 held.former = std::mem::replace(&mut held.notes, listed);
@@ -171,12 +186,6 @@ impl Ended {
 
     fn note(&self, request: &DynamicObject, context: &Context) {
         let status = read_status(request);
-        let look_at = if is_settled(request, context) {
-            let platform = &context.platform;
-            next_end(&status, &platform.records, &platform.calendar)
-        } else {
-            Some(Timestamp::now())
-        };
         let Name { namespace, name } = Name::of(request);
         // Whoever has ended is waited for by nobody.
         let metrics = &context.metrics;
@@ -187,16 +196,32 @@ impl Ended {
         let note = Note {
             uid: request.uid().unwrap_or_default().into(),
             of: Remembered::of(&status, |text| held.interned(text)),
-            look_at,
+            look_at: None,
         };
         let key = (held.interned(&namespace), Box::from(name));
-        let Held { notes, listed, .. } = &mut *held;
-        listed.as_mut().unwrap_or(notes).insert(key, note);
+        let before = held.current().insert(key.clone(), note);
+        drop(held);
+        // Only now: who asks for a look while it is judged finds the note.
+        let look_at = if is_settled(request, context) {
+            next_look(request, &status, context)
+        } else {
+            Some(Timestamp::now())
+        };
+        if let Some(note) = self.lock().current().get_mut(&key) {
+            note.look_before(look_at);
+            note.look_before(before.and_then(|before| before.look_at));
+        }
     }
 
-    /// Shows each.
-    pub(in super::super) fn each(&self, show: &mut impl FnMut(&Known<'_>)) {
-        for ((namespace, name), note) in self.lock().all() {
+    /// Shows each, and returns those that are held whole at the same instant and not noted: one that ends or
+    /// is reopened meanwhile is known by both for a moment.
+    pub(in super::super) fn each(
+        &self,
+        whole: impl FnOnce() -> Vec<Arc<DynamicObject>>,
+        mut show: impl FnMut(&Known<'_>),
+    ) -> Vec<Arc<DynamicObject>> {
+        let held = self.lock();
+        for ((namespace, name), note) in held.all() {
             show(&Known {
                 namespace,
                 name,
@@ -204,18 +229,14 @@ impl Ended {
                 of: &note.of,
             });
         }
+        let mut whole = whole();
+        whole.retain(|request| !held.has(&key(&Name::of(request))));
+        whole
     }
 
     /// Whether there is one of that name.
     pub(in super::super) fn has(&self, name: &Name) -> bool {
-        let key = key(name);
-        let held = self.lock();
-        held.notes.contains_key(&key) || held.former.contains_key(&key)
-    }
-
-    /// Whether there is one of that UID.
-    pub(in super::super) fn has_uid(&self, uid: &str) -> bool {
-        self.lock().all().any(|(_, note)| *note.uid == *uid)
+        self.lock().has(&key(name))
     }
 
     /// Asks for a look as soon as possible; whether there is one of that name.
@@ -233,7 +254,7 @@ impl Ended {
         let Some(note) = held.notes.get_mut(&key(name)) else {
             return false;
         };
-        note.look_at = Some(note.look_at.map_or(at, |before| before.min(at)));
+        note.look_before(Some(at));
         true
     }
 
@@ -241,10 +262,16 @@ impl Ended {
     fn take_due(&self) -> Vec<Name> {
         let mut held = self.lock();
         let due = held.notes.iter_mut().filter(|(_, note)| note.is_due());
-        let taken = due.take(AT_ONCE).map(|((namespace, name), note)| {
-            note.look_at = None;
-            Name::new(&**namespace, &**name)
-        });
+        let mut due: Vec<_> = due.collect();
+        // Those that fail again and again come behind those that have waited for longer.
+        due.sort_by_key(|(_, note)| note.look_at);
+        let taken = due
+            .into_iter()
+            .take(AT_ONCE)
+            .map(|((namespace, name), note)| {
+                note.look_at = None;
+                Name::new(&**namespace, &**name)
+            });
         taken.collect()
     }
 
@@ -289,12 +316,7 @@ impl Ended {
             self.later(&name);
             return;
         }
-        let platform = &context.platform;
-        let next = next_end(
-            &read_status(&request),
-            &platform.records,
-            &platform.calendar,
-        );
+        let next = next_look(&request, &read_status(&request), context);
         if let Some(next) = next.filter(|next| *next > Timestamp::now()) {
             self.look_at(&name, next);
         }
@@ -310,6 +332,18 @@ impl Ended {
         let at = Timestamp::now() + pause.unwrap_or(SignedDuration::ZERO);
         self.look_at(name, at);
     }
+}
+
+/// When it is to be looked at, if nobody touches it: something of it ends, or a reply is dated in the future.
+fn next_look(
+    request: &DynamicObject,
+    status: &ErasureRequestStatus,
+    context: &Context,
+) -> Option<Timestamp> {
+    let platform = &context.platform;
+    let ends = next_end(status, &platform.records, &platform.calendar);
+    let changes = clock_of(&parse(request), context).changes_at;
+    ends.into_iter().chain(changes).min()
 }
 
 /// Whether nothing but its records is left of it.

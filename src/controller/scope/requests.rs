@@ -16,13 +16,9 @@ impl Scopes {
     /// Shows every request that was seen. Whoever is shown one must not ask for others meanwhile.
     pub(in crate::controller) fn each_request(&self, mut show: impl FnMut(&Known<'_>)) {
         for scope in &self.scopes {
-            scope.ended.each(&mut show);
-            for request in scope.requests.state() {
+            let open = scope.ended.each(|| scope.requests.state(), &mut show);
+            for request in open {
                 let Name { namespace, name } = Name::of(&request);
-                // It is known by both for a moment when it ends, and when it is reopened.
-                if scope.ended.has(&Name::of(&request)) {
-                    continue;
-                }
                 let status = erasure_request::read_status(&request);
                 show(&Known {
                     namespace: &namespace,
@@ -41,10 +37,15 @@ impl Scopes {
 
     /// Whether there is a request of that UID.
     pub(in crate::controller) fn has_request(&self, uid: &str) -> bool {
-        let mut ended = self.scopes.iter();
-        self.open_requests()
-            .any(|request| request.uid().as_deref() == Some(uid))
-            || ended.any(|scope| scope.ended.has_uid(uid))
+        self.scopes.iter().any(|scope| {
+            let mut found = false;
+            let ended = |request: &Known<'_>| found |= request.uid == uid;
+            let open = scope.ended.each(|| scope.requests.state(), ended);
+            found
+                || open
+                    .iter()
+                    .any(|request| request.uid().as_deref() == Some(uid))
+        })
     }
 
     /// Whether there is a request of that name.

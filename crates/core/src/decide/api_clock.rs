@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How long at the most.
-const EVERY: Duration = Duration::from_hours(1);
+use super::target_database::MOST_SKEW;
+
+/// How long at the most. A clock that is put right little by little takes the time that has passed with it,
+/// and must not get far.
+const EVERY: Duration = Duration::from_mins(5);
 
 /// How far our clock may move against the time that has passed before it was set.
 const SET: SignedDuration = SignedDuration::from_secs(1);
@@ -21,11 +24,13 @@ pub struct Measured {
 
 impl Measured {
     /// Whether it still holds when this time has `passed`, whatever our clock says, which is `now`. One that
-    /// was set meanwhile is another clock.
+    /// was set meanwhile is another clock. Clocks that are too far apart are asked for again: somebody may have
+    /// set the other one.
     pub fn holds(&self, now: Timestamp, passed: Duration) -> bool {
         let moved = now.duration_since(self.at);
         let passed_by_us = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
-        passed < EVERY && moved.saturating_sub(passed_by_us).abs() <= SET
+        let is_near = self.ahead.abs() <= MOST_SKEW;
+        is_near && passed < EVERY && moved.saturating_sub(passed_by_us).abs() <= SET
     }
 }
 
@@ -34,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_measured_clock_is_believed_for_an_hour_unless_ours_was_set() {
+    fn a_measured_clock_is_believed_for_a_while_unless_one_of_them_was_set_or_is_to_be() {
         let at = Timestamp::UNIX_EPOCH;
         let measured = Measured {
             ahead: SignedDuration::from_secs(2),
@@ -44,9 +49,14 @@ mod tests {
             let now = at + SignedDuration::from_secs(moved);
             measured.holds(now, Duration::from_secs(passed))
         };
-        assert!(holds(0, 0) && holds(3_599, 3_599) && holds(301, 300));
-        assert!(!holds(3_600, 3_600));
+        assert!(holds(0, 0) && holds(299, 299) && holds(201, 200));
+        assert!(!holds(300, 300));
         // Set forward, and back; a computer that slept counts as one whose clock was set.
-        assert!(!holds(600, 300) && !holds(0, 300) && !holds(-7_200, 300));
+        assert!(!holds(400, 200) && !holds(0, 200) && !holds(-7_200, 200));
+        let far = Measured {
+            ahead: SignedDuration::from_mins(-6),
+            at,
+        };
+        assert!(!far.holds(at, Duration::ZERO));
     }
 }

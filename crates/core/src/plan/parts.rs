@@ -79,10 +79,13 @@ fn leaf_triggers(catalog: &Catalog, table: &Table) -> Option<Vec<serde_json::Val
 
 /// The texts of a rule's effect statements, in the form without bounds.
 fn statements(rule: &RuleDraft) -> Vec<String> {
+    let mut count = rule.count.clone();
+    count.eligible.clock = count.eligible.clock.at_no_time();
     let groups = rule.groups.iter();
-    let groups = groups.map(|groups| rule.count.groups(&Window::default(), &groups.sql));
+    let groups = groups.map(|groups| count.groups(&Window::default(), &groups.sql));
     let key = vec![Value::Null; rule.change.window.key.len()];
     let mut change = rule.change.clone();
+    change.eligible.clock = change.eligible.clock.at_no_time();
     if let ClockSql::Reached(_, reach) = &mut change.eligible.clock {
         *reach = reach.of_nobody();
     }

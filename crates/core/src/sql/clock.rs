@@ -79,6 +79,27 @@ pub struct EventSql {
 }
 
 impl ClockSql {
+    /// The same at no time: its statements have the same text whenever they are written.
+    #[must_use]
+    pub fn at_no_time(&self) -> Self {
+        let mut clock = self.clone();
+        let readings = match &mut clock {
+            Self::Own(reading) => [Some(&mut **reading), None],
+            Self::Other(event) => [Some(&mut event.reading), event.otherwise.as_mut()],
+            Self::Reached(..) => [None, None],
+        };
+        for reading in readings.into_iter().flatten() {
+            for limit in [
+                &mut reading.floor,
+                &mut reading.cutoff,
+                &mut reading.ceiling,
+            ] {
+                *limit = Value::Null;
+            }
+        }
+        clock
+    }
+
     /// The clock in the row itself, where it has one.
     pub fn own(&self) -> Option<&Reading> {
         match self {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalog::{Bounds, Column, ColumnKind, Index};
+use crate::catalog::{Bounds, Column, ColumnKind, Engine, Index};
 use crate::duty::DataMap;
 use crate::erasure::Scope;
 use crate::erasure::find::Known;
@@ -266,6 +266,30 @@ fn a_duty_is_part_of_the_digest_and_a_policy_without_one_has_the_digest_that_it_
     erasure["ground"] = json!("Art17_3_b");
     let erasure = of(json!([erasure]), json!([]));
     assert_eq!(erasure.digest, plain.digest, "it binds no policy");
+}
+
+#[test]
+fn on_every_engine_the_digest_is_the_same_whenever_it_is_made() {
+    let duties = json!([duty(&[], "paid_at", "P6Y")]);
+    let policy = policy(&json!({}), &duties, &json!([]));
+    for engine in [Engine::Postgres, Engine::MySql, Engine::MariaDb] {
+        let mut catalog = catalog();
+        catalog.engine = engine;
+        for table in catalog.tables.values_mut() {
+            table.storage_engine = engine.is_innodb().then(|| "InnoDB".to_owned());
+        }
+        let [one, other] = [AS_OF, "2027-05-06T07:08:09Z"].map(|as_of| {
+            let setting = Setting {
+                spec: &Value::Null,
+                ledger: &ledger(),
+                intent: Intent::DryRun,
+                as_of: as_of.parse().unwrap(),
+            };
+            Draft::of(&policy, &catalog, &setting).unwrap()
+        });
+        assert_eq!(one.parts.statements, other.parts.statements, "{engine:?}");
+        assert_eq!(one.digest, other.digest, "{engine:?}");
+    }
 }
 
 #[test]
