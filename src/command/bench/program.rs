@@ -48,9 +48,11 @@ impl Way<'_> {
     /// The manifests. Each turn has a policy of its own: a run of the same plan in the same second would
     /// be the one that has ended.
     fn manifests(&self) -> String {
+        // As docs/how-to/pace.md says of where nobody waits: a commit is what a short batch mostly pays for.
+        let alone = "mode: Backlog, batchDuration: 250ms";
         let pacing = match self.who {
-            Who::OublietteBacklog => format!("mode: Backlog, workers: {}", workers()),
-            Who::OublietteBacklogOne => "mode: Backlog".to_owned(),
+            Who::OublietteBacklog => format!("{alone}, workers: {}", workers()),
+            Who::OublietteBacklogOne => alone.to_owned(),
             _ => "mode: Steady".to_owned(),
         };
         let engine = match self.url.engine {
