@@ -78,7 +78,7 @@ fn leaf_triggers(catalog: &Catalog, table: &Table) -> Option<Vec<serde_json::Val
 }
 
 /// The texts of a rule's effect statements, in the form without bounds.
-fn statements(rule: &RuleDraft) -> Vec<String> {
+pub(super) fn statements(rule: &RuleDraft) -> Vec<String> {
     let mut count = rule.count.clone();
     count.eligible.clock = count.eligible.clock.at_no_time();
     let groups = rule.groups.iter();
@@ -91,7 +91,7 @@ fn statements(rule: &RuleDraft) -> Vec<String> {
     }
     std::iter::once(change.by_window(&Window::default()))
         .chain(groups)
-        .chain(rule.change.copy(&Window::default(), &[key], ""))
+        .chain(change.copy(&Window::default(), &[key], ""))
         .chain(rule.nodes.iter().flat_map(Node::statements))
         .map(|bound| bound.sql.text().to_owned())
         .collect()
