@@ -6,7 +6,7 @@ use oubliette_core::ledger::{CheckpointRow, Evidence, Link, NewRun, NewTally};
 
 use super::{LedgerFault, Store, expect_one, finish, read_head};
 
-/// Rows of one statement. What is sent of it should fit one TLS record (see `work::batch::KEYS`), and
+/// Rows of one statement. What is sent of it should fit one TLS record (see `sql::chunks`), and
 /// a row may carry a text of a thousand characters.
 const LONG: usize = 8;
 /// The same where rows are short.

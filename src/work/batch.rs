@@ -12,7 +12,7 @@ use oubliette_core::name::TableName;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, MOST_CHANGED, Order, Outcome};
-use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, marked};
+use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, chunks, marked};
 use oubliette_core::value::{Key, Value};
 
 use super::graph::{Walk, take_hold};
@@ -27,10 +27,6 @@ use crate::database::{
 use crate::ledger::{Place, Store};
 use crate::metrics::{BatchResult, Metrics};
 
-/// Keys in one statement. What is sent of it should fit one TLS record (16 KiB): sqlx 0.9.0 leaves Nagle's
-/// algorithm on (its issue 4335), and of a message of two records the second waits 40 ms for an
-/// acknowledgement. A run over a graph on PostgreSQL took five times as long with 1,000.
-pub(super) const KEYS: usize = 512;
 /// Rows of the rule's own table that one transaction changes by key at the most.
 pub(super) const CHOSEN: u32 = MOST_CHANGED;
 
@@ -393,7 +389,7 @@ pub(super) async fn take(
     if sql.eligible.looks_elsewhere() && !again {
         // What the choice saw of other tables may be older than its locks (SQL.md section 2).
         let mut still = 0;
-        for chunk in keys.chunks(KEYS) {
+        for chunk in chunks(&keys) {
             still += count(tx, &sql.still(window, chunk)).await?;
         }
         if still != signed(unsigned(keys.len())) {
@@ -409,7 +405,7 @@ pub(super) async fn take(
         own
     } else {
         let mut changed = 0;
-        for chunk in keys.chunks(KEYS) {
+        for chunk in chunks(&keys) {
             changed += tx.change(&rule.by_keys(window, chunk)).await?;
         }
         if changed != unsigned(keys.len()) {

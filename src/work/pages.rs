@@ -4,11 +4,11 @@ use oubliette_core::name::TableName;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::run::{Form, Order};
 use oubliette_core::sql::{
-    PageStep, Pages, Window, leaf_of, leaf_pages, look_at_leaf, reads_pages_only,
+    PageStep, Pages, Window, chunks, leaf_of, leaf_pages, look_at_leaf, reads_pages_only,
 };
 use oubliette_core::value::Key;
 
-use super::batch::{CHOSEN, Done, KEYS, Step, Stop, count, signed, unsigned};
+use super::batch::{CHOSEN, Done, Step, Stop, count, signed, unsigned};
 use crate::database::{Access, Database, Fault, Tx};
 
 /// Pages whose way is asked for: about as many as a batch spans.
@@ -101,13 +101,13 @@ async fn of_leaf(
         return Err(Stop::TooMany);
     }
     let mut changed = 0;
-    for chunk in keys.chunks(KEYS).filter(|_| elsewhere) {
+    for chunk in chunks(&keys).filter(|_| elsewhere) {
         let still = count(tx, &sql.still(window, chunk)).await?;
         if still != signed(unsigned(chunk.len())) {
             return Err(Stop::Raced);
         }
     }
-    for chunk in keys.chunks(KEYS) {
+    for chunk in chunks(&keys) {
         // Locked rows do not move: here the pages bound the statement as the key's ends would.
         changed += tx.change(&sql.by_keys(window, chunk)).await?;
     }

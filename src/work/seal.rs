@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::report::RuleRun;
-use oubliette_core::sql::{Bound, Effect, SealSql, Witness};
+use oubliette_core::sql::{Bound, Effect, SealSql, Witness, chunks};
 use oubliette_core::value::Key;
 
-use super::batch::{KEYS, Stop, count, signed, unsigned};
+use super::batch::{Stop, count, signed, unsigned};
 use super::measure::Windows;
 use crate::database::{Access, Database, Fault, FaultClass, Tx};
 
@@ -24,7 +24,7 @@ pub(super) async fn copy(
     keys: &[Key],
     statement: impl Fn(&[Key]) -> Option<Bound>,
 ) -> Result<(), Stop> {
-    for chunk in keys.chunks(KEYS) {
+    for chunk in chunks(&keys) {
         let Some(statement) = statement(chunk) else {
             return Ok(());
         };

@@ -40,7 +40,6 @@ pub(super) fn is_measured(condition: Condition, work: Work) -> bool {
     match condition {
         Condition::Alone => true,
         Condition::Foreground => work == Work::DeleteWide,
-        // There everybody is measured.
         Condition::Distant | Condition::Snapshot | Condition::Larger => work == Work::DeleteNarrow,
     }
 }
@@ -48,11 +47,21 @@ pub(super) fn is_measured(condition: Condition, work: Work) -> bool {
 /// Whether somebody is measured under a condition where nobody asks for others.
 pub(super) fn takes_part(condition: Condition, who: Who) -> bool {
     match condition {
-        Condition::Foreground => who == Who::Single || who.is_ours(),
-        // It holds back for the sake of others, of whom there are none.
-        Condition::Alone | Condition::Distant | Condition::Snapshot | Condition::Larger => {
-            who != Who::OublietteSteady
-        }
+        Condition::Foreground => matches!(
+            who,
+            Who::Single | Who::OublietteBacklog | Who::OublietteSteady
+        ),
+        // Steady holds back for the sake of others, of whom there are none.
+        Condition::Alone => who != Who::OublietteSteady,
+        // Whether it changes who is first.
+        Condition::Distant | Condition::Snapshot | Condition::Larger => matches!(
+            who,
+            Who::Single
+                | Who::OublietteBacklog
+                | Who::OublietteBacklogOne
+                | Who::LoopLimit
+                | Who::PtArchiverBest
+        ),
     }
 }
 

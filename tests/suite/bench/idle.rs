@@ -37,14 +37,14 @@ struct Many {
     requests: u32,
     databases: u32,
     /// Minutes of the stretch in which calls are counted. What is done once an hour is done at a minute of
-    /// each object's own, so that a third of the hour has a third of it.
+    /// each object's own, so that a sixth of the hour has a sixth of it.
     idle: u32,
 }
 
 const MANY: Many = Many {
     requests: 20_000,
     databases: 500,
-    idle: 20,
+    idle: 10,
 };
 const QUICK: Many = Many {
     requests: 2_000,

@@ -1,6 +1,7 @@
 //! The statements that change rows. The whole predicate stands in the outermost DELETE or UPDATE:
 //! `… IN (SELECT … LIMIT n)` alone takes rows that were renewed meanwhile (PERFORMANCE.md 12.1).
 
+use super::any_of::write_any_of;
 use super::eligible::Eligible;
 use super::grip::Grip;
 use super::group::{Quasi, write_group};
@@ -277,76 +278,4 @@ pub(super) fn write_effect(
         }
     }
     w.sql(" WHERE ");
-}
-
-/// The columns have the values of one of the keys. A column that is NULL has those of none.
-pub(super) fn write_any_of(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]) {
-    let engine = w.dialect().engine();
-    if let [only] = columns
-        && engine == Engine::Postgres
-        && let Some(list) = integers(keys)
-    {
-        // One value instead of hundreds, each of which is a cast to be read and planned.
-        w.column(only).sql(" = ANY (string_to_array(");
-        w.bind(Value::Text(list)).sql("::text, ',')::bigint[])");
-    } else if let [only] = columns {
-        w.column(only).sql(" IN (");
-        let values = padded(keys).filter_map(|key| key.first());
-        w.joined(values, ", ", |w, v| w.dialect().bound(w, only, v.clone()));
-        w.sql(")");
-    } else if engine.is_innodb() {
-        // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written. MariaDB
-        // compares the texts of such a list in another character set than the column's.
-        write_alternatives(w, columns, keys);
-    } else {
-        w.sql("(").joined(columns, ", ", |w, c| {
-            w.column(c);
-        });
-        w.sql(") IN (VALUES ");
-        w.joined(padded(keys), ", ", |w, key| {
-            w.sql("(");
-            w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
-                w.dialect().bound(w, c, v.clone());
-            });
-            w.sql(")");
-        });
-        w.sql(")");
-    }
-}
-
-/// The keys as one text, where all of them are whole numbers.
-fn integers(keys: &[Key]) -> Option<String> {
-    let mut list = String::new();
-    for key in keys {
-        let [Value::Int(n)] = key.as_slice() else {
-            return None;
-        };
-        if !list.is_empty() {
-            list.push(',');
-        }
-        list.push_str(&n.to_string());
-    }
-    Some(list)
-}
-
-/// `((a = … AND b = …) OR …)`: one of the keys.
-fn write_alternatives(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]) {
-    w.sql("(").joined(padded(keys), " OR ", |w, key| {
-        w.sql("(");
-        w.joined(columns.iter().zip(key), " AND ", |w, (c, v)| {
-            w.column(c).sql(" = ");
-            w.dialect().bound(w, c, v.clone());
-        });
-        w.sql(")");
-    });
-    w.sql(")");
-}
-
-/// The list padded to a power of two by repeating its last item: the drivers keep a statement per
-/// text, and each number of placeholders is a text of its own.
-fn padded<T>(items: &[T]) -> impl Iterator<Item = &T> {
-    let missing = items.len().next_power_of_two() - items.len();
-    items
-        .iter()
-        .chain(items.last().into_iter().cycle().take(missing))
 }

@@ -1,7 +1,7 @@
 //! What is counted of one window in one pass: all rows, the eligible ones, those the clock cannot
 //! judge, the oldest reading, and the related rows.
 
-use super::change::write_any_of;
+use super::any_of::write_any_of;
 use super::clock::ClockSql;
 use super::eligible::Eligible;
 use super::related::{Depth, Way};

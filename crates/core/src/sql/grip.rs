@@ -2,7 +2,7 @@
 //! to, and locks there only: a row that is locked by its primary key lets a child come in over
 //! another unique key, which a cascade then takes uncounted (tried on MariaDB 10.11 and MySQL 9.7).
 
-use super::change::write_any_of;
+use super::any_of::write_any_of;
 use super::window::write_hint;
 use super::{Bound, Writer, dialect};
 use crate::catalog::{Column, Engine};

@@ -3,6 +3,7 @@
 //! Identifiers are parsed types quoted by the dialect, values are always bound: the writer has no
 //! way to put a value into a statement's text, but for numbers and dates of the program's own, as such.
 
+mod any_of;
 mod change;
 mod clock;
 mod clocked;
@@ -28,6 +29,7 @@ mod transform;
 mod window;
 mod witness;
 
+pub use any_of::chunks;
 pub use change::{ChangeSql, Effect, KeyRow};
 pub use clock::{ClockSql, EventSql, Reading};
 pub use clocked::{clock_pays, follows_index, look_at_clock, marked};

@@ -1,7 +1,7 @@
 //! The rows of one person: found by their keys, by an identifier of their own, or by rows of another
 //! table that are the person's.
 
-use super::change::write_any_of;
+use super::any_of::write_any_of;
 use super::lookup::HopSql;
 use super::{Scope, Writer};
 use crate::catalog::{Column, ColumnKind};

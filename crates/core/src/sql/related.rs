@@ -1,6 +1,7 @@
 //! The statements about rows that hang on others: found by what they refer to, or by their own key.
 
-use super::change::{Effect, write_any_of, write_effect};
+use super::any_of::write_any_of;
+use super::change::{Effect, write_effect};
 use super::count::begin_count;
 use super::grip::Grip;
 use super::transform::Transform;

@@ -2,7 +2,7 @@
 //! statements go by the keys of rows that are locked: the obvious form, a copy and a delete by one
 //! predicate, loses rows that become eligible between the two (SQL.md section 3).
 
-use super::change::write_any_of;
+use super::any_of::write_any_of;
 use super::window::write_hint;
 use super::{Bound, ChangeSql, Depth, Window, WindowSql, Writer, dialect};
 use crate::catalog::Column;
