@@ -12,7 +12,7 @@ use oubliette_core::name::TableName;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, MOST_CHANGED, Order, Outcome};
-use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, chunks, marked};
+use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, marked};
 use oubliette_core::value::{Key, Value};
 
 use super::graph::{Walk, take_hold};
@@ -389,7 +389,7 @@ pub(super) async fn take(
     if sql.eligible.looks_elsewhere() && !again {
         // What the choice saw of other tables may be older than its locks (SQL.md section 2).
         let mut still = 0;
-        for chunk in chunks(&keys) {
+        for chunk in sql.window.chunks(&keys) {
             still += count(tx, &sql.still(window, chunk)).await?;
         }
         if still != signed(unsigned(keys.len())) {
@@ -397,7 +397,10 @@ pub(super) async fn take(
         }
     }
     if !rule.nodes.iter().any(|node| node.own) {
-        Box::pin(copy(tx, &keys, |keys| sql.copy(window, keys, by))).await?;
+        Box::pin(copy(tx, sql.window.chunks(&keys), |keys| {
+            sql.copy(window, keys, by)
+        }))
+        .await?;
     }
     let hanging = Box::pin(Walk::locking(rule).change(rows, by, tx)).await?;
     let changed = if let Some(own) = hanging.own {
@@ -405,7 +408,7 @@ pub(super) async fn take(
         own
     } else {
         let mut changed = 0;
-        for chunk in chunks(&keys) {
+        for chunk in sql.window.chunks(&keys) {
             changed += tx.change(&rule.by_keys(window, chunk)).await?;
         }
         if changed != unsigned(keys.len()) {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use oubliette_core::catalog::Column;
 use oubliette_core::name::Ident;
 use oubliette_core::plan::{Above, Link, Node, RuleDraft};
-use oubliette_core::sql::{Depth, Grip, KeyRow, Window, chunks};
+use oubliette_core::sql::{Depth, Grip, KeyRow, Window};
 use oubliette_core::value::{Key, Value};
 
 use super::batch::{Stop, count, signed, unsigned};
@@ -174,7 +174,8 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Broken> {
         let depth = &self.rule.nodes[at].depth;
         let mut parents = Vec::new();
-        for chunk in chunks(&self.parents(link, rows, &|_| true)) {
+        let above = self.parents(link, rows, &|_| true);
+        for chunk in depth.chunks_below(&link.way, &above) {
             if self.locks {
                 // None can come any more, and a change of none would still wait for rows that hang on
                 // others: of a small table InnoDB reads all.
@@ -288,7 +289,7 @@ impl<'a> Walk<'a> {
         } else if self.rule.nodes[at].own {
             // Of the rule's own table, those that it reaches itself are counted as its own.
             let keys: Vec<Key> = new.iter().map(|(key, _)| key.clone()).collect();
-            for chunk in chunks(&keys) {
+            for chunk in self.rule.count.window.chunks(&keys) {
                 self.counted[at] -= count(tx, &self.rule.count.of_keys(chunk)).await?;
             }
         }
@@ -318,7 +319,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Vec<Row>, Broken> {
         let node = &self.rule.nodes[at];
         let mut rows = Vec::new();
-        for chunk in chunks(parents) {
+        for chunk in node.depth.chunks_below(&link.way, parents) {
             if self.locks
                 && node.ring.is_none()
                 && Box::pin(self.locked_below(at, link, chunk, tx)).await? == 0
@@ -412,7 +413,10 @@ impl<'a> Walk<'a> {
         for (node, found) in self.rule.nodes.iter().zip(&self.found) {
             if node.depth.seal.is_some() {
                 let keys: Vec<Key> = found.keys.keys().cloned().collect();
-                Box::pin(copy(tx, &keys, |keys| node.depth.copy(keys, by))).await?;
+                Box::pin(copy(tx, node.depth.chunks(&keys), |keys| {
+                    node.depth.copy(keys, by)
+                }))
+                .await?;
             }
         }
         if self.rule.change.eligible.looks_elsewhere() {
@@ -443,7 +447,8 @@ impl<'a> Walk<'a> {
                 let keys: Vec<Key> = self.found[last].keys.keys().cloned().collect();
                 Box::pin(self.delete(last, &keys, &mut done, tx)).await?;
             } else if let (true, Some(link)) = (node.goes(), node.links.first()) {
-                for chunk in chunks(&self.found[last].parents) {
+                let parents = &self.found[last].parents;
+                for chunk in node.depth.chunks_below(&link.way, parents) {
                     done.related[last] += tx.change(&node.depth.change(&link.way, chunk)).await?;
                 }
             }
@@ -464,7 +469,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         let Some(beside) = node.beside else {
-            for chunk in chunks(&self.found[at].parents) {
+            let parents = &self.found[at].parents;
+            for chunk in node.depth.chunks_below(&link.way, parents) {
                 done.related[at] += tx.change(&node.depth.change(&link.way, chunk)).await?;
             }
             return Ok(());
@@ -475,7 +481,7 @@ impl<'a> Walk<'a> {
         };
         let found = self.found[at].keys.keys().cloned();
         let (go, stay): (Vec<Key>, Vec<Key>) = found.partition(|key| going.contains(key));
-        for chunk in chunks(&stay) {
+        for chunk in node.depth.chunks(&stay) {
             done.related[at] += tx.change(&node.depth.by_keys(chunk)).await?;
         }
         self.cut(node, link, &go, done, tx).await
@@ -489,7 +495,7 @@ impl<'a> Walk<'a> {
         done: &mut Changed,
         tx: &mut Tx,
     ) -> Result<(), Stop> {
-        for chunk in chunks(&keys) {
+        for chunk in node.depth.chunks(keys) {
             if let Some(cut) = &link.cut {
                 done.cut += node.counted * signed(tx.change(&cut.by_keys(chunk)).await?);
             }
@@ -563,7 +569,7 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Stop> {
         let node = &self.rule.nodes[at];
         let mut gone = 0;
-        for chunk in chunks(&keys) {
+        for chunk in node.depth.chunks(keys) {
             let told = self.told.as_ref().filter(|_| node.own);
             let (reached, chunk): (Vec<Key>, Vec<Key>) = chunk
                 .iter()
@@ -610,7 +616,7 @@ pub(super) async fn take_hold<'v, I: Iterator<Item = &'v Vec<Value>>>(
     for grip in grips {
         let columns = grip.columns.iter().map(|column| &column.name);
         let keys: Vec<Key> = picked(&names, columns, read()).into_iter().collect();
-        for chunk in chunks(&keys) {
+        for chunk in grip.chunks(&keys) {
             tx.rows(&grip.lock(chunk)).await?;
         }
     }

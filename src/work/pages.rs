@@ -4,7 +4,7 @@ use oubliette_core::name::TableName;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::run::{Form, Order};
 use oubliette_core::sql::{
-    PageStep, Pages, Window, chunks, leaf_of, leaf_pages, look_at_leaf, reads_pages_only,
+    PageStep, Pages, Window, leaf_of, leaf_pages, look_at_leaf, reads_pages_only,
 };
 use oubliette_core::value::Key;
 
@@ -101,13 +101,13 @@ async fn of_leaf(
         return Err(Stop::TooMany);
     }
     let mut changed = 0;
-    for chunk in chunks(&keys).filter(|_| elsewhere) {
+    for chunk in sql.window.chunks(&keys).filter(|_| elsewhere) {
         let still = count(tx, &sql.still(window, chunk)).await?;
         if still != signed(unsigned(chunk.len())) {
             return Err(Stop::Raced);
         }
     }
-    for chunk in chunks(&keys) {
+    for chunk in sql.window.chunks(&keys) {
         // Locked rows do not move: here the pages bound the statement as the key's ends would.
         changed += tx.change(&sql.by_keys(window, chunk)).await?;
     }

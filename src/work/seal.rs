@@ -2,11 +2,12 @@
 //! changed, and counted there once the rule has ended (P6).
 
 use std::collections::BTreeMap;
+use std::slice::Chunks;
 
 use oubliette_core::api::reason::Reason;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::report::RuleRun;
-use oubliette_core::sql::{Bound, Effect, SealSql, Witness, chunks};
+use oubliette_core::sql::{Bound, Effect, SealSql, Witness};
 use oubliette_core::value::Key;
 
 use super::batch::{Stop, count, signed, unsigned};
@@ -21,10 +22,10 @@ pub(super) fn stamp(run: &str, rule: &RuleDraft) -> String {
 /// Copies rows by their keys. As many must come there as were locked: what is missing would be lost.
 pub(super) async fn copy(
     tx: &mut Tx,
-    keys: &[Key],
+    chunks: Chunks<'_, Key>,
     statement: impl Fn(&[Key]) -> Option<Bound>,
 ) -> Result<(), Stop> {
-    for chunk in chunks(&keys) {
+    for chunk in chunks {
         let Some(statement) = statement(chunk) else {
             return Ok(());
         };

@@ -15,7 +15,7 @@ use crate::database::{ConnectSettings, Database};
 /// Operations of the application in a second, for each core: about a third of what a core does.
 const RATE: u32 = 200;
 /// How long the application has the table for itself, before and again afterwards.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(6);
 /// The same where it should be over soon.
 const SHORT_IDLE: Duration = Duration::from_secs(3);
 

@@ -5,7 +5,7 @@ use crate::Kind;
 
 /// The cache that a server has in a benchmark, and one that the benchmark's data does not fit into.
 const CACHE: &str = "2GB";
-const SMALL_CACHE: &str = "32MB";
+const SMALL_CACHE: &str = "16MB";
 
 /// Settings of a server; they come after the usual ones, and the last one holds.
 pub(super) fn settings(kind: Kind, small_cache: bool) -> Vec<(&'static str, &'static str)> {

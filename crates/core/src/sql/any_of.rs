@@ -11,113 +11,156 @@ const MOST: usize = 512;
 /// acknowledgement. Runs over a graph took five times as long with longer ones, those over keys of two
 /// columns twenty times.
 const ROOM: usize = 16 << 10;
-/// Bytes for a value beside its own, with what is written around it.
-const AROUND: usize = 24;
-/// The same where each column is named with each value.
-const AROUND_NAMED: usize = 40;
-
-/// The keys in pieces, each for one statement. Of the same size but for the last one, so that their texts are
-/// few.
-pub fn chunks(keys: &[Key]) -> std::slice::Chunks<'_, Key> {
+/// The keys in pieces, each for one statement. All are of the same size but for the last one, so that their
+/// texts are few.
+pub(super) fn chunks<'k>(
+    engine: Engine,
+    columns: &[&Column],
+    keys: &'k [Key],
+) -> std::slice::Chunks<'k, Key> {
+    let form = Form::of(engine, columns, keys);
     let size = |key: &Key| {
-        let around = if key.len() > 1 { AROUND_NAMED } else { AROUND };
-        let values = key.iter().map(|value| match value {
+        let values = columns.iter().zip(key);
+        values.map(|(c, value)| form.size(c, value)).sum::<usize>()
+    };
+    let longest = keys.iter().map(size).max().unwrap_or(1).max(1);
+    // A list of placeholders is padded to a power of two.
+    let fit = (ROOM / longest).clamp(1, MOST);
+    keys.chunks(1 << fit.ilog2())
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One text for each column.
+    Lists,
+    /// A placeholder for each value.
+    Values,
+    /// A row of placeholders for each key, which both the optimiser and the comparison know how to take.
+    Rows,
+    /// Each column by name for each key.
+    Named,
+}
+
+impl Form {
+    fn of(engine: Engine, columns: &[&Column], keys: &[Key]) -> Self {
+        let mut values = keys.iter().flat_map(|key| columns.iter().zip(key));
+        match engine {
+            Engine::Postgres if values.all(|(c, value)| is_listed(c, value)) => Self::Lists,
+            _ if columns.len() == 1 => Self::Values,
+            Engine::Postgres => Self::Rows,
+            // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written.
+            Engine::MySql if values.all(|(_, value)| value.as_int().is_some()) => Self::Rows,
+            // MariaDB compares the texts of such a list in another character set than the column's, and
+            // makes no ranges of it.
+            Engine::MySql | Engine::MariaDb => Self::Named,
+        }
+    }
+
+    /// About how many bytes a value takes.
+    fn size(self, column: &Column, value: &Value) -> usize {
+        let own = match value {
             Value::Text(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
             Value::Int(_) | Value::Null => 8,
-        });
-        values.map(|length| length + around).sum::<usize>()
-    };
-    let longest = keys.iter().map(size).max().unwrap_or(1).max(1);
-    // A statement's list is padded to a power of two.
-    let fit = (ROOM / longest).clamp(1, MOST);
-    keys.chunks(1 << fit.ilog2())
+        };
+        own + match self {
+            Self::Lists => 1,
+            // `$100::text::timestamptz, `, and how long it is.
+            Self::Values | Self::Rows => 32,
+            // `(`a` = ? AND ) OR `.
+            Self::Named => column.name.as_str().len() + 24,
+        }
+    }
 }
 
 /// The columns have the values of one of the keys. A column that is NULL has those of none.
 pub(super) fn write_any_of(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]) {
     let engine = w.dialect().engine();
-    let lists = (engine == Engine::Postgres).then(|| lists(columns, keys));
-    if let Some(lists) = lists.flatten() {
-        write_lists(w, columns, lists);
-    } else if let [only] = columns {
-        w.column(only).sql(" IN (");
-        let values = padded(keys).filter_map(|key| key.first());
-        w.joined(values, ", ", |w, v| w.dialect().bound(w, only, v.clone()));
-        w.sql(")");
-    } else if engine.is_innodb() {
-        // MySQL 9.7 reads a list of rows with dates in it from memory nobody had written. MariaDB
-        // compares the texts of such a list in another character set than the column's.
-        write_alternatives(w, columns, keys);
-    } else {
-        w.sql("(").joined(columns, ", ", |w, c| {
-            w.column(c);
-        });
-        w.sql(") IN (VALUES ");
-        w.joined(padded(keys), ", ", |w, key| {
-            w.sql("(");
-            w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
-                w.dialect().bound(w, c, v.clone());
+    match Form::of(engine, columns, keys) {
+        Form::Lists => write_lists(w, columns, keys),
+        Form::Values => {
+            w.joined(columns, "", |w, c| {
+                w.column(c);
+            });
+            w.sql(" IN (");
+            let values = padded(keys).flat_map(|key| columns.iter().zip(key));
+            w.joined(values, ", ", |w, (c, v)| w.dialect().bound(w, c, v.clone()));
+            w.sql(")");
+        }
+        Form::Rows => {
+            write_row(w, columns);
+            w.sql(" IN (");
+            w.sql(if engine == Engine::Postgres {
+                "VALUES "
+            } else {
+                ""
+            });
+            w.joined(padded(keys), ", ", |w, key| {
+                w.sql("(");
+                w.joined(columns.iter().zip(key), ", ", |w, (c, v)| {
+                    w.dialect().bound(w, c, v.clone());
+                });
+                w.sql(")");
             });
             w.sql(")");
-        });
-        w.sql(")");
+        }
+        Form::Named => write_alternatives(w, columns, keys),
     }
+}
+
+fn write_row(w: &mut Writer<'_>, columns: &[&Column]) {
+    w.sql("(").joined(columns, ", ", |w, c| {
+        w.column(c);
+    });
+    w.sql(")");
 }
 
 /// What PostgreSQL makes a list of texts to, once while it plans: the casts of other types depend on settings
 /// and would be made anew for each row.
-fn listed(column: &Column) -> Option<&'static str> {
-    match column.kind {
+fn listed(kind: ColumnKind) -> Option<&'static str> {
+    match kind {
         ColumnKind::Int => Some("::bigint[]"),
         ColumnKind::Uuid => Some("::uuid[]"),
         _ => None,
     }
 }
 
-/// The values of each column as one text, where all of them are whole numbers and UUIDs: neither has a comma,
-/// nor is it ever empty, which stands for NULL. A value that somebody wrote into a request may be anything.
-fn lists(columns: &[&Column], keys: &[Key]) -> Option<Vec<(String, &'static str)>> {
-    let list = |(at, column): (usize, &&Column)| {
-        let cast = listed(column)?;
-        let mut list = String::new();
-        for (before, key) in keys.iter().enumerate() {
-            if before > 0 {
-                list.push(',');
-            }
-            match key.get(at)? {
-                Value::Int(n) => list.push_str(&n.to_string()),
-                Value::Text(text) if is_uuid(text) => list.push_str(text),
-                Value::Null => {}
-                Value::Text(_) | Value::Bytes(_) => return None,
-            }
+/// Whether a value can stand in a list of its column's: whole numbers and UUIDs have no comma in them and are
+/// never empty, which stands for NULL. A value that somebody wrote into a request may be anything.
+fn is_listed(column: &Column, value: &Value) -> bool {
+    let is_uuid =
+        |text: &str| text.len() == 36 && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit());
+    listed(column.kind).is_some()
+        && match value {
+            Value::Int(_) | Value::Null => true,
+            Value::Text(text) => column.kind == ColumnKind::Uuid && is_uuid(text),
+            Value::Bytes(_) => false,
         }
-        Some((list, cast))
-    };
-    columns.iter().enumerate().map(list).collect()
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36 && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
 }
 
 /// One value for each column instead of hundreds, each of which is a cast to be read and planned.
-fn write_lists(w: &mut Writer<'_>, columns: &[&Column], lists: Vec<(String, &'static str)>) {
-    let list = |w: &mut Writer<'_>, (list, cast): (String, &'static str)| {
-        w.sql("string_to_array(").bind(Value::Text(list));
-        w.sql("::text, ',', '')").sql(cast);
+fn write_lists(w: &mut Writer<'_>, columns: &[&Column], keys: &[Key]) {
+    let list = |w: &mut Writer<'_>, (at, column): (usize, &&Column)| {
+        let texts = keys.iter().map(|key| match key.get(at) {
+            Some(Value::Int(n)) => n.to_string(),
+            Some(Value::Text(uuid)) => uuid.clone(),
+            _ => String::new(),
+        });
+        let texts: Vec<String> = texts.collect();
+        w.sql("string_to_array(").bind(Value::Text(texts.join(",")));
+        w.sql("::text, ',', '')");
+        w.sql(listed(column.kind).unwrap_or_default());
     };
     if let [only] = columns {
         w.column(only).sql(" = ANY (");
-        w.joined(lists, "", list);
+        w.joined([(0, only)], "", list);
         w.sql(")");
         return;
     }
-    w.sql("(").joined(columns, ", ", |w, c| {
-        w.column(c);
-    });
-    w.sql(") IN (SELECT * FROM unnest(");
-    w.joined(lists, ", ", list);
+    write_row(w, columns);
+    w.sql(" IN (SELECT * FROM unnest(");
+    w.joined(columns.iter().enumerate(), ", ", list);
     w.sql("))");
 }
 
@@ -218,28 +261,40 @@ mod tests {
 
     #[test]
     fn a_statement_fits_one_record() {
-        let sizes = |keys: &[Key]| chunks(keys).map(<[Key]>::len).collect::<Vec<_>>();
+        let one = [column(
+            "a_name_of_thirty_characters___",
+            ColumnKind::Int,
+            "bigint",
+        )];
+        let text_column = column("code", ColumnKind::Text, "text");
+        let two = [one[0].clone(), text_column.clone()];
         let numbers: Vec<Key> = (0..600).map(|n| vec![Value::Int(n)]).collect();
-        assert_eq!(sizes(&numbers), [512, 88]);
-        let pairs: Vec<Key> = (0..200)
-            .map(|n| vec![Value::Int(n), Value::Int(n)])
-            .collect();
-        assert_eq!(sizes(&pairs), [128, 72]);
+        let texts = vec![vec![text(&"x".repeat(40))]; 600];
         let long = vec![vec![text(&"x".repeat(20_000))]; 3];
-        assert_eq!(sizes(&long), [1, 1, 1]);
-        assert!(sizes(&[]).is_empty());
-        let name = "a_name_of_thirty_characters___";
+        let mixed = vec![vec![Value::Int(1), text("y")]; 600];
+        let pairs = vec![vec![Value::Int(1), Value::Int(2)]; 600];
+        let both = [one[0].clone(), column("id", ColumnKind::Int, "bigint")];
         for engine in [Engine::Postgres, Engine::MySql, Engine::MariaDb] {
-            let columns = [name, "another_name"].map(|name| column(name, ColumnKind::Text, "text"));
-            let keys = vec![vec![text(&"x".repeat(40)), text("y")]; 1_000];
-            let first = chunks(&keys).next().unwrap();
-            let bound = written(engine, &columns, first);
-            let values: usize = bound
-                .values
-                .iter()
-                .map(|v| v.as_text().unwrap().len() + 6)
-                .sum();
-            assert!(bound.sql.text().len() + values < ROOM, "{engine:?}");
+            for (columns, keys) in [
+                (&one[..], &numbers),
+                (std::slice::from_ref(&text_column), &texts),
+                (std::slice::from_ref(&text_column), &long),
+                (&two, &mixed),
+                (&both, &pairs),
+            ] {
+                let names: Vec<&Column> = columns.iter().collect();
+                let mut all = 0;
+                for chunk in chunks(engine, &names, keys) {
+                    let bound = written(engine, columns, chunk);
+                    let value = |value: &Value| value.as_text().map_or(8, str::len) + 6;
+                    let length =
+                        bound.sql.text().len() + bound.values.iter().map(value).sum::<usize>();
+                    assert!(length <= ROOM || chunk.len() == 1, "{engine:?} {length}");
+                    all += chunk.len();
+                }
+                assert_eq!(all, keys.len());
+            }
+            assert!(chunks(engine, &[&one[0]], &[]).next().is_none());
         }
     }
 }

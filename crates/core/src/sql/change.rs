@@ -223,8 +223,8 @@ impl ChangeSql {
 
     pub(super) fn write_keys(&self, w: &mut Writer<'_>, window: &Window, keys: &[Key]) {
         let columns: Vec<&Column> = self.window.key.iter().map(|c| &c.0).collect();
-        if columns.len() > 1 {
-            // Not every optimiser turns a list of rows into ranges: the bounds keep the scan short.
+        if columns.len() > 1 && self.window.engine.is_innodb() {
+            // MariaDB does not turn every list of rows into ranges: the bounds keep the scan short.
             // A single column's list stands alone, because InnoDB would wait for every locked row
             // of the bounds.
             self.window.write_bounds(w, window);

@@ -2,7 +2,7 @@
 //! to, and locks there only: a row that is locked by its primary key lets a child come in over
 //! another unique key, which a cascade then takes uncounted (tried on MariaDB 10.11 and MySQL 9.7).
 
-use super::any_of::write_any_of;
+use super::any_of::{chunks, write_any_of};
 use super::window::write_hint;
 use super::{Bound, Writer, dialect};
 use crate::catalog::{Column, Engine};
@@ -23,6 +23,12 @@ pub struct Grip {
 }
 
 impl Grip {
+    /// Values of rows in pieces, each for one statement.
+    pub fn chunks<'k>(&self, keys: &'k [Key]) -> std::slice::Chunks<'k, Key> {
+        let columns: Vec<&Column> = self.columns.iter().collect();
+        chunks(self.engine, &columns, keys)
+    }
+
     /// Locks the entries of rows with these values. Nothing but the index is read, so that the
     /// optimiser has no reason to go by another one. `keys` is not empty.
     pub fn lock(&self, keys: &[Key]) -> Bound {

@@ -29,7 +29,6 @@ mod transform;
 mod window;
 mod witness;
 
-pub use any_of::chunks;
 pub use change::{ChangeSql, Effect, KeyRow};
 pub use clock::{ClockSql, EventSql, Reading};
 pub use clocked::{clock_pays, follows_index, look_at_clock, marked};

@@ -1,6 +1,8 @@
 //! The statements about rows that hang on others: found by what they refer to, or by their own key.
 
-use super::any_of::write_any_of;
+use std::slice::Chunks;
+
+use super::any_of::{chunks, write_any_of};
 use super::change::{Effect, write_effect};
 use super::count::begin_count;
 use super::grip::Grip;
@@ -86,6 +88,17 @@ impl Depth {
                 .joined(undone, " OR ", |w, t| t.undone(w))
                 .sql(")");
         }
+    }
+
+    /// Keys of its rows in pieces, each for one statement.
+    pub fn chunks<'k>(&self, keys: &'k [Key]) -> Chunks<'k, Key> {
+        let key: Vec<&Column> = self.key.iter().map(|column| &column.0).collect();
+        chunks(self.engine, &key, keys)
+    }
+
+    /// What its rows refer to by a way, in pieces, each for one statement.
+    pub fn chunks_below<'k>(&self, way: &Way, parents: &'k [Key]) -> Chunks<'k, Key> {
+        chunks(self.engine, &way.columns(), parents)
     }
 
     /// Reads the key and what rows further down refer to, and locks the rows. `parents` is not empty.

@@ -1,5 +1,6 @@
 //! Windows of a table's key: how a walk moves on, and the bounds every change carries.
 
+use super::any_of::chunks;
 use super::pages::write_pages;
 use super::reach::ReachSql;
 use super::{Bound, Writer, dialect};
@@ -48,6 +49,12 @@ pub struct Among {
 }
 
 impl WindowSql {
+    /// Keys of rows in pieces, each for one statement.
+    pub fn chunks<'k>(&self, keys: &'k [Key]) -> std::slice::Chunks<'k, Key> {
+        let key: Vec<&Column> = self.key.iter().map(|column| &column.0).collect();
+        chunks(self.engine, &key, keys)
+    }
+
     /// The bounds, each with a trailing ` AND `.
     pub(super) fn write_bounds(&self, w: &mut Writer<'_>, window: &Window) {
         if let Some((from, to)) = window.pages() {
