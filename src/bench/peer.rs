@@ -11,8 +11,9 @@ use crate::database::{Apart, Database, Fault, FaultClass};
 /// Whatever takes longer is cut.
 pub const CAP: Duration = Duration::from_secs(30);
 
-/// How long a window of a walk should take: as long as a batch of the program.
-const WINDOW: Duration = Duration::from_millis(50);
+/// How long a batch of the program should take where nobody waits (docs/how-to/pace.md), and a window of its
+/// walk by hand.
+pub const WINDOW: Duration = Duration::from_millis(250);
 
 /// Milliseconds since an instant.
 pub fn since(began: Instant) -> f64 {
@@ -25,6 +26,11 @@ pub async fn run(database: &Database, peer: &Peer<'_>, before: &[Bound]) -> Resu
     let mut session = database.apart().await?;
     for bound in before {
         session.rows(bound).await?;
+    }
+    if matches!(peer, Peer::Walk(_)) && database.engine().is_innodb() {
+        // As the program's sessions are.
+        let level = Sql::fixed("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+        session.run(&level, CAP).await?;
     }
     let mut run = Run::default();
     run.phases.setup = since(connecting);

@@ -1,4 +1,4 @@
-//! What planning, whole graphs, many requests and the operator itself cost, as figures: `make bench`. Nothing is asserted about a
+//! What planning, many requests and the operator itself cost, as figures: `make bench`. Nothing is asserted about a
 //! time; what is compared stands side by side in one run, and medians are told.
 
 mod idle;
@@ -8,11 +8,11 @@ pub(crate) mod result;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::case::{Case, Server};
 use crate::crowds::figures;
-use crate::rig::{Rig, series};
+use crate::rig::Rig;
 use crate::samples;
 use crate::sql::Database;
 use crate::world::{World, repository};
@@ -20,9 +20,14 @@ use crate::world::{World, repository};
 /// How often each of two is done, in turns.
 const ROUNDS: usize = 5;
 
+/// Whether it is what is run.
+pub(crate) fn is_asked_for() -> bool {
+    std::env::var_os("OUBLIETTE_BENCH").is_some()
+}
+
 /// The cases; none unless they are asked for.
 pub(crate) fn cases() -> Vec<Case> {
-    if std::env::var_os("OUBLIETTE_BENCH").is_none() {
+    if !is_asked_for() {
         return Vec::new();
     }
     let mut cases = Vec::new();
@@ -31,7 +36,6 @@ pub(crate) fn cases() -> Vec<Case> {
             "plan_of_200_tables",
             plan_of_many as fn(&World, Server) -> Result<()>,
         ),
-        ("graph_beside_statements_by_hand", graph),
         ("many_requests", many_requests),
         ("one_person_of_many_rows", one_person),
     ] {
@@ -53,37 +57,15 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// A process as Linux counts it: who began it, and the time of the processors that its threads have used,
-/// its own and that of children that have ended.
-fn process(id: &str) -> Result<(u32, Duration)> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+/// The time of the processors that this process has used.
+fn cpu() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
     let (_, fields) = stat.rsplit_once(')').context("no fields")?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = fields.get(11..15).context("no times")?;
+    let ticks = fields.get(11..13).context("no times")?;
     let ticks: Vec<u64> = ticks.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
     // In hundredths of a second, whatever the kernel's own clock.
-    let used = Duration::from_millis(ticks.iter().sum::<u64>() * 10);
-    Ok((fields.get(1).context("no parent")?.parse()?, used))
-}
-
-/// What this process has used.
-fn cpu() -> Result<Duration> {
-    Ok(process("self")?.1)
-}
-
-/// What a server has used, with its children.
-fn cpu_of(server: u32) -> Result<Duration> {
-    let mut used = process(&server.to_string())?.1;
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        // One that ends meanwhile is counted by its parent.
-        if let Some(Ok((parent, own))) = name.to_str().map(process)
-            && parent == server
-        {
-            used += own;
-        }
-    }
-    Ok(used)
+    Ok(Duration::from_millis(ticks.iter().sum::<u64>() * 10))
 }
 
 fn median(mut all: Vec<Duration>) -> Duration {
@@ -198,160 +180,4 @@ fn plan_of_sakila(world: &World, server: Server) -> Result<()> {
     rig = rig.rules(rules);
     let figures = planned(&rig)?;
     tell(world, server, "plan-of-sakila", &figures)
-}
-
-/// Rows of the rule's own table, of which half go; each has two below it, and each of those two.
-const PARENTS: u32 = 10_000;
-
-const SCHEMA: &str = "
-CREATE TABLE parents (id integer PRIMARY KEY, left_at ${instant} NULL, name varchar(100));
-CREATE TABLE children (id integer PRIMARY KEY, parent integer NOT NULL, name varchar(100));
-CREATE TABLE grandchildren (id integer PRIMARY KEY, child integer NOT NULL, name varchar(100));
-CREATE INDEX parents_left ON parents (left_at);
-CREATE INDEX children_parent ON children (parent);
-CREATE INDEX grandchildren_child ON grandchildren (child);
-ALTER TABLE children ADD CONSTRAINT of_parent FOREIGN KEY (parent) REFERENCES parents (id);
-ALTER TABLE grandchildren ADD CONSTRAINT of_child FOREIGN KEY (child) REFERENCES children (id);
-";
-
-const RULES: &str = "
-- {name: parents, basis: b, table: \"${schema}.parents\", expireAfter: P1Y, since: {column: left_at}, action: {type: Delete}, related: [
-    {table: \"${schema}.children\", of: \"${schema}.parents\", match: [{column: parent, equals: id}], action: {type: Delete}},
-    {table: \"${schema}.grandchildren\", of: \"${schema}.children\", match: [{column: child, equals: id}], action: {type: Delete}}]}
-";
-
-const BY_HAND: [&str; 3] = [
-    "DELETE FROM grandchildren WHERE child IN (SELECT c.id FROM children c JOIN parents p ON p.id = c.parent \
-     WHERE p.left_at < current_timestamp - INTERVAL '1' YEAR)",
-    "DELETE FROM children WHERE parent IN (SELECT id FROM parents \
-     WHERE left_at < current_timestamp - INTERVAL '1' YEAR)",
-    "DELETE FROM parents WHERE left_at < current_timestamp - INTERVAL '1' YEAR",
-];
-
-fn fill(rig: &Rig<'_>) -> Result<()> {
-    let [parents, children, grandchildren] =
-        [1, 2, 4].map(|times| series(rig.server, PARENTS * times));
-    let old =
-        "CASE WHEN n % 2 = 0 THEN current_timestamp - INTERVAL '2' YEAR ELSE current_timestamp END";
-    // Of whole numbers, in each engine's spelling.
-    let above = if rig.server.is_postgres() {
-        "(n + 1) / 2"
-    } else {
-        "(n + 1) DIV 2"
-    };
-    rig.sql(&format!(
-        "DELETE FROM grandchildren; DELETE FROM children; DELETE FROM parents;
-         INSERT INTO parents SELECT n, {old}, 'somebody who has left' FROM {parents};
-         INSERT INTO children SELECT n, {above}, 'something of theirs' FROM {children};
-         INSERT INTO grandchildren SELECT n, {above}, 'a part of that' FROM {grandchildren};"
-    ))?;
-    if rig.server.is_postgres() {
-        for table in ["parents", "children", "grandchildren"] {
-            rig.sql(&format!("VACUUM ANALYZE {table}"))?;
-        }
-    } else {
-        rig.sql("ANALYZE TABLE parents, children, grandchildren")?;
-    }
-    Ok(())
-}
-
-/// The statements in one transaction, in a session of their own.
-fn by_hand(rig: &Rig<'_>) -> Result<()> {
-    rig.block_on(async {
-        let mut session = rig.link().session().await?;
-        session.execute("BEGIN").await?;
-        for statement in BY_HAND {
-            session.execute(statement).await?;
-        }
-        session.execute("COMMIT").await.map(drop)
-    })
-}
-
-/// What something took by the clock, and of the processors: the server's share and ours.
-#[derive(Clone, Copy)]
-struct Cost {
-    clock: Duration,
-    server: Duration,
-    own: Duration,
-}
-
-impl Cost {
-    fn of(server: u32, work: impl FnOnce() -> Result<()>) -> Result<Self> {
-        let (used, own, began) = (cpu_of(server)?, cpu()?, Instant::now());
-        work()?;
-        Ok(Self {
-            clock: began.elapsed(),
-            server: cpu_of(server)?.saturating_sub(used),
-            own: cpu()?.saturating_sub(own),
-        })
-    }
-
-    /// The median of each part.
-    fn median(all: &[Self]) -> Self {
-        let of = |part: fn(&Self) -> Duration| median(all.iter().map(part).collect());
-        Self {
-            clock: of(|cost| cost.clock),
-            server: of(|cost| cost.server),
-            own: of(|cost| cost.own),
-        }
-    }
-
-    /// Without a part that was measured by itself.
-    fn without(self, part: Self) -> Self {
-        Self {
-            clock: self.clock.saturating_sub(part.clock),
-            server: self.server.saturating_sub(part.server),
-            own: self.own.saturating_sub(part.own),
-        }
-    }
-
-    fn processors(self) -> Duration {
-        self.server + self.own
-    }
-}
-
-fn graph(world: &World, server: Server) -> Result<()> {
-    let rig = Rig::new(world, server, "bench_graph", SCHEMA, RULES)?;
-    let pid = world.bed_server(server)?.id()?;
-    let (mut runs, mut plans, mut hands) = (Vec::new(), Vec::new(), Vec::new());
-    let rows = i64::from(PARENTS / 2) * 7;
-    for round in 0..=ROUNDS {
-        fill(&rig)?;
-        let hand = Cost::of(pid, || by_hand(&rig))?;
-        fill(&rig)?;
-        let plan = Cost::of(pid, || rig.plan().map(drop))?;
-        let mut changed = 0;
-        let run = Cost::of(pid, || {
-            let counts = rig.completed(&format!("bench-{round}"))?;
-            changed = counts.concat().iter().sum();
-            Ok(())
-        })?;
-        ensure!(changed == rows, "{changed} rows instead of {rows}");
-        // The first round made the ledger and warmed everything.
-        if round > 0 {
-            runs.push(run);
-            plans.push(plan);
-            hands.push(hand);
-        }
-    }
-    let [run, plan, hand] = [runs, plans, hands].map(|all| Cost::median(&all));
-    let alone = run.without(plan);
-    let ratio = |hand: Duration, run: Duration| hand.as_secs_f64() / run.as_secs_f64();
-    tell(
-        world,
-        server,
-        "graph-beside-statements-by-hand",
-        &format!(
-            "{rows} rows, by hand {:.2?}, a run without its plan {:.2?}: ratio {:.2}; of the processors {:.2?} \
-             and {:.2?} ({:.2?} of them the program's): ratio {:.2}; the plan {:.2?}",
-            hand.clock,
-            alone.clock,
-            ratio(hand.clock, alone.clock),
-            hand.processors(),
-            alone.processors(),
-            alone.own,
-            ratio(hand.processors(), alone.processors()),
-            plan.clock,
-        ),
-    )
 }

@@ -74,6 +74,11 @@ pub(crate) fn start(needs: &Needs) -> Result<Running> {
     let wanted = Wanted {
         servers: needs.servers.iter().map(|&server| kind(server)).collect(),
         cluster: needs.cluster,
+        options: bed::Options {
+            // What is measured is measured as on a machine of its own, where a commit reaches the disk.
+            bench: crate::bench::is_asked_for().then(bed::Bench::default),
+            ..bed::Options::default()
+        },
         ..Wanted::default()
     };
     let bed = Bed::start_saying(&wanted, &|line| eprintln!("bed: {line}"))?;

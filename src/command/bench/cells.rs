@@ -83,7 +83,7 @@ impl Bench<'_> {
         layout: &'static Layout,
         sheet: &mut Sheet,
     ) -> anyhow::Result<()> {
-        let rows = (i64::from(self.request.rows()) / layout.share).max(1_000);
+        let rows = self.request.rows_of(layout);
         eprintln!("{}: making {rows} rows", work.name());
         let expired = self.ground.originals(layout, rows).await?;
         let database = &self.ground.database;
@@ -126,7 +126,7 @@ impl Bench<'_> {
             }
             // What passes the cap once is told by that one run.
             modes.retain(|who| !cut.contains(who));
-            // Nobody always comes behind the same one.
+            // Everybody comes first in some turn.
             let by = 1.min(modes.len());
             modes.rotate_left(by);
         }

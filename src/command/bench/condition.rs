@@ -15,7 +15,7 @@ use crate::database::{ConnectSettings, Database};
 /// Operations of the application in a second, for each core: about a third of what a core does.
 const RATE: u32 = 200;
 /// How long the application has the table for itself, before and again afterwards.
-const IDLE: Duration = Duration::from_secs(6);
+const IDLE: Duration = Duration::from_secs(10);
 /// The same where it should be over soon.
 const SHORT_IDLE: Duration = Duration::from_secs(3);
 
@@ -47,10 +47,8 @@ pub(super) fn is_measured(condition: Condition, work: Work) -> bool {
 /// Whether somebody is measured under a condition where nobody asks for others.
 pub(super) fn takes_part(condition: Condition, who: Who) -> bool {
     match condition {
-        Condition::Foreground => matches!(
-            who,
-            Who::Single | Who::OublietteBacklog | Who::OublietteSteady
-        ),
+        // Backlog is for where nobody waits.
+        Condition::Foreground => matches!(who, Who::Single | Who::OublietteSteady),
         // Steady holds back for the sake of others, of whom there are none.
         Condition::Alone => who != Who::OublietteSteady,
         // Whether it changes who is first.
@@ -60,6 +58,7 @@ pub(super) fn takes_part(condition: Condition, who: Who) -> bool {
                 | Who::OublietteBacklog
                 | Who::OublietteBacklogOne
                 | Who::LoopLimit
+                | Who::InSelectLimit
                 | Who::PtArchiverBest
         ),
     }

@@ -17,7 +17,7 @@ use oubliette_core::report::{Phase, Progress, RunOutcome};
 use oubliette_core::target::EngineName;
 use tokio::sync::watch;
 
-use crate::bench::peer::{CAP, since};
+use crate::bench::peer::{CAP, WINDOW, since};
 use crate::command::plan;
 use crate::inputs::files;
 use crate::inputs::offline::Offline;
@@ -48,11 +48,10 @@ impl Way<'_> {
     /// The manifests. Each turn has a policy of its own: a run of the same plan in the same second would
     /// be the one that has ended.
     fn manifests(&self) -> String {
-        // As docs/how-to/pace.md says of where nobody waits: a commit is what a short batch mostly pays for.
-        let alone = "mode: Backlog, batchDuration: 250ms";
+        let alone = format!("mode: Backlog, batchDuration: {}ms", WINDOW.as_millis());
         let pacing = match self.who {
             Who::OublietteBacklog => format!("{alone}, workers: {}", workers()),
-            Who::OublietteBacklogOne => alone.to_owned(),
+            Who::OublietteBacklogOne => alone,
             _ => "mode: Steady".to_owned(),
         };
         let engine = match self.url.engine {

@@ -61,7 +61,7 @@ const NARROW: Layout = Layout {
         Who::InSelectLimit,
         Who::RowByRow,
     ],
-    share: 1,
+    is_large: true,
 };
 
 const NARROW_INDEXED: Layout = Layout {
@@ -69,8 +69,8 @@ const NARROW_INDEXED: Layout = Layout {
         indexes: &[("narrow_ended_at", "ended_at")],
         ..NARROW_TABLE
     }],
-    others: &[],
-    share: 8,
+    others: &[Who::LoopLimit, Who::InSelectLimit],
+    is_large: false,
     ..NARROW
 };
 
@@ -81,7 +81,7 @@ const NARROW_CORRELATED: Layout = Layout {
         ..NARROW_TABLE
     }],
     others: &[],
-    share: 8,
+    is_large: false,
     ..NARROW
 };
 
@@ -118,7 +118,7 @@ const WIDE_TABLE: Table = Table {
 const WIDE: Layout = Layout {
     tables: &[WIDE_TABLE],
     others: &[],
-    share: 8,
+    is_large: false,
     ..NARROW
 };
 
@@ -154,7 +154,7 @@ const ANONYMISE: Layout = Layout {
         ..RACE
     }),
     others: &[Who::RowByRow],
-    share: 8,
+    is_large: false,
     ..NARROW
 };
 
@@ -165,7 +165,7 @@ const PARTITIONED: Layout = Layout {
         ..NARROW_TABLE
     }],
     others: &[],
-    share: 8,
+    is_large: false,
     ..NARROW
 };
 
@@ -187,7 +187,7 @@ const PARTITIONS: Layout = Layout {
     // The clock of a row is the partition in which it is.
     race: None,
     others: &[],
-    share: 8,
+    is_large: false,
     ..NARROW
 };
 
@@ -222,7 +222,7 @@ const GRAPH: Layout = Layout {
         "DELETE FROM {s}parents WHERE {due}",
     ],
     others: &[],
-    share: 8,
+    is_large: false,
     ..NARROW
 };
 
@@ -257,7 +257,7 @@ const UNLESS: Layout = Layout {
         ..RACE
     }),
     others: &[],
-    share: 8,
+    is_large: false,
     ..NARROW
 };
 
@@ -308,7 +308,7 @@ const NEWEST_CHILD: Layout = Layout {
         ..RACE
     }),
     others: &[],
-    share: 8,
+    is_large: false,
     ..NARROW
 };
 
@@ -361,6 +361,6 @@ const ORDER_ENTRY: Layout = Layout {
         spared: "SELECT count(*) FROM {s}{t} WHERE customer_id = {1} AND number = 1",
     }),
     others: &[],
-    share: 8,
+    is_large: false,
     ..NARROW
 };

@@ -202,7 +202,7 @@ pub enum Condition {
     Alone,
     /// An application works on the same table at a steady rate.
     Foreground,
-    /// A commit takes a millisecond to reach the disk and a statement half a one to reach the server.
+    /// Each fsync takes a millisecond more, and a statement half a one to the server and back.
     Distant,
     /// A snapshot from before the run is held open.
     Snapshot,

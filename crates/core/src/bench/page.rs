@@ -32,18 +32,24 @@ something about other machines, seconds do not. `make bench` measures all of it 
 
 - Oubliette is measured as it is used: the program itself, from manifests, with guards, ledger, checkpoints and verification. *Setup*
   (connecting, reading the catalog), *plan* (counting), *run* (from the first change to the last commit) and *verify* (looking at what is
-  left) are told apart. Ratios are of *run*; the one with all four stands beside it.
-- Every run begins with a fresh copy of the same rows. Who does it takes turns: each does it once before anybody does it again.
+  left, and sweeping it up) are told apart. Ratios are of *run*; the one with all four stands beside it. Backlog has `batchDuration: 250ms`,
+  which is what is advised where nobody waits; Steady is as it comes. Of pt-archiver, *run* is the whole call.
+- Every run begins with a fresh copy of the same rows. Who does it takes turns: each does it once before anybody does it again. Not so subjects,
+  half of whom are erased one by one before others are together, and half afterwards; nor memory and the operator, which are one run each.
 - Medians are judged. Every run is printed, in the order in which they were made.
-- After each run the rows are looked at: exactly the expired ones have gone, the others are as they were, pseudonyms are computed again, and
-  a row that somebody renewed meanwhile is still there. Who fails at it is marked, and is not called quick.
-- A run that takes longer than its cap is ended and marked with *cut*. It is compared by the rows that it had changed until then.
+- After each run the rows are looked at: exactly the expired ones have gone, the others are as they were, and pseudonyms are computed again. Before
+  the first one there is a race on a small table: a row that somebody renews meanwhile must stay. Whoever fails at it is marked, and is not called quick.
+- A run that takes longer than 30 s is ended, marked with *cut* and not repeated. It is compared by the rows that it had changed until then, and
+  of the rows only those that must stay are looked at.
 - Beside an application: it sends operations at a steady rate, whatever comes back (an update by key, a read by an indexed column, and at one of ten
   an insert; three of a hundred updates are of expired rows), and a latency counts from when its operation was due. It has the table for itself
   before and after the run. A run is discarded if its p99 of these two idle windows differs by more than a factor of {MOST} between them or
-  from the median of its session. This was decided before anything was measured. The longest lock wait is the application's longest write
+  from the median of its session. This was decided before anything was measured. Idle is the quicker of the two. The longest lock wait is the application's longest write
   from when it was sent: no wait for a lock was longer.
 - What is written to the log (WAL, binlog) is told in bytes for each changed row, and *settled* is when VACUUM, or InnoDB's purge, was done, too.
+- Far away: a library in front of the server's fsync makes each a millisecond longer, and a proxy holds every packet back for a quarter of one
+  each way. More data than cache: the server's own cache has 16 MB; the system's is not limited. An old snapshot: a transaction from
+  before the run is open until its end.
 ";
 
 /// The page.

@@ -31,7 +31,7 @@ impl Condition {
         match self {
             Self::Alone => None,
             Self::Foreground => Some("beside an application"),
-            Self::Distant => Some("commits of 1 ms, 0.5 ms away"),
+            Self::Distant => Some("each fsync 1 ms longer, 0.5 ms away"),
             Self::Snapshot => Some("an old snapshot held open"),
             Self::Larger => Some("more data than cache"),
         }

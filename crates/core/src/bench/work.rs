@@ -63,8 +63,8 @@ pub struct Layout {
     pub race: Option<Race>,
     /// Who is measured beside a single statement and this program.
     pub others: &'static [Who],
-    /// It is done on one row of so many that are asked for.
-    pub share: i64,
+    /// Whether its first table is the large one.
+    pub is_large: bool,
 }
 
 /// How a row is renewed by somebody while another one deletes.

@@ -79,9 +79,14 @@ impl Percentile {
         }
     }
 
-    /// How many times its idle latency the application has in a run; idle is the mean of both windows.
+    /// Its idle latency: that of the quicker window, because of the one afterwards some may be the run's doing.
+    pub fn idle(self, seen: &Foreground) -> f64 {
+        self.of(&seen.idle_before).min(self.of(&seen.idle_after))
+    }
+
+    /// How many times its idle latency the application has in a run.
     pub fn times_idle(self, seen: &Foreground) -> Option<f64> {
-        let idle = f64::midpoint(self.of(&seen.idle_before), self.of(&seen.idle_after));
+        let idle = self.idle(seen);
         stats::ratio(Some(self.of(&seen.during)), Some(idle))
     }
 }

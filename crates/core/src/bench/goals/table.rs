@@ -9,8 +9,8 @@ use crate::bench::{Who, Work};
 /// The most memory of the operator's process while nothing is wanted of it, in MB: what
 /// [`Work::Operator`] counts.
 pub const MEMORY: &str = "memory at most while idle";
-/// Calls to the API server in an idle hour for each resource, without reads of Secrets and Leases.
-pub const CALLS: &str = "calls of each resource";
+/// Calls to the API server in an idle hour for each database, without reads of Secrets and Leases.
+pub const CALLS: &str = "calls for each database";
 /// Memory in MB once the run of [`Work::Memory`] is well under way.
 pub const MEMORY_FIRST: &str = "memory after a quarter";
 /// The most memory of it that was seen.
@@ -85,7 +85,7 @@ pub fn goals() -> Vec<Goal> {
         ),
         goal(
             "delete-one-pages",
-            "Delete in Backlog, one worker, by pages and a sweep, against the single statement",
+            "Delete in Backlog, one worker, by pages, the sweep apart, against the single statement",
             POSTGRES,
             DELETES,
             speed(ONE, SINGLE),
@@ -261,7 +261,7 @@ pub fn goals() -> Vec<Goal> {
         ),
         goal(
             "operator-calls",
-            "Calls to the API server in an idle hour, all of them, for each of 500 databases",
+            "Calls to the API server in an idle hour, reads of Secrets and Leases apart, for each of 500 databases",
             &[],
             &[Work::Operator],
             Measure::Counted {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::bench::goals::Percentile;
-use crate::bench::{Cell, Figure, Mode, Run, Server, Sheet, Who, stats};
+use crate::bench::{Cell, Figure, Mode, Run, Server, Sheet, Who, Work, stats};
 use crate::rows::number;
 
 /// Settings of a server.
@@ -53,9 +53,14 @@ fn one(text: &mut String, cell: &Cell, usual: Option<&Settings>) {
         let _ = write!(text, "\n### {}\n", parts.join(", "));
     }
     if cell.rows > 0 {
+        let told = if cell.work == Work::Subjects {
+            "persons; so many ask each way:"
+        } else {
+            "rows; expired are"
+        };
         let _ = write!(
             text,
-            "\n{} rows, of which {} are expired.",
+            "\n{} {told} {}.",
             number(cell.rows),
             number(cell.expired)
         );
@@ -72,7 +77,9 @@ fn one(text: &mut String, cell: &Cell, usual: Option<&Settings>) {
 }
 
 fn speeds(text: &mut String, cell: &Cell) {
-    if !cell.modes.iter().any(|mode| mode.rate().is_some()) {
+    let is_fast = |mode: &Mode| mode.rate().is_some_and(|rate| rate > 0.0);
+    // Where what was counted is something else, nothing of this is said.
+    if cell.work == Work::Subjects || !cell.modes.iter().any(is_fast) {
         return;
     }
     let single = cell.mode(Who::Single);
@@ -130,8 +137,8 @@ fn foreground(text: &mut String, cell: &Cell) {
         return;
     }
     text.push_str(
-        "\n| beside | p50, ms | p95 | p99 | p99 of idle | p95 x | p99 x | max | longest lock wait | p99 x of every run | discarded |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n",
+        "\n| beside | operations | p50, ms | p95 | p99 | p99 of idle | p95 x | p99 x | max | longest lock wait | p99 x of every run | discarded |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for mode in cell.modes.iter().filter(|mode| seen(mode)) {
         let median = |of: fn(&Run) -> Option<f64>| {
@@ -153,15 +160,15 @@ fn foreground(text: &mut String, cell: &Cell) {
         let discarded = mode.runs.iter().filter(|run| !run.counts()).count();
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {discarded} of {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {discarded} of {} |",
             mode.name.title(),
+            whole_number(
+                mode.median(|run| Some(float(run.foreground.as_ref()?.during.operations)))
+            ),
             median(|run| Some(run.foreground.as_ref()?.during.p50)),
             median(|run| Some(run.foreground.as_ref()?.during.p95)),
             median(|run| Some(run.foreground.as_ref()?.during.p99)),
-            median(|run| {
-                let seen = run.foreground.as_ref()?;
-                Some(f64::midpoint(seen.idle_before.p99, seen.idle_after.p99))
-            }),
+            median(|run| Some(Percentile::P99.idle(run.foreground.as_ref()?))),
             ratio(Percentile::P95),
             ratio(Percentile::P99),
             median(|run| Some(run.foreground.as_ref()?.during.max)),
@@ -220,11 +227,15 @@ fn wrong(text: &mut String, cell: &Cell) {
             }
         }
         for (check, times) in failed {
+            let looked = mode
+                .runs
+                .iter()
+                .filter(|run| run.checks.contains_key(check));
             let _ = writeln!(
                 lines,
-                "- {}: **failed** in {times} of {} runs: {}",
+                "- {}: **failed** in {times} of {}: {}",
                 mode.name.title(),
-                mode.runs.len(),
+                looked.count(),
                 plain(check)
             );
         }
