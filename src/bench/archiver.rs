@@ -72,7 +72,15 @@ impl Archiver {
             let _ = writeln!(text, "{name}={}", quoted(value)?);
         }
         if let Some(Secret(path)) = &authority {
-            let _ = writeln!(text, "ssl-ca={}", path.display());
+            let _ = writeln!(text, "ssl-ca={}", quoted(&path.display().to_string())?);
+        }
+        // Oracle's library knows the one word, MariaDB's the other.
+        match settings.tls {
+            Tls::Disable => {}
+            Tls::VerifyFull => {
+                text.push_str("ssl-mode=VERIFY_IDENTITY\nssl-verify-server-cert=1\n");
+            }
+            Tls::VerifyCa => text.push_str("ssl-mode=VERIFY_CA\nssl=1\n"),
         }
         Ok(Self {
             program: program.to_owned(),

@@ -40,6 +40,13 @@ pub async fn alone(database: &Database) -> Result<Option<Apart>, Fault> {
         // Nothing more is said there until the end.
         let stay = Sql::fixed("SET SESSION wait_timeout = 31536000");
         session.run(&stay, LIMIT).await?;
+    } else {
+        for stay in [
+            "BEGIN ISOLATION LEVEL READ COMMITTED",
+            "SET LOCAL idle_in_transaction_session_timeout = 0",
+        ] {
+            session.run(&Sql::fixed(stay), LIMIT).await?;
+        }
     }
     let rows = session.rows(&sql(database).take()).await?;
     let taken = rows.first().and_then(|row| row.first()?.as_int());
@@ -49,14 +56,26 @@ pub async fn alone(database: &Database) -> Result<Option<Apart>, Fault> {
 /// Makes the schema. One that somebody else makes at the same moment stays theirs.
 pub async fn make(database: &Database) -> Result<(), Fault> {
     let mut session = database.apart().await?;
-    let [name, mark] = sql(database).make();
-    one(&mut session, &name).await?;
-    let marked = one(&mut session, &mark).await;
+    let all = sql(database).make();
+    let Some((name, rest)) = all.split_first() else {
+        return Ok(());
+    };
+    one(&mut session, name).await?;
+    let marked = self::all(&mut session, rest).await;
     if marked.is_err() {
         // Nobody could tell whose it is.
         remove(database).await?;
     }
-    marked.map(drop)
+    marked
+}
+
+/// Whether what is made there would go to subscribers.
+pub async fn is_published(database: &Database) -> Result<bool, Fault> {
+    let Some(query) = sql(database).published() else {
+        return Ok(false);
+    };
+    let rows = database.apart().await?.rows(&query).await?;
+    Ok(rows.first().and_then(|row| row.first()?.as_int()) != Some(0))
 }
 
 /// Removes the schema with everything in it.

@@ -10,7 +10,7 @@ use oubliette_core::value::Value;
 
 use super::ground::Ground;
 use super::peer::since;
-use crate::database::{Apart, Fault};
+use crate::database::{Apart, Fault, FaultClass};
 
 /// After so long what the server has put off is left to itself.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -49,10 +49,14 @@ pub async fn after(
     }
     let done = match engine {
         Engine::Postgres => {
+            let mut in_time = true;
             for table in layout.tables(engine) {
-                session.run(&table.settle().sql, PATIENCE).await?;
+                match session.run(&table.settle().sql, PATIENCE).await {
+                    Err(fault) if fault.class == FaultClass::Cancelled => in_time = false,
+                    done => drop(done?),
+                }
             }
-            true
+            in_time
         }
         Engine::MySql | Engine::MariaDb => purged(&mut session).await,
     };

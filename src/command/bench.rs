@@ -156,6 +156,13 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
     };
     // In every case.
     let removed = ground::remove(&first).await;
+    if removed.is_err() {
+        // First of all, because whatever else fails would hide it.
+        eprintln!(
+            "failed to remove {}: remove it by hand",
+            place(first.engine())
+        );
+    }
     drop(alone);
     first.close().await;
     let text = match request.output {
@@ -166,7 +173,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
         .context("failed to write what was measured")?;
     // Whatever it was that went wrong, what was measured before it is told.
     measured.transpose()?;
-    removed.with_context(|| format!("failed to remove {PLACE}: remove it by hand"))?;
+    removed.context("what was made is left")?;
     Ok(if stop.is_cancelled() {
         ExitCode::from(INTERRUPTED)
     } else if is_right(&sheet) {
@@ -199,7 +206,8 @@ async fn agreed(
 ) -> anyhow::Result<bool> {
     let shown = format!(
         "makes {} on {} ({} {}), with tables of {} rows, changes and makes them anew {} times each, as \
-         fast as it can, and removes it in the end. An application on that server will notice.\n",
+         fast as it can, and removes it in the end. An application on that server will notice, and so will \
+         replicas: every copy and change goes into the log.\n",
         place(database.engine()),
         target.address(),
         database.engine().name(),
@@ -219,8 +227,14 @@ async fn connect(target: &Target, login: Login) -> anyhow::Result<Database> {
     Ok(Database::connect(&settings).await?)
 }
 
-/// Refuses a schema of that name that is somebody else's.
+/// Refuses a schema of that name that is somebody else's, and a place that others have a copy of.
 async fn not_foreign(database: &Database) -> anyhow::Result<Found> {
+    if ground::is_published(database).await? {
+        bail!(
+            "a publication of this database is FOR ALL TABLES: the benchmark's tables would go to its \
+             subscribers, which lack them and would stop there. Give a database that has none"
+        );
+    }
     let found = ground::found(database).await?;
     if found == Found::Foreign {
         bail!(

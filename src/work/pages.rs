@@ -108,7 +108,7 @@ async fn of_leaf(
         }
     }
     for chunk in sql.window.chunks(&keys) {
-        // Locked rows do not move: here the pages bound the statement as the key's ends would.
+        // Locked rows do not move.
         changed += tx.change(&sql.by_keys(window, chunk)).await?;
     }
     if changed != unsigned(keys.len()) {

@@ -310,8 +310,18 @@ fn asked(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What somebody else made under that name stays.
+/// What somebody else made under that name stays, and what would go to subscribers is not made.
 fn foreign(bench: &Bench<'_>) -> Result<()> {
+    if bench.database.server.is_postgres() {
+        bench.sql("CREATE PUBLICATION everything FOR ALL TABLES")?;
+        let (code, _, err) = bench.call(&["--yes"])?;
+        ensure!(
+            code == Some(1) && err.contains("FOR ALL TABLES"),
+            "{code:?}: {err}"
+        );
+        bench.nothing_is_left()?;
+        bench.sql("DROP PUBLICATION everything")?;
+    }
     let word = if bench.database.server.is_postgres() {
         "SCHEMA"
     } else {

@@ -30,10 +30,11 @@ impl PlaceSql {
     }
 
     /// Takes the only place for a benchmark in the schema's database (InnoDB: on the server), for as long as
-    /// the session lasts: 1, or 0 where somebody else has it.
+    /// the session lasts, on PostgreSQL its transaction, which a pooler gives to nobody else: 1, or 0 where
+    /// somebody else has it.
     pub fn take(self) -> Bound {
         self.write(
-            "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('oubliette_bench', 0))::int::bigint",
+            "SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('oubliette_bench', 0))::int::bigint",
             "SELECT CAST(GET_LOCK('oubliette_bench', 0) AS SIGNED)",
         )
     }
@@ -62,14 +63,30 @@ impl PlaceSql {
         }
     }
 
-    /// Makes it, with the table by which it is known again.
-    pub fn make(self) -> [Bound; 2] {
-        let name = self.write(
-            "CREATE SCHEMA oubliette_bench",
-            "CREATE DATABASE oubliette_bench",
-        );
-        let mark = "CREATE TABLE oubliette_bench.made_by_oubliette_bench (n integer PRIMARY KEY)";
-        [name, self.write(mark, mark)]
+    /// Counts publications of every table that there is or will be, by which what is made would go to
+    /// subscribers that lack it and stop there for good. `None`: the engine has none.
+    pub fn published(self) -> Option<Bound> {
+        let all = "SELECT count(*) FROM pg_catalog.pg_publication WHERE puballtables";
+        (self.0 == Engine::Postgres).then(|| Bound::fixed(all, vec![]))
+    }
+
+    /// Makes it, with the table by which it is known again, in one session.
+    pub fn make(self) -> Vec<Bound> {
+        match self.0 {
+            Engine::Postgres => vec![Bound::fixed(
+                "CREATE SCHEMA oubliette_bench \
+                 CREATE TABLE made_by_oubliette_bench (n integer PRIMARY KEY)",
+                vec![],
+            )],
+            // Filters of replicas go by the database that is in use.
+            Engine::MySql | Engine::MariaDb => [
+                "CREATE DATABASE oubliette_bench",
+                "USE oubliette_bench",
+                "CREATE TABLE made_by_oubliette_bench (n integer PRIMARY KEY)",
+            ]
+            .map(|text| Bound::fixed(text, vec![]))
+            .into(),
+        }
     }
 
     /// Removes all of it. The mark goes last or with the rest, so that what is left of an end in the
