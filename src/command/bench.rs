@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use oubliette_core::bench::place::Found;
 use oubliette_core::bench::text::{LEDGER, PLACE};
 use oubliette_core::bench::work::Layout;
-use oubliette_core::bench::{Condition, Run, Sheet, Who, Work};
+use oubliette_core::bench::{Condition, Run, Sheet, Who, Work, gate};
 use oubliette_core::catalog::Engine;
 use oubliette_core::decide::whole_second;
 use oubliette_core::target::Target;
@@ -165,6 +165,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
     }
     drop(alone);
     first.close().await;
+    gate::apply(&mut sheet);
     let text = match request.output {
         Output::Table => shown::text(&sheet),
         Output::Json => form::json(&sheet)?,

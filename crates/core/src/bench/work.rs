@@ -2,7 +2,7 @@
 //! afterwards. What the tables are is `layouts`'.
 
 use super::Who;
-use super::text::{Meant, Text};
+use super::text::{Text, words};
 use crate::catalog::Engine;
 use crate::hmac::Pads;
 use crate::sql::Bound;
@@ -116,51 +116,6 @@ impl Layout {
             ],
         }
     }
-}
-
-/// Words of every text.
-fn words(engine: Engine) -> [Meant; 7] {
-    let pseudonym = match engine {
-        Engine::Postgres => {
-            "'p_' || left(encode(sha256((SELECT decode(current_setting('oubliette_bench.outer'), 'hex')) \
-             || sha256((SELECT decode(current_setting('oubliette_bench.inner'), 'hex')) \
-             || convert_to(email, 'UTF8'))), 'hex'), 32)"
-        }
-        Engine::MySql | Engine::MariaDb => {
-            "concat('p_', left(sha2(concat(cast(@oubliette_bench_outer AS binary), \
-             unhex(sha2(concat(cast(@oubliette_bench_inner AS binary), cast(email AS binary)), 256))), \
-             256), 32))"
-        }
-    };
-    [
-        // A number d from 0 to 999 for each row, without order: below 400 it is due.
-        (
-            "scattered",
-            "(SELECT n, n * 2654435761 % 4294967296 {div} 4294968 AS d FROM {s}numbers WHERE n <= {1}) \
-             AS source",
-        ),
-        // In the order of the key.
-        (
-            "ordered",
-            "(SELECT n, n * 1000 {div} ({1} + 1) AS d FROM {s}numbers WHERE n <= {1}) AS source",
-        ),
-        // Four of a hundred are due.
-        (
-            "few",
-            "(SELECT n, 360 + n * 2654435761 % 4294967296 {div} 4294968 AS d FROM {s}numbers \
-             WHERE n <= {1}) AS source",
-        ),
-        (
-            "then",
-            "current_timestamp - {days(}CASE WHEN d < 400 THEN 400 + d ELSE (d - 400) {div} 4 END{)days}",
-        ),
-        ("cutoff", "current_timestamp - INTERVAL '1' YEAR"),
-        (
-            "of_70",
-            "'a note as people write it, of seventy characters with all of its words'",
-        ),
-        ("pseudonym", pseudonym),
-    ]
 }
 
 /// Statements about a table of a piece of work, in an engine's spelling.
