@@ -174,7 +174,7 @@ mod tests {
             .lines()
             .find_map(|line| line.strip_prefix("ssl-ca="))
             .unwrap();
-        let authority = PathBuf::from(authority);
+        let authority = PathBuf::from(authority.trim_matches('"'));
         assert_eq!(fs::read(&authority).unwrap(), b"PEM");
         drop(archiver);
         assert!(!path.exists() && !authority.exists());

@@ -386,12 +386,12 @@ fn a_server_of_a_benchmark_commits_to_the_disk_and_is_as_far_away_as_asked_for()
         let (question, answer) = if kind.is_postgres() {
             (
                 "SELECT current_setting('fsync'), current_setting('shared_buffers'), inet_server_port()",
-                "on\t64MB\t",
+                "on\t16MB\t",
             )
         } else {
             (
                 "SELECT @@innodb_flush_log_at_trx_commit, @@sync_binlog, @@innodb_buffer_pool_size, @@port",
-                "1\t1\t67108864\t",
+                "1\t1\t16777216\t",
             )
         };
         let said = server
