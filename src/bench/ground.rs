@@ -56,17 +56,15 @@ pub async fn alone(database: &Database) -> Result<Option<Apart>, Fault> {
 /// Makes the schema. One that somebody else makes at the same moment stays theirs.
 pub async fn make(database: &Database) -> Result<(), Fault> {
     let mut session = database.apart().await?;
-    let all = sql(database).make();
-    let Some((name, rest)) = all.split_first() else {
-        return Ok(());
-    };
-    one(&mut session, name).await?;
-    let marked = self::all(&mut session, rest).await;
-    if marked.is_err() {
-        // Nobody could tell whose it is.
-        remove(database).await?;
+    for (before, statement) in sql(database).make().iter().enumerate() {
+        let made = one(&mut session, statement).await;
+        if made.is_err() && before > 0 {
+            // Nobody could tell whose it is.
+            remove(database).await?;
+        }
+        made?;
     }
-    marked
+    Ok(())
 }
 
 /// Whether what is made there would go to subscribers.

@@ -6,7 +6,7 @@ use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
 use crate::races::{OLD, RULE, TABLE, fill};
-use crate::rig::{Rig, counts};
+use crate::rig::{Rig, counts, series};
 use crate::world::World;
 
 const INNODB: [Server; 2] = [Server::MySql, Server::MariaDb];
@@ -25,6 +25,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "numbers_and_dates_without_end_are_found",
             &POSTGRES,
             endless,
+        ),
+        on(
+            "pairs_of_many_pieces_are_found_as_pairs",
+            &Server::ENGINES,
+            pairs,
         ),
         on(
             "locked_rows_that_are_not_found_again_are_no_locked_rows",
@@ -123,6 +128,47 @@ fn endless(world: &World, server: Server) -> Result<()> {
 ";
     let rig = Rig::new(world, server, "endless_keys", schema, rules)?;
     ensure!(rig.completed("one")? == [[64, 0]]);
+    Ok(())
+}
+
+/// More keys of two columns than one statement takes. Of rows with the same number and another tenant every second
+/// one stays: whoever looked for the columns apart would take those, too.
+fn pairs(world: &World, server: Server) -> Result<()> {
+    let (kind, tenant, number) = if server.is_postgres() {
+        ("uuid", "md5((n % 3)::text)::uuid", "n / 3")
+    } else {
+        ("integer", "n % 3", "n DIV 3")
+    };
+    let columns = format!("tenant {kind} NOT NULL, number integer NOT NULL");
+    let schema = format!(
+        "CREATE TABLE t ({columns}, ended date, PRIMARY KEY (tenant, number)); \
+         CREATE TABLE child (id integer PRIMARY KEY, {columns}, \
+         FOREIGN KEY (tenant, number) REFERENCES t (tenant, number)); \
+         CREATE INDEX child_of ON child (tenant, number)"
+    );
+    let rules = "
+- table: ${schema}.t
+  since: {column: ended}
+  related:
+  - table: ${schema}.child
+    of: ${schema}.t
+    match: [{column: tenant, equals: tenant}, {column: number, equals: number}]
+    action: {type: Delete}
+";
+    let rig = Rig::new(world, server, "pairs", &schema, rules)?;
+    let numbers = series(server, 3_000);
+    rig.sql(&format!(
+        "INSERT INTO t SELECT {tenant}, {number}, \
+         CASE WHEN n % 2 = 0 THEN date '2020-01-01' END FROM {numbers}; \
+         INSERT INTO child SELECT n, {tenant}, {number} FROM {numbers}"
+    ))?;
+    ensure!(rig.completed("one")? == [[1_500, 1_500]]);
+    let left = rig.rows(
+        "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM t WHERE ended IS NULL), \
+         (SELECT count(*) FROM child), (SELECT count(*) FROM child WHERE id % 2 = 1)",
+    )?;
+    let all = vec![Some("1500".to_owned()); 4];
+    ensure!(left == [all], "{left:?}");
     Ok(())
 }
 

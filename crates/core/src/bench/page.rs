@@ -24,7 +24,7 @@ const HEAD: &str = "\
 <!-- `make bench` writes this page from what it measured; what it says about missed goals is in tests/bench/notes.yaml -->
 # Benchmarks
 
-How fast rows go, against one statement and against what people use, on one machine in one go. Ratios say
+How fast rows go, against one statement and against what people use, on one machine, each piece of work on a server in one go. Ratios say
 something about other machines, seconds do not. `make bench` measures all of it anew and writes this page;
 [`oubliette bench`](how-to/bench.md) measures on a server of yours.
 
