@@ -336,6 +336,17 @@ async fn over_window(
             changed,
             ..Done::nothing(reached)
         })
+    } else if order.form == Form::Window && step.rule.goes_by_lock() {
+        let locked = count(tx, &sql.lock(&window)).await?;
+        let changed = tx.change(&sql.by_lock(&window)).await?;
+        if signed(changed) != locked {
+            // One of them has got what keeps it.
+            return Err(Stop::Raced);
+        }
+        Ok(Done {
+            changed,
+            ..Done::nothing(reached)
+        })
     } else {
         let skip_locked = order.form != Form::Keys;
         let by = stamp(&place.0, step.rule);

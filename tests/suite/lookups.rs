@@ -14,6 +14,11 @@ use crate::world::World;
 pub(crate) fn cases() -> Vec<Case> {
     let all = |name: &str, body| Case::on_each(&format!("lookups::{name}"), &Server::ALL, body);
     [
+        Case::on_each(
+            "lookups::a_row_kept_between_lock_and_delete_stays",
+            &[Server::Postgres15, Server::Postgres18],
+            kept_behind_the_lock,
+        ),
         all(
             "a_row_kept_during_the_wait_is_not_deleted",
             kept_during_the_wait,
@@ -100,6 +105,23 @@ fn kept_during_the_wait_of_an_update(world: &World, server: Server) -> Result<()
         "{run:?}"
     );
     ensure!(rig.number("SELECT id FROM t WHERE note IS NOT NULL")? == 50);
+    Ok(())
+}
+
+/// The rows are locked, and before they are deleted one of them gets what keeps it.
+fn kept_behind_the_lock(world: &World, server: Server) -> Result<()> {
+    let rig = patient(apart(world, server, "kept_behind", "")?);
+    // Row locks are compatible with it, a DELETE is not.
+    let mut application = rig.holding("LOCK TABLE t IN SHARE MODE")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    rig.in_session(&mut application, "INSERT INTO k VALUES (1, 50); COMMIT")?;
+    let run = rig.block_on(run.ran())?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && own(&run) == 99,
+        "{run:?}"
+    );
+    ensure!(rig.number("SELECT id FROM t")? == 50);
     Ok(())
 }
 

@@ -415,6 +415,8 @@ impl RuleDraft {
         bounds.extend(groups.map(|groups| self.count.groups(&window, &groups.sql)));
         if self.is_one_statement() {
             bounds.push(self.change.by_window(&window));
+        } else if self.goes_by_lock() {
+            bounds.extend([self.change.lock(&window), self.change.by_lock(&window)]);
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
             if self.change.eligible.looks_elsewhere() && !self.asks_again() {
@@ -442,6 +444,11 @@ impl RuleDraft {
     pub fn asks_again(&self) -> bool {
         let elsewhere = self.change.eligible.looks_elsewhere();
         elsewhere && self.nodes.is_empty() && self.change.asks_again()
+    }
+
+    /// Whether the rows of a window are locked by one statement and changed by another, without their keys.
+    pub fn goes_by_lock(&self) -> bool {
+        self.asks_again() && self.groups.is_none()
     }
 
     /// The same rule, walked in the order of its clock.

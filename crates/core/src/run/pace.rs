@@ -19,6 +19,11 @@ const SLOW: f64 = 0.8;
 /// How far.
 const APART: f64 = 0.15;
 
+/// How much wider a window may be than the one before, where it is far from what it may take.
+const GROWTH: f64 = 1.5;
+/// The same in Backlog: from 200 rows to 20,000 in four batches instead of twelve.
+const GROWTH_IN_BACKLOG: f64 = 4.0;
+
 /// What the width of a window counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -173,7 +178,7 @@ impl Pace {
         self.share = now.max(0.7 * self.share + 0.3 * now);
         let left = self.longest() - self.fit.fixed;
         let ideal = left / self.fit.cost.max(f64::MIN_POSITIVE);
-        let mut factor = (ideal / self.width).clamp(0.5, 1.5);
+        let mut factor = (ideal / self.width).clamp(0.5, self.growth());
         if ms > 2.0 * expected {
             // Whether that was a stall or the rows, the next batches tell.
             factor = 0.5;
@@ -182,6 +187,15 @@ impl Pace {
             .min(self.by_rows())
             .clamp(self.widths.least, self.widths.most);
         self.wider = !self.wider;
+    }
+
+    /// How much wider the next window may be.
+    fn growth(&self) -> f64 {
+        if self.rate.limited {
+            GROWTH
+        } else {
+            GROWTH_IN_BACKLOG
+        }
     }
 
     /// How long a batch may take, in milliseconds: the target, where the fixed part leaves enough of it.

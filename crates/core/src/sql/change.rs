@@ -70,6 +70,31 @@ impl ChangeSql {
         w.finish()
     }
 
+    /// Locks the eligible rows of a window, but for those that others have locked, and counts them.
+    /// PostgreSQL only, see [`Self::by_lock`].
+    pub fn lock(&self, window: &Window) -> Bound {
+        let mut w = Writer::new(dialect(self.window.engine));
+        w.sql("SELECT count(*) FROM (SELECT 1");
+        self.window.write_from(&mut w);
+        w.sql(" WHERE ");
+        self.window.write_bounds(&mut w, window);
+        self.eligible.write(&mut w);
+        self.window.write_order(&mut w);
+        w.sql(" FOR UPDATE SKIP LOCKED) AS locked");
+        w.finish()
+    }
+
+    /// Changes the rows that this transaction has locked in a window and that are eligible now that they
+    /// are: the statement sees other tables as they are after the lock. PostgreSQL only, which writes who
+    /// has locked a row into the row (`xmax`): the keys need not be fetched and sent back.
+    pub fn by_lock(&self, window: &Window) -> Bound {
+        let mut w = self.begin();
+        self.window.write_bounds(&mut w, window);
+        self.eligible.write(&mut w);
+        w.sql(" AND xmax = pg_current_xact_id()::xid");
+        w.finish()
+    }
+
     /// Chooses and locks the first eligible rows of a window.
     pub fn choose(&self, window: &Window, skip_locked: bool, limit: u32) -> Bound {
         let mut w = self.begin_choice(window, limit, None);
@@ -204,8 +229,9 @@ impl ChangeSql {
     }
 
     /// Whether the change itself may ask other tables once more instead of `still`. Not where rows of its
-    /// own table keep each other: those that went with the keys before would be missed. On InnoDB an
-    /// UPDATE's subqueries do not see what a DELETE's do (SQL.md section 2).
+    /// own table keep each other: those that went with the keys before would be missed. Not on InnoDB: an
+    /// UPDATE's subqueries do not see what a DELETE's do (SQL.md section 2), and a DELETE's wait for rows
+    /// that others have locked there, which ends in deadlocks that the application loses.
     pub fn asks_again(&self) -> bool {
         let WindowSql { engine, table, .. } = &self.window;
         *engine == Engine::Postgres && self.seal.is_none() && !self.eligible.looks_at(table)
