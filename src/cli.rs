@@ -116,8 +116,8 @@ pub enum Command {
     /// same with.
     ///
     /// Asks on a terminal, makes a schema (on MySQL and MariaDB a database) `oubliette_bench` with tables
-    /// of its own, and removes it in the end. Exit code 0: done; 3: told to stop, with what was measured
-    /// until then; 1: an error, or the program did not change what it should.
+    /// of its own, and removes it in the end. Exit code 0: done; 1: an error; 2: this program itself did
+    /// not change what it should; 3: told to stop, with what was measured until then.
     Bench(command::bench::Request),
     /// Writes the benchmark's page of the repository from what `make bench` measured.
     #[command(hide = true)]

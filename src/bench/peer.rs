@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use oubliette_core::bench::Run;
 use oubliette_core::bench::peer::{Peer, RowSql, WalkSql};
+use oubliette_core::run::{MOST_CHANGED_IN_BACKLOG, Pace, PaceSettings};
 use oubliette_core::sql::{Bound, Sql};
 
 use crate::database::{Apart, Database, Fault, FaultClass};
@@ -121,21 +122,26 @@ impl Work<'_> {
         let last = self.session.rows(&walk.last()).await?;
         let last = last.first().and_then(|row| row.first()?.as_int());
         let last = u32::try_from(last.unwrap_or(0)).unwrap_or(u32::MAX);
-        let (mut above, mut width) = (0, walk.first());
+        let mut pace = Pace::new(PaceSettings {
+            unit: walk.unit(),
+            target: WINDOW,
+            rate: None,
+            limited: false,
+            most_changed: MOST_CHANGED_IN_BACKLOG,
+            part: u32::MAX,
+        });
+        let mut above = 0;
         while above < last {
             let left = self.left();
             if left.is_zero() {
                 break;
             }
-            let (upto, began) = (above.saturating_add(width), Instant::now());
-            self.change(&walk.window(above, upto), left).await?;
+            let (width, began) = (pace.width(), Instant::now());
+            let upto = above.saturating_add(width);
+            let changed = self.change(&walk.window(above, upto), left).await?;
+            let changed = i64::try_from(changed).unwrap_or(i64::MAX);
+            pace.took(width, changed, began.elapsed(), upto < last);
             above = upto;
-            width = if began.elapsed() < WINDOW {
-                width.saturating_mul(5) / 4
-            } else {
-                width / 4 * 3
-            }
-            .max(walk.first());
         }
         Ok(())
     }

@@ -18,9 +18,11 @@ pub struct Request {
     /// The folder of the results.
     #[arg(long, default_value = "target/bench")]
     results: PathBuf,
+    /// The page, from the root.
+    #[arg(long, default_value = "docs/benchmarks.md")]
+    page: PathBuf,
 }
 
-const PAGE: &str = "docs/benchmarks.md";
 /// What people write about goals.
 const NOTES: &str = "tests/bench/notes.yaml";
 
@@ -28,7 +30,7 @@ const NOTES: &str = "tests/bench/notes.yaml";
 pub fn run(request: &Request) -> anyhow::Result<()> {
     let notes = notes(&request.root)?;
     let text = text(results(&request.results)?, &notes)?;
-    let path = request.root.join(PAGE);
+    let path = request.root.join(&request.page);
     fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))
 }
 

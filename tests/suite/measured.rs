@@ -129,6 +129,7 @@ fn measured(world: &World, server: Server) -> Result<()> {
     asked(&bench)?;
     bench.nothing_is_left()?;
 
+    idle(&bench)?;
     foreign(&bench)
 }
 
@@ -282,7 +283,7 @@ fn interrupted(bench: &Bench<'_>) -> Result<()> {
     ensure!(sent.success(), "failed to send SIGINT");
     let (code, out, err) = bench.end(call)?;
     ensure!(
-        code == Some(3) && out.contains("delete-narrow on"),
+        code == Some(3) && out.contains("delete-narrow (alone) on"),
         "{code:?}: {out}{err}"
     );
     Ok(())
@@ -308,6 +309,25 @@ fn asked(bench: &Bench<'_>) -> Result<()> {
         "{code:?}: {shown}"
     );
     Ok(())
+}
+
+/// Who does none of the work that is asked for is not passed over in silence.
+fn idle(bench: &Bench<'_>) -> Result<()> {
+    let asked = [
+        "--yes",
+        "--work",
+        "delete-wide",
+        "--mode",
+        "single",
+        "--mode",
+        "bare-walk",
+    ];
+    let (code, _, err) = bench.call(&asked)?;
+    ensure!(
+        code == Some(1) && err.contains("bare-walk is not measured at this work"),
+        "{code:?}: {err}"
+    );
+    bench.nothing_is_left()
 }
 
 /// What somebody else made under that name stays, and what would go to subscribers is not made.

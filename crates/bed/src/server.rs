@@ -94,6 +94,12 @@ impl Server {
     /// environment names.
     pub fn start(kind: Kind, options: &Options) -> Result<Self> {
         if let Some(server) = external::server(kind)? {
+            ensure!(
+                options.bench.is_none(),
+                "{} names a server of somebody else, which cannot be set up for a benchmark: unset it; \
+                 `oubliette bench` measures on such a server as it is",
+                kind.url_variable()
+            );
             return Ok(server);
         }
         let mut last = None;

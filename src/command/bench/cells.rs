@@ -1,6 +1,6 @@
 //! Which work is measured with whom, and in which order.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use oubliette_core::bench::layouts::layout;
 use oubliette_core::bench::peer::peer;
 use oubliette_core::bench::work::Layout;
@@ -62,14 +62,24 @@ impl Bench<'_> {
     pub(super) async fn all(&mut self, sheet: &mut Sheet) -> anyhow::Result<()> {
         let asked = &self.request.work;
         let condition = self.request.condition;
-        for work in Work::ALL {
-            let wanted = match asked.as_slice() {
-                [] => condition::is_measured(condition, work),
-                asked => asked.contains(&work),
-            };
-            let Some(layout) = layout(work).filter(|_| wanted) else {
-                continue;
-            };
+        let wanted = |work: &Work| match asked.as_slice() {
+            [] => condition::is_measured(condition, *work),
+            asked => asked.contains(work),
+        };
+        let all = Work::ALL.into_iter().filter(wanted);
+        let all: Vec<_> = all.filter_map(|work| Some((work, layout(work)?))).collect();
+        for who in &self.request.mode {
+            if !all
+                .iter()
+                .any(|(work, layout)| self.is_able(*work, layout, *who))
+            {
+                bail!(
+                    "{} is not measured at this work, or needs --archiver: docs/how-to/bench.md says at which",
+                    who.name()
+                );
+            }
+        }
+        for (work, layout) in all {
             Box::pin(self.cell(work, layout, sheet))
                 .await
                 .with_context(|| format!("{} was not measured to its end", work.name()))?;
@@ -102,16 +112,11 @@ impl Bench<'_> {
             [] => condition::takes_part(self.request.condition, *who),
             asked => asked.contains(who),
         };
-        let is_able = |who: &Who| {
-            who.is_ours()
-                || peer(*who, engine, layout).is_some()
-                || self.archiving(work, layout, *who).is_some()
-        };
         let around = Around::at(self.request, work, database, &self.settings, rows)?;
         let mut modes: Vec<Who> = MODES
             .into_iter()
             .filter(takes_part)
-            .filter(is_able)
+            .filter(|who| self.is_able(work, layout, *who))
             .collect();
         for turn in 1..=self.request.repeat() {
             let mut cut = Vec::new();
@@ -197,6 +202,13 @@ impl Bench<'_> {
 }
 
 impl Bench<'_> {
+    /// Whether somebody does a piece of work, and can do it here.
+    fn is_able(&self, work: Work, layout: &Layout, who: Who) -> bool {
+        who.is_ours()
+            || peer(who, self.ground.database.engine(), layout).is_some()
+            || self.archiving(work, layout, who).is_some()
+    }
+
     /// pt-archiver and its arguments, where it is there and measured.
     fn archiving(&self, work: Work, layout: &Layout, who: Who) -> Option<(&Archiver, Vec<String>)> {
         let archiver = self.archiver.as_ref()?;

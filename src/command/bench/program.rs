@@ -219,7 +219,8 @@ impl Clock {
     /// Does work, follows its phases, and has it stop after a batch where it passes the cap.
     async fn timed<O>(&mut self, work: impl AsyncFnOnce(&ProgressSender, StopSignal) -> O) -> O {
         let (sender, mut progress) = watch::channel(Progress::BEGUN);
-        let (stopper, signal) = watch::channel(None);
+        // Whoever passed the cap before they began to change rows changes none.
+        let (stopper, signal) = watch::channel(self.cut.then_some(StopWhy::Shutdown));
         let mut working = Box::pin(work(&sender, signal));
         let cap = tokio::time::sleep(CAP.saturating_sub(self.began.elapsed()));
         tokio::pin!(cap);

@@ -31,9 +31,15 @@ pub(super) fn text(sheet: &Sheet) -> String {
 
 fn cell(cell: &Cell) -> String {
     let engine = cell.engine.map_or("", |engine| engine.name());
+    let all = || cell.modes.iter().flat_map(|mode| &mode.runs);
+    let discarded = match all().filter(|run| !run.counts()).count() {
+        0 => String::new(),
+        some => format!(", {some} of {} runs discarded", all().count()),
+    };
     let mut lines = vec![format!(
-        "{} on {engine} {}: {} of {} rows are due",
+        "{} ({}) on {engine} {}: {} of {} rows are due{discarded}",
         cell.work.name(),
+        cell.condition.name(),
         cell.version,
         cell.expired,
         cell.rows
@@ -47,8 +53,8 @@ fn cell(cell: &Cell) -> String {
     for mode in &cell.modes {
         for run in mode.runs.iter().filter(|run| run.counts()) {
             let total = run.phases.total();
-            let per_second =
-                f64::from(i32::try_from(run.changed).unwrap_or(i32::MAX)) * 1_000.0 / total;
+            let per_second = f64::from(i32::try_from(run.changed).unwrap_or(i32::MAX)) * 1_000.0
+                / run.phases.run;
             let ms = |ms: f64| Field::from(format!("{ms:.0}"));
             let checks = match (run.cut, run.passed()) {
                 (_, false) => "FAILED",

@@ -99,8 +99,13 @@ pub(crate) fn write(name: &str, begun: Timestamp, cell: Cell) -> Result<()> {
         begun: whole_second(begun),
         cells: vec![cell],
     };
-    let folder = repository().join("target/bench");
-    std::fs::create_dir_all(&folder).context("failed to make target/bench")?;
+    let folder = repository().join(if is_quick() {
+        "target/bench-quick"
+    } else {
+        "target/bench"
+    });
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("failed to make {}", folder.display()))?;
     let (partial, whole) = (
         folder.join(format!("{name}.partial")),
         folder.join(format!("{name}.json")),

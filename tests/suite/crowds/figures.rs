@@ -104,10 +104,7 @@ const VISITS: u32 = 1_000_000;
 
 /// One person of very many rows, beside the statements that somebody would write by hand.
 pub(crate) fn one_person(world: &World, server: Server) -> Result<String> {
-    let visits: u32 = std::env::var("OUBLIETTE_BENCH_VISITS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(VISITS);
+    let visits = result::given("OUBLIETTE_BENCH_VISITS")?.unwrap_or(VISITS);
     let shop = Shop::new(world, server, 4)?;
     let many = series(server, visits);
     for person in [1, 2] {

@@ -3,6 +3,7 @@
 use super::Who;
 use super::work::{Layout, TableSql};
 use crate::catalog::Engine;
+use crate::run::Unit;
 use crate::sql::Bound;
 
 /// How a peer goes about it. No statement binds a value: each takes one round trip.
@@ -75,9 +76,13 @@ impl WalkSql<'_> {
         })
     }
 
-    /// Numbers of the first window.
-    pub fn first(self) -> u32 {
-        if self.by_pages() { 32 } else { 500 }
+    /// What a window's width counts.
+    pub fn unit(self) -> Unit {
+        if self.by_pages() {
+            Unit::Pages
+        } else {
+            Unit::Rows
+        }
     }
 
     fn by_pages(self) -> bool {
@@ -97,7 +102,7 @@ impl Peer<'_> {
             Self::Once(statements) => statements.clone(),
             Self::UntilNothing(statement) => vec![statement.clone()],
             Self::Rows(rows) => vec![rows.keys(), rows.one(1)],
-            Self::Walk(walk) => vec![walk.last(), walk.window(0, walk.first())],
+            Self::Walk(walk) => vec![walk.last(), walk.window(0, 1_000)],
         }
     }
 }

@@ -152,7 +152,7 @@ pub fn goals() -> Vec<Goal> {
         ),
         goal(
             "guards",
-            "What guards, fence, ledger and holds cost: time against the same walk without them",
+            "What guards, fence, checkpoint and holds cost while rows are changed: time against the same walk without them",
             ALL,
             &[],
             Measure::Cost {

@@ -257,7 +257,7 @@ fn statements(text: &mut String, cell: &Cell) {
     if cell.modes.iter().all(|mode| mode.statements.is_empty()) {
         return;
     }
-    text.push_str("\n<details><summary>What was sent</summary>\n");
+    text.push_str("\n<details><summary>What was sent, and what oubliette plan shows</summary>\n");
     for mode in cell.modes.iter().filter(|mode| !mode.statements.is_empty()) {
         // A fence that no statement can end.
         let _ = write!(
