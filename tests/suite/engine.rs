@@ -325,7 +325,7 @@ fn four_workers(world: &World, server: Server) -> Result<()> {
 
 fn roll_over(world: &World, server: Server) -> Result<()> {
     let mut rig = Rig::new(world, server, "roll_over", LEARNERS, RULE)?;
-    rig.pacing.part = 10;
+    rig.pacing.part = 3;
     rig.pacing.batch_duration = std::time::Duration::from_millis(5);
     fill(&rig, 35_000, 0)?;
     let run = rig.run("one")?;
@@ -342,7 +342,7 @@ fn roll_over(world: &World, server: Server) -> Result<()> {
         rig.ledger("checkpoint")
     ))?;
     ensure!(
-        parts > 0 && parts >= (batches - 1) / 10,
+        parts > 0 && parts >= (batches - 1) / 3,
         "{parts} replaced checkpoint rows in {batches} batches"
     );
     rig.expect_no_keys_kept()

@@ -14,6 +14,8 @@ use crate::database::{ConnectSettings, Database};
 
 /// Operations of the application in a second, for each core: about a third of what a core does.
 const RATE: u32 = 200;
+/// The same where it should only be seen that it works: any machine keeps up with it.
+const LOW_RATE: u32 = 50;
 /// How long the application has the table for itself, before and again afterwards.
 const IDLE: Duration = Duration::from_secs(10);
 /// The same where it should be over soon.
@@ -76,6 +78,7 @@ impl Around {
         let condition = request.condition;
         let mut load = None;
         if condition == Condition::Foreground {
+            let rate = if request.quick { LOW_RATE } else { RATE };
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let application = Application::at(work, database.engine(), rows);
             load = Some(Load {
@@ -84,7 +87,7 @@ impl Around {
                     ..settings.clone()
                 },
                 application: application.context("no application works on its table")?,
-                rate: RATE.saturating_mul(u32::try_from(cores).unwrap_or(1)),
+                rate: rate.saturating_mul(u32::try_from(cores).unwrap_or(1)),
                 idle: if request.quick { SHORT_IDLE } else { IDLE },
             });
         }
