@@ -271,7 +271,8 @@ const NEWEST_CHILD: Layout = Layout {
                       note varchar(100) NOT NULL",
             others: &["joined_at", "kind", "note"],
             rows: "SELECT n, current_timestamp, n % 7, {of_70} FROM {s}numbers WHERE n <= {1}",
-            kept: "EXISTS (SELECT 1 FROM {s}courses_all AS c WHERE c.id IN ({t}_all.id * 2, {t}_all.id * 2 - 1) AND c.ended_at >= {cutoff})",
+            kept: "(EXISTS (SELECT 1 FROM {s}courses_all AS c WHERE c.id = {t}_all.id * 2 AND c.ended_at >= {cutoff}) \
+                   OR EXISTS (SELECT 1 FROM {s}courses_all AS c WHERE c.id = {t}_all.id * 2 - 1 AND c.ended_at >= {cutoff}))",
             ..NARROW_TABLE
         },
         Table {
@@ -283,7 +284,8 @@ const NEWEST_CHILD: Layout = Layout {
                 "ADD CONSTRAINT courses_of_person FOREIGN KEY (person_id) REFERENCES {s}people (id)",
             ],
             rows: "SELECT n * 2 - k, n, {then} - {days(}k{)days} FROM {scattered} CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1) AS twice",
-            kept: "EXISTS (SELECT 1 FROM {s}courses_all AS c WHERE c.id IN ({t}_all.person_id * 2, {t}_all.person_id * 2 - 1) AND c.ended_at >= {cutoff})",
+            kept: "(EXISTS (SELECT 1 FROM {s}courses_all AS c WHERE c.id = {t}_all.person_id * 2 AND c.ended_at >= {cutoff}) \
+                   OR EXISTS (SELECT 1 FROM {s}courses_all AS c WHERE c.id = {t}_all.person_id * 2 - 1 AND c.ended_at >= {cutoff}))",
             some: "person_id <= 2000",
             ..NARROW_TABLE
         },

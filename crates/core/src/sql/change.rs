@@ -71,7 +71,7 @@ impl ChangeSql {
     }
 
     /// Locks the eligible rows of a window, but for those that others have locked, and counts them.
-    /// PostgreSQL only, see [`Self::by_lock`].
+    /// It waits for none, so that their order does not matter. PostgreSQL only, see [`Self::by_lock`].
     pub fn lock(&self, window: &Window) -> Bound {
         let mut w = Writer::new(dialect(self.window.engine));
         w.sql("SELECT count(*) FROM (SELECT 1");
@@ -79,7 +79,6 @@ impl ChangeSql {
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
         self.eligible.write(&mut w);
-        self.window.write_order(&mut w);
         w.sql(" FOR UPDATE SKIP LOCKED) AS locked");
         w.finish()
     }
