@@ -493,7 +493,7 @@ impl Run<'_> {
             target: pacing.batch_duration,
             rate: stated.map(|rate| rate / f64::from(lanes)),
             limited: !pacing.backlog || stated.is_some(),
-            most_changed: if pacing.backlog && (rule.is_one_statement() || rule.goes_by_lock()) {
+            most_changed: if pacing.backlog && rule.needs_no_keys() {
                 MOST_CHANGED_IN_BACKLOG
             } else {
                 MOST_CHANGED

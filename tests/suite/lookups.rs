@@ -7,7 +7,7 @@ use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
 use crate::races::{OLD, patient};
-use crate::rig::{Rig, counts, own, series};
+use crate::rig::{Rig, Under, counts, own, series};
 use crate::world::World;
 
 /// The cases.
@@ -18,6 +18,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "lookups::a_row_kept_between_lock_and_delete_stays",
             &[Server::Postgres15, Server::Postgres18],
             kept_behind_the_lock,
+        ),
+        Case::on_each(
+            "lookups::rows_of_partitions_go_where_nothing_keeps_them",
+            &[Server::Postgres15, Server::Postgres18],
+            partitioned,
         ),
         all(
             "a_row_kept_during_the_wait_is_not_deleted",
@@ -79,12 +84,7 @@ fn kept_during_the_wait(world: &World, server: Server) -> Result<()> {
     let run = rig.begin_run("one")?;
     rig.wait_for_a_waiter()?;
     rig.in_session(&mut application, "COMMIT")?;
-    let run = rig.block_on(run.ran())?;
-    ensure!(
-        run.outcome == RunOutcome::Completed && own(&run) == 99,
-        "{run:?}"
-    );
-    ensure!(rig.number("SELECT count(*) FROM t WHERE id = 50")? == 1);
+    all_but_one(&rig, run)?;
     rig.sql("DELETE FROM k")?;
     ensure!(rig.completed("two")? == [[1]]);
     Ok(())
@@ -99,13 +99,7 @@ fn kept_during_the_wait_of_an_update(world: &World, server: Server) -> Result<()
     let run = rig.begin_run("one")?;
     rig.wait_for_a_waiter()?;
     rig.in_session(&mut application, "COMMIT")?;
-    let run = rig.block_on(run.ran())?;
-    ensure!(
-        run.outcome == RunOutcome::Completed && own(&run) == 99,
-        "{run:?}"
-    );
-    ensure!(rig.number("SELECT id FROM t WHERE note IS NOT NULL")? == 50);
-    Ok(())
+    all_but_one(&rig, run)
 }
 
 /// The rows are locked, and before they are deleted one of them gets what keeps it.
@@ -116,12 +110,37 @@ fn kept_behind_the_lock(world: &World, server: Server) -> Result<()> {
     let run = rig.begin_run("one")?;
     rig.wait_for_a_waiter()?;
     rig.in_session(&mut application, "INSERT INTO k VALUES (1, 50); COMMIT")?;
+    all_but_one(&rig, run)
+}
+
+/// Every row was deleted, or its note, but for the one that is kept.
+fn all_but_one(rig: &Rig<'_>, run: Under) -> Result<()> {
     let run = rig.block_on(run.ran())?;
     ensure!(
         run.outcome == RunOutcome::Completed && own(&run) == 99,
         "{run:?}"
     );
-    ensure!(rig.number("SELECT id FROM t")? == 50);
+    ensure!(rig.number("SELECT id FROM t WHERE note IS NOT NULL")? == 50);
+    Ok(())
+}
+
+/// Who has locked a row is written in the partition that it lies in.
+fn partitioned(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended ${civil} NULL) PARTITION BY HASH (id); \
+        CREATE TABLE t_0 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 0); \
+        CREATE TABLE t_1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 1); \
+        CREATE TABLE k (id integer NOT NULL PRIMARY KEY, t_id integer NOT NULL); \
+        CREATE INDEX k_t ON k (t_id)";
+    let rules = "- table: ${schema}.t\n  since: {column: ended, timeZone: UTC}\n  \
+        unless: [{table: '${schema}.k', match: [{column: t_id, equals: id}]}]\n";
+    let rig = Rig::new(world, server, "partitioned_lookup", schema, rules)?;
+    rig.sql(&format!(
+        "INSERT INTO t SELECT n, {OLD} FROM {}",
+        series(server, 1_000)
+    ))?;
+    rig.sql("INSERT INTO k SELECT id, id FROM t WHERE id % 3 = 0")?;
+    ensure!(rig.completed("one")? == [[667]]);
+    ensure!(rig.number("SELECT count(*) FROM t WHERE id % 3 = 0")? == 333);
     Ok(())
 }
 

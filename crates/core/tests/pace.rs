@@ -280,3 +280,21 @@ fn backlog_never_waits() {
     let wait = pace.took(200, 200, Duration::from_millis(20), true);
     assert_eq!(wait, Duration::ZERO);
 }
+
+/// Beside an application a window is at the most half as wide again as the one before; where nobody waits a
+/// table is not gone before they are wide.
+#[test]
+fn windows_widen_fourfold_where_nobody_waits() {
+    let quick = Server {
+        fixed: 1.0,
+        cost: 0.001,
+    };
+    for (limited, factor) in [(true, 1.5), (false, 4.0)] {
+        let mut pace = pace(None, limited);
+        for _ in 0..2 {
+            let (before, ..) = batch(&mut pace, quick, 1.0);
+            let wider = f64::from(pace.width()) / before;
+            assert!((wider - factor).abs() < 0.01, "{limited}: {wider}");
+        }
+    }
+}

@@ -54,7 +54,7 @@ fn cell(cell: &Cell) -> String {
         for run in mode.runs.iter().filter(|run| run.counts()) {
             let total = run.phases.total();
             let per_second = f64::from(i32::try_from(run.changed).unwrap_or(i32::MAX)) * 1_000.0
-                / run.phases.run;
+                / run.phases.run.max(f64::MIN_POSITIVE);
             let ms = |ms: f64| Field::from(format!("{ms:.0}"));
             let checks = match (run.cut, run.passed()) {
                 (_, false) => "FAILED",

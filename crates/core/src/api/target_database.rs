@@ -367,8 +367,8 @@ pub struct PacingSpec {
     pub max_rows_per_second: Option<i64>,
     /// How long a batch waits for a row that the application has locked; such rows are left for the
     /// end of the run. Between 10ms and 1m; MySQL and MariaDB round up to whole seconds. On PostgreSQL
-    /// keep it below `deadlock_timeout` (1s): where a batch and the application wait for each other, the
-    /// batch then gives up first. Default: 100ms.
+    /// keep it well below `deadlock_timeout` (1s): where a batch and the application wait for each other,
+    /// the batch should give up before the server ends either of them. Default: 100ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = MachineDuration::PATTERN))]
     #[schemars(extend(

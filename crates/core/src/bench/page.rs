@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::goals::{self, Bound, Finding, Goal, Judged, Measure, Verdict};
-use super::{Machine, Sheet, gate};
+use super::{Condition, Machine, Sheet, gate};
 
 /// What people write about goals, by the goal's id.
 pub type Notes = BTreeMap<String, String>;
@@ -50,10 +50,24 @@ something about other machines, seconds do not. `make bench` measures all of it 
   from the median of its session. This was decided before anything was measured. Idle is the quicker of the two. The longest lock wait is the application's longest write
   from when it was sent: no wait for a lock was longer.
 - What is written to the log (WAL, binlog) is told in bytes for each changed row, and *settled* is when VACUUM, or InnoDB's purge, was done, too.
-- Far away: a library in front of the server's fsync makes each a millisecond longer, and a proxy holds every packet back for a quarter of one
-  each way. More data than cache: the server's own cache has 16 MB; the system's is not limited. An old snapshot: a transaction from
-  before the run is open until its end.
 ";
+
+/// What a condition is, where it was measured.
+const CONDITIONS: [(Condition, &str); 3] = [
+    (
+        Condition::Distant,
+        "- Far away: a library in front of the server's fsync makes each a millisecond longer, and a proxy holds every packet back for a quarter of one\n  \
+         each way.\n",
+    ),
+    (
+        Condition::Larger,
+        "- More data than cache: the server's own cache has 16 MB; the system's is not limited.\n",
+    ),
+    (
+        Condition::Snapshot,
+        "- An old snapshot: a transaction from before the run is open until its end.\n",
+    ),
+];
 
 /// The page.
 pub fn page(sheet: &Sheet, notes: &Notes) -> Result<String, UnknownGoal> {
@@ -63,6 +77,11 @@ pub fn page(sheet: &Sheet, notes: &Notes) -> Result<String, UnknownGoal> {
         return Err(UnknownGoal(unknown.clone()));
     }
     let mut text = HEAD.replace("{MOST}", &gate::MOST.to_string());
+    for (condition, what) in CONDITIONS {
+        if sheet.cells.iter().any(|cell| cell.condition == condition) {
+            text.push_str(what);
+        }
+    }
     machine(&mut text, sheet);
     servers(&mut text, sheet);
     standing(&mut text, &judged, notes);

@@ -451,6 +451,11 @@ impl RuleDraft {
         self.asks_again() && self.groups.is_none()
     }
 
+    /// Whether a window is changed without anybody fetching the keys of its rows.
+    pub fn needs_no_keys(&self) -> bool {
+        self.is_one_statement() || self.goes_by_lock()
+    }
+
     /// The same rule, walked in the order of its clock.
     pub fn by_clock(&self) -> Option<Self> {
         let change = self.change.by_clock(self.clock.as_ref()?);
