@@ -15,7 +15,7 @@ use oubliette_core::run::{Form, MOST_CHANGED, Order, Outcome};
 use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, marked};
 use oubliette_core::value::{Key, Value};
 
-use super::graph::{Walk, take_hold};
+use super::graph::{Walk, below_locked, take_hold};
 use super::groups::Frozen;
 use super::holds::Kept;
 use super::pages;
@@ -337,21 +337,35 @@ async fn over_window(
             ..Done::nothing(reached)
         })
     } else if order.form == Form::Window && step.rule.goes_by_lock() {
-        let changed = match count(tx, &sql.lock(&window)).await? {
-            0 => 0,
-            // Whatever has got a keeper since stays: nothing of it has gone yet.
-            _ => tx.change(&sql.by_lock(&window)).await?,
-        };
-        Ok(Done {
-            changed,
-            ..Done::nothing(reached)
-        })
+        let done = Box::pin(by_lock(step.rule, &window, tx)).await?;
+        Ok(Done { reached, ..done })
     } else {
         let skip_locked = order.form != Form::Keys;
         let by = stamp(&place.0, step.rule);
         let of = (step.rule, step.groups);
         Box::pin(by_keys(of, &window, reached, skip_locked, &by, tx)).await
     }
+}
+
+/// Locks the eligible rows of a window; then what hangs on them goes, and they go themselves, all by what
+/// PostgreSQL writes into a locked row.
+async fn by_lock(rule: &RuleDraft, window: &Window, tx: &mut Tx) -> Result<Done, Stop> {
+    let sql = &rule.change;
+    let locked = count(tx, &sql.lock(window)).await?;
+    if locked == 0 {
+        return Ok(Done::nothing(None));
+    }
+    let related = Box::pin(below_locked(rule, window, locked, tx)).await?;
+    let changed = tx.change(&sql.by_lock(window)).await?;
+    // Where nothing hangs on it, what has got a keeper since stays: nothing of it has gone yet.
+    if !rule.nodes.is_empty() && signed(changed) != locked {
+        return Err(Stop::NotFound);
+    }
+    Ok(Done {
+        changed,
+        related,
+        ..Done::nothing(None)
+    })
 }
 
 /// Locks the eligible rows first; then, where what keeps them is in other tables, looks again; then

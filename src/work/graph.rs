@@ -600,6 +600,38 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Changes what hangs on the rows that this transaction has locked in a window, without anybody's keys, see
+/// [`RuleDraft::goes_by_lock`]: what stays lets go first. Returns the rows of each node.
+pub(super) async fn below_locked(
+    rule: &RuleDraft,
+    window: &Window,
+    locked: i64,
+    tx: &mut Tx,
+) -> Result<Vec<u64>, Stop> {
+    let mut changed = vec![0; rule.nodes.len()];
+    let mut hanging = 0;
+    let mut found = Vec::new();
+    for (at, node) in rule.nodes.iter().enumerate() {
+        let Some((depth, way)) = node.direct() else {
+            continue;
+        };
+        let rows = count(tx, &depth.count_by_lock(way, &rule.change, window)).await?;
+        hanging += rows;
+        if hanging > HANGING && locked > 1 {
+            return Err(Stop::TooMany);
+        }
+        if rows > 0 {
+            found.push((at, depth.change_by_lock(way, &rule.change, window)));
+        }
+    }
+    for goes in [false, true] {
+        for (at, change) in found.iter().rev().filter(|(at, _)| rule.nodes[*at].goes() == goes) {
+            changed[*at] = tx.change(change).await?;
+        }
+    }
+    Ok(changed)
+}
+
 /// The columns that a way refers to.
 fn referred(link: &Link) -> impl Iterator<Item = &Ident> {
     link.way.pairs.iter().map(|(_, to)| &to.name)

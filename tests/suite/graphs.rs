@@ -42,6 +42,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "a_late_child_of_a_composite_parent_is_never_orphaned",
             late_composite_child,
         ),
+        all("a_child_that_moves_during_the_wait_stays", moving_child),
+        all(
+            "a_parent_that_is_renewed_meanwhile_keeps_its_children",
+            renewed_parent,
+        ),
         all("a_late_child_of_a_tree_is_never_orphaned", late_tree_child),
         all("a_late_grandchild_is_never_orphaned", late_grandchild),
     ]
@@ -614,6 +619,43 @@ fn late_composite_child(world: &World, server: Server) -> Result<()> {
         left: "SELECT count(*) FROM attendances WHERE id IN (10, 12) OR id >= 1000",
     };
     late(&rig, &of, &[1, 2, 1])
+}
+
+/// It hangs on another parent by the time that the batch has its lock.
+fn moving_child(world: &World, server: Server) -> Result<()> {
+    let rig = patient(Rig::new(world, server, "moving_child", WEEKS, WEEKS_RULE)?);
+    let mut application = rig.holding("UPDATE attendances SET week = 2 WHERE id = 10")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    rig.in_session(&mut application, "COMMIT")?;
+    let run = rig.block_on(run.ran())?;
+    ensure!(run.outcome == RunOutcome::Completed, "{run:?}");
+    ensure!(counts(&run).concat() == [2, 1, 1], "{run:?}");
+    expect(&rig, "SELECT course, week FROM weeks", &["1 2"])?;
+    let left = "SELECT id FROM attendances WHERE course = 1 ORDER BY id";
+    expect(&rig, left, &["10", "11"])
+}
+
+/// A batch passes it over while it is locked, and all that hangs on it.
+fn renewed_parent(world: &World, server: Server) -> Result<()> {
+    let rig = patient(Rig::new(
+        world,
+        server,
+        "renewed_parent",
+        WEEKS,
+        WEEKS_RULE,
+    )?);
+    let renew = "UPDATE weeks SET ended = NULL WHERE course = 1 AND week = 1";
+    let mut application = rig.holding(renew)?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    rig.in_session(&mut application, "COMMIT")?;
+    let run = rig.block_on(run.ran())?;
+    ensure!(run.outcome == RunOutcome::Completed, "{run:?}");
+    ensure!(counts(&run).concat() == [1, 1, 0], "{run:?}");
+    let left = "SELECT id FROM attendances WHERE course = 1 ORDER BY id";
+    expect(&rig, left, &["10", "11"])?;
+    expect(&rig, "SELECT week FROM remarks WHERE id = 20", &["1"])
 }
 
 fn late_tree_child(world: &World, server: Server) -> Result<()> {

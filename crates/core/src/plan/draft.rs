@@ -416,7 +416,13 @@ impl RuleDraft {
         if self.is_one_statement() {
             bounds.push(self.change.by_window(&window));
         } else if self.goes_by_lock() {
-            bounds.extend([self.change.lock(&window), self.change.by_lock(&window)]);
+            bounds.push(self.change.lock(&window));
+            let related = self.nodes.iter().rev().filter_map(Node::direct);
+            bounds.extend(related.flat_map(|(depth, way)| {
+                let count = depth.count_by_lock(way, &self.change, &window);
+                [count, depth.change_by_lock(way, &self.change, &window)]
+            }));
+            bounds.push(self.change.by_lock(&window));
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
             if self.change.eligible.looks_elsewhere() && !self.asks_again() {
@@ -446,14 +452,25 @@ impl RuleDraft {
         elsewhere && self.nodes.is_empty() && self.change.asks_again()
     }
 
-    /// Whether the rows of a window are locked by one statement and changed by another, without their keys.
+    /// Whether the rows of a window are locked by one statement and changed by another, with what hangs on
+    /// them between, without their keys. On PostgreSQL, where their own columns alone tell which they are
+    /// or nothing hangs on them: what hangs on a row that gets its keeper meanwhile must not go.
     pub fn goes_by_lock(&self) -> bool {
-        self.asks_again() && self.groups.is_none()
+        if self.nodes.is_empty() {
+            return self.asks_again() && self.groups.is_none();
+        }
+        self.change.window.engine == Engine::Postgres
+            && !self.change.eligible.looks_elsewhere()
+            && self.groups.is_none()
+            && self.change.seal.is_none()
+            // One that writes to a locked row would hide it.
+            && !self.triggered
+            && self.nodes.iter().all(|node| node.direct().is_some())
     }
 
-    /// Whether a window is changed without anybody fetching the keys of its rows.
+    /// Whether a window is changed without anybody fetching the keys of its rows, however many these are.
     pub fn needs_no_keys(&self) -> bool {
-        self.is_one_statement() || self.goes_by_lock()
+        self.is_one_statement() || (self.nodes.is_empty() && self.goes_by_lock())
     }
 
     /// The same rule, walked in the order of its clock.

@@ -90,6 +90,17 @@ impl Node {
         all
     }
 
+    /// Its statements and the way to its rows, where one leads from the rule's own rows, and none on from
+    /// them.
+    pub fn direct(&self) -> Option<(&Depth, &Way)> {
+        let [link] = self.links.as_slice() else {
+            return None;
+        };
+        let alone = !self.is_keyed() && self.ring.is_none() && self.beside.is_none();
+        let ends = self.depth.referenced.is_empty() && link.above == [Above::Own];
+        (alone && ends).then_some((&self.depth, &link.way))
+    }
+
     /// Whether its rows are told apart by their key.
     pub fn is_keyed(&self) -> bool {
         !self.depth.key.is_empty()

@@ -88,10 +88,15 @@ impl ChangeSql {
     /// has locked a row into the row (`xmax`): the keys need not be fetched and sent back.
     pub fn by_lock(&self, window: &Window) -> Bound {
         let mut w = self.begin();
-        self.window.write_bounds(&mut w, window);
-        self.eligible.write(&mut w);
-        w.sql(" AND xmax = pg_current_xact_id()::xid");
+        self.write_locked(&mut w, window);
         w.finish()
+    }
+
+    /// The rows of a window that this transaction has locked and that are eligible.
+    pub(super) fn write_locked(&self, w: &mut Writer<'_>, window: &Window) {
+        self.window.write_bounds(w, window);
+        self.eligible.write(w);
+        w.sql(" AND xmax = pg_current_xact_id()::xid");
     }
 
     /// Chooses and locks the first eligible rows of a window.

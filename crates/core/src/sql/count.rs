@@ -205,20 +205,7 @@ impl CountSql {
         way: &Way,
         above: &[(&Depth, &Way)],
     ) {
-        let several = way.pairs.len() > 1;
-        w.sql(if several { "(" } else { "" });
-        w.joined(&way.pairs, ", ", |w, (column, _)| {
-            w.ident(&column.name);
-        });
-        w.sql(if several {
-            ") IN (SELECT "
-        } else {
-            " IN (SELECT "
-        })
-        .joined(&way.pairs, ", ", |w, (_, parent)| {
-            w.ident(&parent.name);
-        });
-        match above.split_last() {
+        way.write_in(w, |w| match above.split_last() {
             None => {
                 self.window.write_from(w);
                 w.sql(" WHERE ");
@@ -230,8 +217,7 @@ impl CountSql {
                 w.sql(" WHERE ");
                 self.write_parent_in(w, window, way, above);
             }
-        }
-        w.sql(")");
+        });
     }
 }
 

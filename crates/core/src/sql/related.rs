@@ -3,11 +3,11 @@
 use std::slice::Chunks;
 
 use super::any_of::{chunks, write_any_of};
-use super::change::{Effect, write_effect};
+use super::change::{ChangeSql, Effect, write_effect};
 use super::count::begin_count;
 use super::grip::Grip;
 use super::transform::Transform;
-use super::window::{KeyColumn, write_hint};
+use super::window::{KeyColumn, Window, write_hint};
 use super::{Bound, SealSql, Writer, dialect};
 use crate::catalog::{Column, Engine};
 use crate::name::{Ident, TableName};
@@ -39,6 +39,21 @@ impl Way {
             });
             w.sql(")");
         }
+    }
+
+    /// The rows that hang on those of the table above that the rest chooses: from its `FROM` on.
+    pub(super) fn write_in(&self, w: &mut Writer<'_>, above: impl FnOnce(&mut Writer<'_>)) {
+        let (open, close) = if self.pairs.len() > 1 { ("(", ")") } else { ("", "") };
+        w.sql(open).joined(&self.pairs, ", ", |w, (column, _)| {
+            w.ident(&column.name);
+        });
+        w.sql(close)
+            .sql(" IN (SELECT ")
+            .joined(&self.pairs, ", ", |w, (_, parent)| {
+                w.ident(&parent.name);
+            });
+        above(w);
+        w.sql(")");
     }
 
     fn columns(&self) -> Vec<&Column> {
@@ -155,6 +170,21 @@ impl Depth {
         self.change_where(way.index.as_ref(), |w| way.write(w, parents))
     }
 
+    /// Counts the rows that hang on those that this transaction has locked in a window of the rule's table.
+    /// PostgreSQL only, see [`ChangeSql::by_lock`].
+    pub fn count_by_lock(&self, way: &Way, above: &ChangeSql, window: &Window) -> Bound {
+        let mut w = begin_count(self.engine);
+        self.write_from(&mut w);
+        w.sql(" WHERE ");
+        write_below_locked(&mut w, way, above, window);
+        w.finish()
+    }
+
+    /// Changes these rows.
+    pub fn change_by_lock(&self, way: &Way, above: &ChangeSql, window: &Window) -> Bound {
+        self.change_where(None, |w| write_below_locked(w, way, above, window))
+    }
+
     /// Changes rows by their keys. `keys` is not empty.
     pub fn by_keys(&self, keys: &[Key]) -> Bound {
         let key: Vec<&Column> = self.key.iter().map(|column| &column.0).collect();
@@ -174,4 +204,12 @@ impl Depth {
         let (key, referenced) = row.split_at(self.key.len().min(row.len()));
         (key.to_vec(), referenced.to_vec())
     }
+}
+
+fn write_below_locked(w: &mut Writer<'_>, way: &Way, above: &ChangeSql, window: &Window) {
+    way.write_in(w, |w| {
+        above.window.write_from(w);
+        w.sql(" WHERE ");
+        above.write_locked(w, window);
+    });
 }
