@@ -567,6 +567,10 @@ async fn part(
         .await;
 }
 
+/// Objects that a list brings at once. A page is held several times while it is read, as text and as what
+/// becomes of it; that was the most that an operator beside many requests ever held.
+const PAGE: u32 = 50;
+
 /// A watch that goes on whatever happens; what it brings, as far as it is `sort`ed there, is in the store
 /// before it is shown.
 pub(super) fn changes<F, S>(
@@ -581,7 +585,7 @@ where
     S: Fn(&watcher::Event<DynamicObject>) + Send,
 {
     let kind = kind.to_owned();
-    watcher(api, watcher::Config::default())
+    watcher(api, watcher::Config::default().page_size(PAGE))
         .map_ok(Watched::plain)
         .default_backoff()
         .modify(|object| {

@@ -625,7 +625,11 @@ pub(super) async fn below_locked(
         }
     }
     for goes in [false, true] {
-        for (at, change) in found.iter().rev().filter(|(at, _)| rule.nodes[*at].goes() == goes) {
+        for (at, change) in found
+            .iter()
+            .rev()
+            .filter(|(at, _)| rule.nodes[*at].goes() == goes)
+        {
             changed[*at] = tx.change(change).await?;
         }
     }

@@ -43,7 +43,11 @@ impl Way {
 
     /// The rows that hang on those of the table above that the rest chooses: from its `FROM` on.
     pub(super) fn write_in(&self, w: &mut Writer<'_>, above: impl FnOnce(&mut Writer<'_>)) {
-        let (open, close) = if self.pairs.len() > 1 { ("(", ")") } else { ("", "") };
+        let (open, close) = if self.pairs.len() > 1 {
+            ("(", ")")
+        } else {
+            ("", "")
+        };
         w.sql(open).joined(&self.pairs, ", ", |w, (column, _)| {
             w.ident(&column.name);
         });
