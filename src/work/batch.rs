@@ -262,7 +262,7 @@ async fn change(
     if let Some(found) = step.pads {
         give_pads(tx, found).await?;
     }
-    if let Some(settings) = step.rule.change.settings() {
+    if let Some(settings) = step.rule.settings() {
         tx.change(&settings).await?;
     }
     let stood = Box::pin(Stood::now(step.rule, step.thorough, tx)).await?;
@@ -336,7 +336,7 @@ async fn over_window(
             changed,
             ..Done::nothing(reached)
         })
-    } else if order.form == Form::Window && step.rule.goes_by_lock() {
+    } else if order.form != Form::Keys && step.rule.goes_by_lock() {
         let done = Box::pin(by_lock(step.rule, &window, tx)).await?;
         Ok(Done { reached, ..done })
     } else {
@@ -355,11 +355,14 @@ async fn by_lock(rule: &RuleDraft, window: &Window, tx: &mut Tx) -> Result<Done,
     if locked == 0 {
         return Ok(Done::nothing(None));
     }
+    if !rule.nodes.is_empty() && locked > i64::from(CHOSEN) {
+        return Err(Stop::TooMany);
+    }
     let related = Box::pin(below_locked(rule, window, locked, tx)).await?;
     let changed = tx.change(&sql.by_lock(window)).await?;
     // Where nothing hangs on it, what has got a keeper since stays: nothing of it has gone yet.
     if !rule.nodes.is_empty() && signed(changed) != locked {
-        return Err(Stop::NotFound);
+        return Err(Stop::Raced);
     }
     Ok(Done {
         changed,

@@ -16,6 +16,8 @@ use crate::database::{Fault, Tx};
 
 /// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
 const HANGING: i64 = 10_000;
+/// Whether there are more is all that is asked.
+const COUNTED: u32 = 10_001;
 /// Rows that hang on each other so deep are followed, no deeper.
 const LEVELS: usize = 64;
 /// Keys that a plan remembers from one window to the next, so that a row is counted once. Beyond them
@@ -601,37 +603,28 @@ impl<'a> Walk<'a> {
 }
 
 /// Changes what hangs on the rows that this transaction has locked in a window, without anybody's keys, see
-/// [`RuleDraft::goes_by_lock`]: what stays lets go first. Returns the rows of each node.
+/// [`RuleDraft::goes_by_lock`]. Returns the rows of each node.
 pub(super) async fn below_locked(
     rule: &RuleDraft,
     window: &Window,
     locked: i64,
     tx: &mut Tx,
 ) -> Result<Vec<u64>, Stop> {
-    let mut changed = vec![0; rule.nodes.len()];
     let mut hanging = 0;
-    let mut found = Vec::new();
-    for (at, node) in rule.nodes.iter().enumerate() {
-        let Some((depth, way)) = node.direct() else {
-            continue;
-        };
-        let rows = count(tx, &depth.count_by_lock(way, &rule.change, window)).await?;
+    let mut changes = Vec::new();
+    for below in rule.below_by_lock(window, COUNTED) {
+        let rows = count(tx, &below.count).await?;
         hanging += rows;
         if hanging > HANGING && locked > 1 {
             return Err(Stop::TooMany);
         }
         if rows > 0 {
-            found.push((at, depth.change_by_lock(way, &rule.change, window)));
+            changes.push((below.node, below.change));
         }
     }
-    for goes in [false, true] {
-        for (at, change) in found
-            .iter()
-            .rev()
-            .filter(|(at, _)| rule.nodes[*at].goes() == goes)
-        {
-            changed[*at] = tx.change(change).await?;
-        }
+    let mut changed = vec![0; rule.nodes.len()];
+    for (node, change) in changes {
+        changed[node] = tx.change(&change).await?;
     }
     Ok(changed)
 }

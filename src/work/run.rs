@@ -510,7 +510,7 @@ impl Run<'_> {
                 ..settings
             })
         };
-        let style = if (!rule.nodes.is_empty() && !rule.goes_by_lock())
+        let style = if !rule.nodes.is_empty()
             || (common.database.engine().is_innodb() && !pacing.backlog)
         {
             Style::SkipLocked

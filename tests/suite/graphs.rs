@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
+use oubliette::work::job::JobOutcome;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::report::RunOutcome;
 
@@ -49,6 +50,11 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         all("a_late_child_of_a_tree_is_never_orphaned", late_tree_child),
         all("a_late_grandchild_is_never_orphaned", late_grandchild),
+        Case::on_each(
+            "graphs::a_column_that_is_renamed_meanwhile_takes_no_children_along",
+            &[Server::Postgres15, Server::Postgres18],
+            renamed_column,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -656,6 +662,41 @@ fn renewed_parent(world: &World, server: Server) -> Result<()> {
     let left = "SELECT id FROM attendances WHERE course = 1 ORDER BY id";
     expect(&rig, left, &["10", "11"])?;
     expect(&rig, "SELECT week FROM remarks WHERE id = 20", &["1"])
+}
+
+/// Between two batches: each child has a column of the old name, too.
+fn renamed_column(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE orders (id integer PRIMARY KEY, number integer UNIQUE, ended date); \
+        CREATE TABLE tickets (id integer PRIMARY KEY, number integer REFERENCES orders (number)); \
+        CREATE INDEX tickets_number ON tickets (number)";
+    let rule = "
+- table: ${schema}.orders
+  since: {column: ended}
+  related:
+  - table: ${schema}.tickets
+    of: ${schema}.orders
+    match: [{column: number, equals: number}]
+    action: {type: Delete}
+";
+    let rig = Rig::new(world, server, "renamed_column", schema, rule)?;
+    rig.sql("INSERT INTO orders VALUES (1, 100, date '2015-01-01'), (2, 200, NULL)")?;
+    rig.sql("INSERT INTO tickets VALUES (10, 100), (20, 200)")?;
+    let mut application = rig.holding("SELECT id FROM tickets WHERE id = 10 FOR UPDATE")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    // It comes between two attempts.
+    rig.sql("ALTER TABLE orders RENAME COLUMN number TO nr")?;
+    rig.in_session(&mut application, "COMMIT")?;
+    let run = rig.block_on(run.outcome())?;
+    let drifted = matches!(
+        run,
+        JobOutcome::Failed {
+            reason: Reason::Drifted,
+            ..
+        }
+    );
+    ensure!(drifted, "{run:?}");
+    expect(&rig, "SELECT id FROM tickets ORDER BY id", &["10", "20"])
 }
 
 fn late_tree_child(world: &World, server: Server) -> Result<()> {

@@ -1,6 +1,8 @@
 //! What a policy would do to the tables the catalog shows: statements, and everything that stands
 //! in the way before a single row is counted.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::Refusal;
@@ -417,11 +419,10 @@ impl RuleDraft {
             bounds.push(self.change.by_window(&window));
         } else if self.goes_by_lock() {
             bounds.push(self.change.lock(&window));
-            let related = self.nodes.iter().rev().filter_map(Node::direct);
-            bounds.extend(related.flat_map(|(depth, way)| {
-                let count = depth.count_by_lock(way, &self.change, &window);
-                [count, depth.change_by_lock(way, &self.change, &window)]
-            }));
+            let below = self.below_by_lock(&window, SHOWN_ROWS);
+            let (counts, changes): (Vec<_>, Vec<_>) =
+                below.into_iter().map(|one| (one.count, one.change)).unzip();
+            bounds.extend(counts.into_iter().chain(changes));
             bounds.push(self.change.by_lock(&window));
         } else {
             bounds.push(self.change.choose(&window, true, SHOWN_ROWS));
@@ -459,13 +460,44 @@ impl RuleDraft {
         if self.nodes.is_empty() {
             return self.asks_again() && self.groups.is_none();
         }
+        let tables: BTreeSet<&TableName> =
+            self.nodes.iter().map(|node| &node.depth.table).collect();
         self.change.window.engine == Engine::Postgres
             && !self.change.eligible.looks_elsewhere()
             && self.groups.is_none()
             && self.change.seal.is_none()
             // One that writes to a locked row would hide it.
             && !self.triggered
+            // A second change of a row checks all that it refers to, and locks it, which looks like a lock of ours.
+            && tables.len() == self.nodes.len()
             && self.nodes.iter().all(|node| node.direct().is_some())
+    }
+
+    /// What becomes of the rows that hang on those that a batch has locked, see [`Self::goes_by_lock`], in its
+    /// order: what stays lets go first. `most`: rows that are counted at the most.
+    pub fn below_by_lock(&self, window: &Window, most: u32) -> Vec<BelowLocked> {
+        let nodes = || self.nodes.iter().enumerate().rev();
+        let stay = nodes().filter(|(_, node)| !node.goes());
+        let all = stay.chain(nodes().filter(|(_, node)| node.goes()));
+        all.filter_map(|(at, node)| {
+            let (depth, way) = node.direct()?;
+            Some(BelowLocked {
+                node: at,
+                count: depth.count_by_lock(way, &self.change, window, most),
+                change: depth.change_by_lock(way, &self.change, window),
+            })
+        })
+        .collect()
+    }
+
+    /// What the transaction of a batch is told first. PostgreSQL would rather read all of another table
+    /// and join it than follow its index a thousand times: for every batch anew.
+    pub fn settings(&self) -> Option<Bound> {
+        let change = &self.change;
+        let led = change.window.engine == Engine::Postgres && change.eligible.is_led_elsewhere();
+        let joined = !self.nodes.is_empty() && self.goes_by_lock();
+        let joins = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+        (led || joined).then(|| Bound::fixed(joins, Vec::new()))
     }
 
     /// Whether a window is changed without anybody fetching the keys of its rows, however many these are.
@@ -490,6 +522,16 @@ impl RuleDraft {
             self.change.by_keys(window, keys)
         }
     }
+}
+
+/// What becomes of the rows of a node that hang on locked ones.
+pub struct BelowLocked {
+    /// The node.
+    pub node: usize,
+    /// Counts them.
+    pub count: Bound,
+    /// Changes them.
+    pub change: Bound,
 }
 
 /// Rows that a statement is shown for, where its text has their number.

@@ -91,14 +91,14 @@ impl Node {
     }
 
     /// Its statements and the way to its rows, where one leads from the rule's own rows, and none on from
-    /// them.
+    /// them. Only by a reference that the database checks: then none comes to a locked row.
     pub fn direct(&self) -> Option<(&Depth, &Way)> {
         let [link] = self.links.as_slice() else {
             return None;
         };
         let alone = !self.is_keyed() && self.ring.is_none() && self.beside.is_none();
         let ends = self.depth.referenced.is_empty() && link.above == [Above::Own];
-        (alone && ends).then_some((&self.depth, &link.way))
+        (alone && ends && link.checked && link.way.is_joined()).then_some((&self.depth, &link.way))
     }
 
     /// Whether its rows are told apart by their key.
@@ -274,7 +274,7 @@ impl<'a> Graph<'a> {
                 above: above(&edge.parent.name),
                 way: edge.way(),
                 cut: self.cut(edge),
-                checked: edge.reference.is_some(),
+                checked: edge.reference.is_some_and(|reference| reference.enforced),
             });
             let beside = above(&child.name).first().copied();
             let goes = self.goes(&child.name);

@@ -34,7 +34,7 @@ pub enum Form {
 pub enum Style {
     /// Window, and where it meets a lock SkipLocked (PostgreSQL, InnoDB in Backlog).
     WindowFirst,
-    /// SkipLocked at once (InnoDB in Steady; most rules with related rows; sweeps).
+    /// SkipLocked at once (InnoDB in Steady; every rule with related rows; sweeps).
     SkipLocked,
     /// Keys, and where the wait is in vain SkipLocked: the last rows are waited for.
     Waiting,

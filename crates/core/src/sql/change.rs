@@ -54,14 +54,6 @@ pub struct KeyRow {
 }
 
 impl ChangeSql {
-    /// What the transaction of a batch is told first. PostgreSQL would rather read all of another table
-    /// and join it than follow its index a thousand times: for every batch anew.
-    pub fn settings(&self) -> Option<Bound> {
-        let led = self.window.engine == Engine::Postgres && self.eligible.is_led_elsewhere();
-        let joins = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
-        led.then(|| Bound::fixed(joins, Vec::new()))
-    }
-
     /// Changes the eligible rows of a window in one statement.
     pub fn by_window(&self, window: &Window) -> Bound {
         let mut w = self.begin();

@@ -205,7 +205,10 @@ impl CountSql {
         way: &Way,
         above: &[(&Depth, &Way)],
     ) {
-        way.write_in(w, |w| match above.split_last() {
+        let parent = above
+            .last()
+            .map_or(&self.window.table, |(depth, _)| &depth.table);
+        way.write_in(w, parent, |w| match above.split_last() {
             None => {
                 self.window.write_from(w);
                 w.sql(" WHERE ");

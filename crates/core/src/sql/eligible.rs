@@ -169,7 +169,7 @@ impl Eligible {
     }
 
     /// Whether other tables are looked at, each by an index that leads to a row's.
-    pub(super) fn is_led_elsewhere(&self) -> bool {
+    pub(crate) fn is_led_elsewhere(&self) -> bool {
         let clock = match &self.clock {
             ClockSql::Own(_) => None,
             ClockSql::Other(event) => Some(&event.rows),

@@ -9,7 +9,7 @@ use super::grip::Grip;
 use super::transform::Transform;
 use super::window::{KeyColumn, Window, write_hint};
 use super::{Bound, SealSql, Writer, dialect};
-use crate::catalog::{Column, Engine};
+use crate::catalog::{Column, ColumnKind, Engine};
 use crate::name::{Ident, TableName};
 use crate::value::{Key, Value};
 
@@ -41,23 +41,34 @@ impl Way {
         }
     }
 
-    /// The rows that hang on those of the table above that the rest chooses: from its `FROM` on.
-    pub(super) fn write_in(&self, w: &mut Writer<'_>, above: impl FnOnce(&mut Writer<'_>)) {
-        let (open, close) = if self.pairs.len() > 1 {
-            ("(", ")")
-        } else {
-            ("", "")
-        };
-        w.sql(open).joined(&self.pairs, ", ", |w, (column, _)| {
-            w.ident(&column.name);
-        });
-        w.sql(close)
+    /// The rows that hang on those of the table above that the rest chooses: from its `FROM` on. What is read
+    /// there has its table's name: without it, a column that is there no more would be the child's own, and
+    /// every row would hang on any.
+    pub(super) fn write_in(
+        &self,
+        w: &mut Writer<'_>,
+        parent: &TableName,
+        above: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let several = self.pairs.len() > 1;
+        w.sql(if several { "(" } else { "" })
+            .joined(&self.pairs, ", ", |w, (column, _)| {
+                w.ident(&column.name);
+            })
+            .sql(if several { ")" } else { "" })
             .sql(" IN (SELECT ")
-            .joined(&self.pairs, ", ", |w, (_, parent)| {
-                w.ident(&parent.name);
+            .joined(&self.pairs, ", ", |w, (_, to)| {
+                w.table(parent).sql(".").ident(&to.name);
             });
         above(w);
         w.sql(")");
+    }
+
+    /// Whether the rows may be found by a join with the table above: by an index, and by values that each
+    /// engine takes for the same as where they are bound, which of texts it does by the collation of either.
+    pub(crate) fn is_joined(&self) -> bool {
+        let is_text = |(column, _): &(Column, Column)| column.kind == ColumnKind::Text;
+        self.index.is_some() && !self.pairs.iter().any(is_text)
     }
 
     fn columns(&self) -> Vec<&Column> {
@@ -174,13 +185,15 @@ impl Depth {
         self.change_where(way.index.as_ref(), |w| way.write(w, parents))
     }
 
-    /// Counts the rows that hang on those that this transaction has locked in a window of the rule's table.
-    /// PostgreSQL only, see [`ChangeSql::by_lock`].
-    pub fn count_by_lock(&self, way: &Way, above: &ChangeSql, window: &Window) -> Bound {
+    /// Counts the rows, `most` at the most, that hang on those that this transaction has locked in a window of
+    /// the rule's table. PostgreSQL only, see [`ChangeSql::by_lock`].
+    pub fn count_by_lock(&self, way: &Way, above: &ChangeSql, window: &Window, most: u32) -> Bound {
         let mut w = begin_count(self.engine);
+        w.sql(" FROM (SELECT 1");
         self.write_from(&mut w);
         w.sql(" WHERE ");
         write_below_locked(&mut w, way, above, window);
+        w.sql(" LIMIT ").number(most).sql(") AS hanging");
         w.finish()
     }
 
@@ -211,7 +224,7 @@ impl Depth {
 }
 
 fn write_below_locked(w: &mut Writer<'_>, way: &Way, above: &ChangeSql, window: &Window) {
-    way.write_in(w, |w| {
+    way.write_in(w, &above.window.table, |w| {
         above.window.write_from(w);
         w.sql(" WHERE ");
         above.write_locked(w, window);
