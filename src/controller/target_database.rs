@@ -98,6 +98,7 @@ async fn look_and_tell(
                 found = look_and_act(&object, target, context) => found,
                 () = context.stop.cancelled() => return Ok(Requeue::await_change()),
             };
+            context.cluster.rest(&uid).await;
             let generation = object.metadata.generation.unwrap_or_default();
             looked = Some((asked, (Timestamp::now(), generation)));
             check = Some(Check { generation, found });

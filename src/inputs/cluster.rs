@@ -328,6 +328,17 @@ impl Cluster {
         self.lock().remove(uid);
     }
 
+    /// Closes the connections to a database that nobody uses at the moment. The next look at it comes long
+    /// after this one, and there may be hundreds of databases.
+    pub async fn rest(&self, uid: &str) {
+        let slot = self.lock().get(uid).cloned();
+        let Some(slot) = slot else { return };
+        let database = slot.lock().await.as_ref().map(|held| held.database.clone());
+        if let Some(database) = database {
+            database.rest().await;
+        }
+    }
+
     /// Lets go of the connections to all databases that do not exist any more.
     pub fn forget_unless(&self, exists: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, _| exists(uid));
