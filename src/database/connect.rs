@@ -184,22 +184,13 @@ impl Database {
         }
     }
 
-    /// Closes the connections that lie idle. Each holds all authorities of the system anew, 130 kB where these
-    /// are 150.
+    /// Closes the connections that lie idle, or will in a moment. Each holds all authorities of the system anew,
+    /// 130 kB where these are 150.
     pub async fn rest(&self) {
         let limit = self.0.connect_timeout;
-        // What its end says does not matter: nothing is under way on it.
         match &self.0.pools {
-            Pools::Postgres(pool) => {
-                while let Some(connection) = pool.try_acquire() {
-                    let _ended = tokio::time::timeout(limit, connection.close()).await;
-                }
-            }
-            Pools::MySql(pool) => {
-                while let Some(connection) = pool.try_acquire() {
-                    let _ended = tokio::time::timeout(limit, connection.close()).await;
-                }
-            }
+            Pools::Postgres(pool) => rest(pool, limit).await,
+            Pools::MySql(pool) => rest(pool, limit).await,
         }
     }
 
@@ -257,6 +248,21 @@ impl Database {
         })
         .await?;
         Err(Fault::while_connecting(error))
+    }
+}
+
+async fn rest<D: sqlx::Database>(pool: &sqlx::Pool<D>, limit: Duration) {
+    let returned = async {
+        // The pool takes back in a task of its own what nobody uses any more.
+        while usize::try_from(pool.size()).is_ok_and(|size| pool.num_idle() < size) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // What a run uses is not waited for.
+    let _returned = tokio::time::timeout(RETURN, returned).await;
+    while let Some(connection) = pool.try_acquire() {
+        // What its end says does not matter: nothing is under way on it.
+        let _ended = tokio::time::timeout(limit, connection.close()).await;
     }
 }
 
@@ -354,6 +360,9 @@ fn mysql_options(settings: &ConnectSettings) -> Result<MySqlConnectOptions, Faul
 
 /// Connections that lay idle longer than this are tested before they are used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// How long a connection takes at the most from its last user back to the pool.
+const RETURN: Duration = Duration::from_millis(100);
 
 /// One that lies idle for so long is closed. Shorter than `IDLE_LIMIT`, after which MySQL and MariaDB end it.
 const IDLE: Duration = Duration::from_secs(5);
