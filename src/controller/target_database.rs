@@ -94,11 +94,15 @@ async fn look_and_tell(
                 }
             }
             let asked = context.memory.asked(&uid);
+            let look = async {
+                let found = look_and_act(&object, target, context).await;
+                context.cluster.rest(&uid).await;
+                found
+            };
             let found = tokio::select! {
-                found = look_and_act(&object, target, context) => found,
+                found = look => found,
                 () = context.stop.cancelled() => return Ok(Requeue::await_change()),
             };
-            context.cluster.rest(&uid).await;
             let generation = object.metadata.generation.unwrap_or_default();
             looked = Some((asked, (Timestamp::now(), generation)));
             check = Some(Check { generation, found });

@@ -333,7 +333,9 @@ impl Cluster {
     pub async fn rest(&self, uid: &str) {
         let slot = self.lock().get(uid).cloned();
         let Some(slot) = slot else { return };
-        let database = slot.lock().await.as_ref().map(|held| held.database.clone());
+        // Whoever holds it connects.
+        let held = slot.try_lock().ok();
+        let database = held.and_then(|held| held.as_ref().map(|held| held.database.clone()));
         if let Some(database) = database {
             database.rest().await;
         }

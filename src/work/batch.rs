@@ -210,7 +210,7 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
                 Stop::NotFound => {
                     tracing::error!(
                         rule = step.rule.name,
-                        "batch rolled back: locked rows were not found again by their key"
+                        "batch rolled back: locked rows were not found again"
                     );
                     Outcome::Failed(Reason::RowsNotFound)
                 }
@@ -336,7 +336,7 @@ async fn over_window(
             changed,
             ..Done::nothing(reached)
         })
-    } else if order.form != Form::Keys && step.rule.goes_by_lock() {
+    } else if goes_by_lock(step, order.form) {
         let done = Box::pin(by_lock(step.rule, &window, tx)).await?;
         Ok(Done { reached, ..done })
     } else {
@@ -347,11 +347,22 @@ async fn over_window(
     }
 }
 
+/// Whether a batch goes by lock: not a sweep, which notes whose keys it took, and not one that waits for locks.
+fn goes_by_lock(step: Step<'_>, form: Form) -> bool {
+    let passes_over = match form {
+        Form::Window => true,
+        // Else a statement that has waited would be repeated as it is.
+        Form::SkipLocked => !step.rule.nodes.is_empty(),
+        Form::Keys => false,
+    };
+    passes_over && step.swept.is_none() && step.rule.goes_by_lock()
+}
+
 /// Locks the eligible rows of a window; then what hangs on them goes, and they go themselves, all by what
 /// PostgreSQL writes into a locked row.
 async fn by_lock(rule: &RuleDraft, window: &Window, tx: &mut Tx) -> Result<Done, Stop> {
     let sql = &rule.change;
-    let locked = count(tx, &sql.lock(window)).await?;
+    let locked = count(tx, &rule.lock(window)).await?;
     if locked == 0 {
         return Ok(Done::nothing(None));
     }
@@ -362,7 +373,8 @@ async fn by_lock(rule: &RuleDraft, window: &Window, tx: &mut Tx) -> Result<Done,
     let changed = tx.change(&sql.by_lock(window)).await?;
     // Where nothing hangs on it, what has got a keeper since stays: nothing of it has gone yet.
     if !rule.nodes.is_empty() && signed(changed) != locked {
-        return Err(Stop::Raced);
+        let fewer = signed(changed) < locked;
+        return Err(if fewer { Stop::NotFound } else { Stop::Raced });
     }
     Ok(Done {
         changed,

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use oubliette_core::catalog::Column;
 use oubliette_core::name::Ident;
-use oubliette_core::plan::{Above, Link, Node, RuleDraft};
+use oubliette_core::plan::{Above, Link, MOST_HANGING, Node, RuleDraft};
 use oubliette_core::sql::{Depth, Grip, KeyRow, Window};
 use oubliette_core::value::{Key, Value};
 
@@ -14,10 +14,6 @@ use super::batch::{Stop, count, signed, unsigned};
 use super::seal::copy;
 use crate::database::{Fault, Tx};
 
-/// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
-const HANGING: i64 = 10_000;
-/// Whether there are more is all that is asked.
-const COUNTED: u32 = 10_001;
 /// Rows that hang on each other so deep are followed, no deeper.
 const LEVELS: usize = 64;
 /// Keys that a plan remembers from one window to the next, so that a row is counted once. Beyond them
@@ -375,7 +371,7 @@ impl<'a> Walk<'a> {
 
     fn hangs(&mut self, rows: i64) -> Result<(), Broken> {
         self.hanging += rows;
-        if self.locks && self.hanging > HANGING && self.chosen > 1 {
+        if self.locks && self.hanging > i64::from(MOST_HANGING) && self.chosen > 1 {
             return Err(Broken::TooMany);
         }
         Ok(())
@@ -612,10 +608,10 @@ pub(super) async fn below_locked(
 ) -> Result<Vec<u64>, Stop> {
     let mut hanging = 0;
     let mut changes = Vec::new();
-    for below in rule.below_by_lock(window, COUNTED) {
+    for below in rule.below_by_lock(window) {
         let rows = count(tx, &below.count).await?;
         hanging += rows;
-        if hanging > HANGING && locked > 1 {
+        if hanging > i64::from(MOST_HANGING) && locked > 1 {
             return Err(Stop::TooMany);
         }
         if rows > 0 {

@@ -24,7 +24,15 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         all(
             "what_is_written_again_and_again_is_newly_due",
-            again_and_again,
+            |world, server| again_and_again(world, server, "again_and_again", 20, ""),
+        ),
+        // So many that no sweep waits for them.
+        all(
+            "what_is_written_again_and_again_beside_keepers_is_newly_due",
+            |world, server| {
+                let unless = "  unless: [{table: '${schema}.keepers', match: [{column: t_id, equals: id}]}]\n";
+                again_and_again(world, server, "again_beside", 100, unless)
+            },
         ),
         all("dates_of_the_first_century_stay_in_it", first_century),
     ]
@@ -210,17 +218,29 @@ fn first_century(world: &World, server: Server) -> Result<()> {
 }
 
 /// Free and undone after each sweep, though each of them took the rows.
-fn again_and_again(world: &World, server: Server) -> Result<()> {
-    let rules = "
-- table: ${schema}.t
-  since: {column: ended, timeZone: UTC}
-  action: {type: Anonymise, columns: [{column: note, strategy: Nullify}]}
-";
-    let rig = Rig::new(world, server, "again_and_again", TABLE, rules)?;
+fn again_and_again(
+    world: &World,
+    server: Server,
+    name: &str,
+    written: u32,
+    unless: &str,
+) -> Result<()> {
+    let rules = format!(
+        "
+- table: ${{schema}}.t
+  since: {{column: ended, timeZone: UTC}}
+{unless}  action: {{type: Anonymise, columns: [{{column: note, strategy: Nullify}}]}}
+"
+    );
+    let schema = format!(
+        "{TABLE}; CREATE TABLE keepers (id integer NOT NULL PRIMARY KEY, t_id integer); \
+         CREATE INDEX keepers_of ON keepers (t_id)"
+    );
+    let rig = Rig::new(world, server, name, &schema, &rules)?;
     fill(&rig, 3_000)?;
     let run = rig.begin_run("one")?;
     // A row at a time: who holds one and waits for another could meet a batch in a deadlock.
-    for id in (1..=20).cycle() {
+    for id in (1..=written).cycle() {
         if run.has_ended() {
             break;
         }

@@ -21,6 +21,7 @@ use crate::digest::Digest;
 use crate::name::{Ident, TableName};
 use crate::policy::{Action, Limits, Policy, Rule, Treatment};
 use crate::report;
+use crate::run::MOST_CHANGED;
 use crate::sql::{
     Bound, ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, counted,
 };
@@ -418,8 +419,8 @@ impl RuleDraft {
         if self.is_one_statement() {
             bounds.push(self.change.by_window(&window));
         } else if self.goes_by_lock() {
-            bounds.push(self.change.lock(&window));
-            let below = self.below_by_lock(&window, SHOWN_ROWS);
+            bounds.push(self.lock(&window));
+            let below = self.below_by_lock(&window);
             let (counts, changes): (Vec<_>, Vec<_>) =
                 below.into_iter().map(|one| (one.count, one.change)).unzip();
             bounds.extend(counts.into_iter().chain(changes));
@@ -473,9 +474,16 @@ impl RuleDraft {
             && self.nodes.iter().all(|node| node.direct().is_some())
     }
 
+    /// Locks the rows of a window, see [`Self::goes_by_lock`]; where others hang on them, one more than a batch
+    /// may have at the most.
+    pub fn lock(&self, window: &Window) -> Bound {
+        let most = (!self.nodes.is_empty()).then_some(MOST_CHANGED + 1);
+        self.change.lock(window, most)
+    }
+
     /// What becomes of the rows that hang on those that a batch has locked, see [`Self::goes_by_lock`], in its
-    /// order: what stays lets go first. `most`: rows that are counted at the most.
-    pub fn below_by_lock(&self, window: &Window, most: u32) -> Vec<BelowLocked> {
+    /// order: what stays lets go first.
+    pub fn below_by_lock(&self, window: &Window) -> Vec<BelowLocked> {
         let nodes = || self.nodes.iter().enumerate().rev();
         let stay = nodes().filter(|(_, node)| !node.goes());
         let all = stay.chain(nodes().filter(|(_, node)| node.goes()));
@@ -483,7 +491,7 @@ impl RuleDraft {
             let (depth, way) = node.direct()?;
             Some(BelowLocked {
                 node: at,
-                count: depth.count_by_lock(way, &self.change, window, most),
+                count: depth.count_by_lock(way, &self.change, window, MOST_HANGING + 1),
                 change: depth.change_by_lock(way, &self.change, window),
             })
         })
@@ -500,7 +508,8 @@ impl RuleDraft {
         (led || joined).then(|| Bound::fixed(joins, Vec::new()))
     }
 
-    /// Whether a window is changed without anybody fetching the keys of its rows, however many these are.
+    /// Whether a window is changed without anybody fetching the keys of its rows, however many these are: nothing
+    /// hangs on them.
     pub fn needs_no_keys(&self) -> bool {
         self.is_one_statement() || (self.nodes.is_empty() && self.goes_by_lock())
     }
@@ -524,11 +533,14 @@ impl RuleDraft {
     }
 }
 
+/// Rows that may hang on the chosen ones in one transaction, unless a single row has more.
+pub const MOST_HANGING: u32 = 10_000;
+
 /// What becomes of the rows of a node that hang on locked ones.
 pub struct BelowLocked {
     /// The node.
     pub node: usize,
-    /// Counts them.
+    /// Counts them, as far as one more than [`MOST_HANGING`].
     pub count: Bound,
     /// Changes them.
     pub change: Bound,

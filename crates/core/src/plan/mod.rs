@@ -35,7 +35,7 @@ pub(crate) use assent::voided;
 pub use clock::{Due, ReadAs};
 pub use column::untreatable;
 pub use consent::Consent;
-pub use draft::{BelowLocked, Draft, Intent, RuleDraft, Setting};
+pub use draft::{BelowLocked, Draft, Intent, MOST_HANGING, RuleDraft, Setting};
 pub use duty::misfits;
 pub use erased::{ErasedColumn, erased_columns, identified_tables, identifiers_of};
 pub use facts::{Facts, RuleFacts, reads_whole_table};

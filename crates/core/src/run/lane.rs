@@ -21,11 +21,12 @@ const RETRIES: u32 = 12;
 /// How a change reaches its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One statement over the window.
+    /// Statements over the window: one, or on PostgreSQL one that locks and others that go by the lock.
     Window,
     /// Rows chosen and locked first, waiting for locks, then changed by key.
     Keys,
-    /// The same, passing over locked rows; the sweep looks for them later.
+    /// The same, passing over locked rows; the sweep looks for them later. What hangs on them may go by the lock
+    /// here, too.
     SkipLocked,
 }
 

@@ -63,14 +63,18 @@ impl ChangeSql {
     }
 
     /// Locks the eligible rows of a window, but for those that others have locked, and counts them.
-    /// It waits for none, so that their order does not matter. PostgreSQL only, see [`Self::by_lock`].
-    pub fn lock(&self, window: &Window) -> Bound {
+    /// It waits for none, so that their order does not matter. `most`: no more than these. PostgreSQL only,
+    /// see [`Self::by_lock`].
+    pub fn lock(&self, window: &Window, most: Option<u32>) -> Bound {
         let mut w = Writer::new(dialect(self.window.engine));
         w.sql("SELECT count(*) FROM (SELECT 1");
         self.window.write_from(&mut w);
         w.sql(" WHERE ");
         self.window.write_bounds(&mut w, window);
         self.eligible.write(&mut w);
+        if let Some(most) = most {
+            w.sql(" LIMIT ").number(most);
+        }
         w.sql(" FOR UPDATE SKIP LOCKED) AS locked");
         w.finish()
     }

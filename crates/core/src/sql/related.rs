@@ -64,8 +64,8 @@ impl Way {
         w.sql(")");
     }
 
-    /// Whether the rows may be found by a join with the table above: by an index, and by values that each
-    /// engine takes for the same as where they are bound, which of texts it does by the collation of either.
+    /// Whether the rows may be found by a join with the table above: by an index, and by values that are the
+    /// same there as where they are bound, which of texts the collation of either side decides.
     pub(crate) fn is_joined(&self) -> bool {
         let is_text = |(column, _): &(Column, Column)| column.kind == ColumnKind::Text;
         self.index.is_some() && !self.pairs.iter().any(is_text)
