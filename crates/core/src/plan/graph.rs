@@ -547,3 +547,6 @@ fn add(columns: &mut Vec<Column>, column: &Column) {
         columns.push(column.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;
