@@ -297,4 +297,4 @@ impl Duties<'_> {
 
 mod remainder;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -42,7 +42,8 @@ fn as_of() -> Timestamp {
     AS_OF.parse().unwrap()
 }
 
-fn policy(rule: &Value, duties: &Value, columns: &Value) -> Policy {
+/// A policy of one rule about `people`, with what `rule` says of it.
+pub(crate) fn policy(rule: &Value, duties: &Value, columns: &Value) -> Policy {
     let target = json!({
         "engine": "PostgreSQL",
         "connection": {"host": "h", "database": "crm", "credentials": {"secretRef": {"name": "s"}}},

@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::catalog::{Catalog, ColumnKind, Engine, Index, Reference};
+use crate::catalog::{Catalog, ColumnKind, Index, Reference};
+use crate::plan::duty::tests::policy;
 use crate::plan::{Draft, Intent, Setting};
-use crate::policy::Policy;
 use crate::propose::tests::{catalog, name, reference, table};
-use crate::target::Target;
 
 fn ident(text: &str) -> crate::name::Ident {
     text.parse().unwrap()
@@ -44,24 +43,9 @@ fn entry(from: &str, to: &str, column: &str, action: &str) -> Value {
     })
 }
 
-fn statements(catalog: &Catalog, rule: &Value) -> Vec<String> {
-    let target = json!({
-        "engine": if catalog.engine == Engine::Postgres { "PostgreSQL" } else { "MySQL" },
-        "connection": {"host": "h", "database": "crm", "credentials": {"secretRef": {"name": "s"}}},
-    });
-    let target = Target::parse(&serde_json::from_value(target).unwrap()).unwrap();
-    let mut full = json!({
-        "name": "people", "basis": "a promise", "table": "public.people",
-        "expireAfter": "P1Y", "since": {"column": "left_at"}, "action": {"type": "Delete"},
-    });
-    for (field, value) in rule.as_object().unwrap() {
-        full[field] = value.clone();
-    }
-    let spec = json!({
-        "databaseRef": {"name": "crm"}, "schedule": "0 3 * * *", "timeZone": "Europe/London",
-        "rules": [full],
-    });
-    let policy = Policy::parse(&serde_json::from_value(spec).unwrap(), &target).unwrap();
+fn statements(catalog: &Catalog, related: &[Value]) -> Vec<String> {
+    let none = json!([]);
+    let policy = policy(&json!({"related": related}), &none, &none);
     let setting = Setting {
         spec: &Value::Null,
         ledger: &ident("oubliette"),
@@ -129,7 +113,7 @@ fn what_hangs_on_locked_rows_goes_by_their_lock_where_that_is_safe() {
             false,
         ),
     ] {
-        let shown = statements(&catalog, &json!({"related": related}));
+        let shown = statements(&catalog, &related);
         let by_lock = shown.iter().any(|text| text.contains("xmax"));
         assert_eq!(by_lock, expected, "{what}: {shown:#?}");
     }
@@ -150,7 +134,7 @@ fn texts_are_compared_by_their_values_alone() {
         key.kind = ColumnKind::Text;
     }
     let related = entry("children", "people", "people_0", "Delete");
-    let shown = statements(&catalog, &json!({"related": [related]}));
+    let shown = statements(&catalog, &[related]);
     assert!(
         !shown.iter().any(|text| text.contains("xmax")),
         "{shown:#?}"
@@ -162,5 +146,5 @@ fn by_lock_a_statement_counts_and_one_changes_what_hangs_on_the_rows() {
     let (mut catalog, references) = family();
     catalog.references = references.into_iter().take(1).collect();
     let related = entry("children", "people", "people_0", "Delete");
-    insta::assert_yaml_snapshot!(statements(&catalog, &json!({"related": [related]})));
+    insta::assert_yaml_snapshot!(statements(&catalog, &[related]));
 }
