@@ -84,12 +84,8 @@ fn what_hangs_on_locked_rows_goes_by_their_lock_where_that_is_safe() {
         (
             "no index: each join would read the table",
             one(&|catalog| {
-                catalog
-                    .tables
-                    .get_mut(&children)
-                    .unwrap()
-                    .indexes
-                    .truncate(1)
+                let table = catalog.tables.get_mut(&children).unwrap();
+                table.indexes.truncate(1);
             }),
             vec![first()],
             false,
