@@ -568,7 +568,7 @@ async fn part(
 }
 
 /// Objects that a list brings at once. A page is held several times while it is read, as text and as what
-/// becomes of it; that was the most that an operator beside many requests ever held.
+/// becomes of it: of 500 objects that was most of the heap beside 2,000 requests.
 const PAGE: u32 = 50;
 
 /// A watch that goes on whatever happens; what it brings, as far as it is `sort`ed there, is in the store

@@ -336,7 +336,8 @@ async fn over_window(
             changed,
             ..Done::nothing(reached)
         })
-    } else if goes_by_lock(step, order.form) {
+    } else if step.rule.locks_in(order.form) && step.swept.is_none() {
+        // A sweep notes whose keys it took.
         let done = Box::pin(by_lock(step.rule, &window, tx)).await?;
         Ok(Done { reached, ..done })
     } else {
@@ -345,17 +346,6 @@ async fn over_window(
         let of = (step.rule, step.groups);
         Box::pin(by_keys(of, &window, reached, skip_locked, &by, tx)).await
     }
-}
-
-/// Whether a batch goes by lock: not a sweep, which notes whose keys it took, and not one that waits for locks.
-fn goes_by_lock(step: Step<'_>, form: Form) -> bool {
-    let passes_over = match form {
-        Form::Window => true,
-        // Else a statement that has waited would be repeated as it is.
-        Form::SkipLocked => !step.rule.nodes.is_empty(),
-        Form::Keys => false,
-    };
-    passes_over && step.swept.is_none() && step.rule.goes_by_lock()
 }
 
 /// Locks the eligible rows of a window; then what hangs on them goes, and they go themselves, all by what

@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use oubliette::database::{Access, ConnectSettings, Database, DeclaredEngine, FaultClass, Tls};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::catalog::Engine;
+use oubliette_core::sql::Bound;
 use secrecy::SecretString;
 
 use super::{USERS_PASSWORD, expect, fault, login, named, user_login, with_rows};
 use crate::case::{Case, Server};
 use crate::proxy::Proxy;
+use crate::wait::{PATIENCE, wait_for};
 use crate::world::World;
 
 /// The cases of this file.
@@ -34,6 +36,10 @@ pub(super) fn cases() -> Vec<Case> {
             (
                 "whoever_finds_no_free_connection_waits",
                 whoever_finds_no_free_connection_waits,
+            ),
+            (
+                "connections_at_rest_are_closed",
+                connections_at_rest_are_closed,
             ),
         ],
         &Server::ALL,
@@ -215,6 +221,34 @@ fn whoever_finds_no_free_connection_waits(world: &World, server: Server) -> Resu
         only.rollback().await;
         next.await?.rollback().await;
         Ok(())
+    })
+}
+
+/// One that lay in the pool for a moment would be used again.
+fn connections_at_rest_are_closed(world: &World, server: Server) -> Result<()> {
+    let (_own, database) = with_rows(world, server, |settings| settings.max_connections = 1)?;
+    let asked = if server.is_postgres() {
+        "SELECT pg_backend_pid()::bigint"
+    } else {
+        "SELECT CAST(connection_id() AS SIGNED)"
+    };
+    let backend = || {
+        world.block_on(async {
+            let mut tx = database.begin(Access::ReadOnly).await?;
+            let rows = tx.rows(&Bound::fixed(asked, Vec::new())).await?;
+            tx.rollback().await;
+            Ok::<_, anyhow::Error>(rows)
+        })
+    };
+    let first = backend()?;
+    wait_for("another connection", PATIENCE, || {
+        world.block_on(database.rest());
+        let next = backend()?;
+        Ok(if next == first {
+            Err(format!("{next:?}"))
+        } else {
+            Ok(())
+        })
     })
 }
 

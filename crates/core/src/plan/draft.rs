@@ -21,7 +21,7 @@ use crate::digest::Digest;
 use crate::name::{Ident, TableName};
 use crate::policy::{Action, Limits, Policy, Rule, Treatment};
 use crate::report;
-use crate::run::MOST_CHANGED;
+use crate::run::{Form, MOST_CHANGED};
 use crate::sql::{
     Bound, ChangeSql, CountSql, Effect, KeyColumn, Transform, Window, WindowSql, counted,
 };
@@ -472,6 +472,17 @@ impl RuleDraft {
             // A second change of a row checks all that it refers to, and locks it, which looks like a lock of ours.
             && tables.len() == self.nodes.len()
             && self.nodes.iter().all(|node| node.direct().is_some())
+    }
+
+    /// Whether a batch of that form goes by lock.
+    pub fn locks_in(&self, form: Form) -> bool {
+        let passes_over = match form {
+            Form::Window => true,
+            // Else a statement that has waited would be repeated as it is.
+            Form::SkipLocked => !self.nodes.is_empty(),
+            Form::Keys => false,
+        };
+        passes_over && self.goes_by_lock()
     }
 
     /// Locks the rows of a window, see [`Self::goes_by_lock`]; where others hang on them, one more than a batch

@@ -97,7 +97,7 @@ fn what_hangs_on_locked_rows_goes_by_their_lock_where_that_is_safe() {
             false,
         ),
         (
-            "two ways to a row",
+            "two ways to a row: it is told apart by its key",
             two(["people_0", "people_1"]),
             vec![first(), entry("children", "people", "people_1", "Delete")],
             false,
