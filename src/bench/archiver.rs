@@ -89,6 +89,27 @@ impl Archiver {
         })
     }
 
+    /// Its name and version, as it says them.
+    pub async fn version(&self) -> anyhow::Result<String> {
+        let said = Command::new(&self.program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .with_context(|| format!("failed to run {}", self.program.display()))?;
+        if !said.status.success() {
+            let fault = String::from_utf8_lossy(&said.stderr);
+            bail!(
+                "{} --version failed ({}): {}",
+                self.program.display(),
+                said.status,
+                fault.trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&said.stdout).trim().to_owned())
+    }
+
     /// Calls it once. How many rows it changed is not known from it, and whoever looks enters that.
     pub async fn run(&self, arguments: &[String]) -> anyhow::Result<Run> {
         let file = self.defaults.0.display().to_string();
@@ -178,6 +199,17 @@ mod tests {
         assert_eq!(fs::read(&authority).unwrap(), b"PEM");
         drop(archiver);
         assert!(!path.exists() && !authority.exists());
+    }
+
+    #[tokio::test]
+    async fn its_version_is_what_it_says_and_no_guess() {
+        // Any program that has one will do.
+        let archiver = Archiver::new(Path::new("bash"), &settings()).unwrap();
+        let version = archiver.version().await.unwrap();
+        assert!(version.starts_with("GNU bash, version "), "{version}");
+        let archiver = Archiver::new(Path::new("false"), &settings()).unwrap();
+        let fault = archiver.version().await.unwrap_err().to_string();
+        assert!(fault.contains("false --version failed"), "{fault}");
     }
 
     #[tokio::test]

@@ -180,10 +180,11 @@ impl Bench<'_> {
     ) -> anyhow::Result<(Vec<String>, Run)> {
         let database = &self.ground.database;
         if let Some((archiver, arguments)) = self.archiving(work, layout, who) {
+            let version = format!("# {}", archiver.version().await?);
             let rows = self.ground.rows(layout).await?;
             let mut run = archiver.run(&arguments).await?;
             run.changed = rows - self.ground.rows(layout).await?;
-            return Ok((vec![archiver::called(&arguments)], run));
+            return Ok((vec![version, archiver::called(&arguments)], run));
         }
         if let Some(peer) = peer(who, database.engine(), layout) {
             let before = layout.session(database.engine());
