@@ -224,7 +224,7 @@ fn whoever_finds_no_free_connection_waits(world: &World, server: Server) -> Resu
     })
 }
 
-/// One that lay in the pool for a moment would be used again.
+/// One that lay in the pool for a moment would be used again; one of a run, which reads on, stays.
 fn connections_at_rest_are_closed(world: &World, server: Server) -> Result<()> {
     let (_own, database) = with_rows(world, server, |settings| settings.max_connections = 1)?;
     let asked = if server.is_postgres() {
@@ -232,22 +232,27 @@ fn connections_at_rest_are_closed(world: &World, server: Server) -> Result<()> {
     } else {
         "SELECT CAST(connection_id() AS SIGNED)"
     };
-    let backend = || {
-        world.block_on(async {
-            let mut tx = database.begin(Access::ReadOnly).await?;
-            let rows = tx.rows(&Bound::fixed(asked, Vec::new())).await?;
-            tx.rollback().await;
-            Ok::<_, anyhow::Error>(rows)
-        })
-    };
-    let first = backend()?;
+    let asked = || Bound::fixed(asked, Vec::new());
+    let first = world.block_on(async {
+        let mut tx = database.begin(Access::ReadOnly).await?;
+        let first = tx.rows(&asked()).await?;
+        database.rest().await;
+        let next = tx.rows(&asked()).await?;
+        tx.rollback().await;
+        ensure!(first == next, "of a run: {first:?}, then {next:?}");
+        Ok::<_, anyhow::Error>(first)
+    })?;
     wait_for("another connection", PATIENCE, || {
-        world.block_on(database.rest());
-        let next = backend()?;
-        Ok(if next == first {
-            Err(format!("{next:?}"))
-        } else {
-            Ok(())
+        world.block_on(async {
+            database.rest().await;
+            let mut tx = database.begin(Access::ReadOnly).await?;
+            let next = tx.rows(&asked()).await?;
+            tx.rollback().await;
+            Ok(if next == first {
+                Err(format!("{next:?}"))
+            } else {
+                Ok(())
+            })
         })
     })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::{Catalog, ColumnKind, Index, Reference};
 use crate::plan::duty::tests::policy;
-use crate::plan::{Draft, Intent, Setting};
+use crate::plan::{Draft, Intent, RuleDraft, Setting};
 use crate::propose::tests::{catalog, name, reference, table};
 
 fn ident(text: &str) -> crate::name::Ident {
@@ -43,7 +43,7 @@ fn entry(from: &str, to: &str, column: &str, action: &str) -> Value {
     })
 }
 
-fn statements(catalog: &Catalog, related: &[Value]) -> Vec<String> {
+fn rule(catalog: &Catalog, related: &[Value]) -> RuleDraft {
     let none = json!([]);
     let policy = policy(&json!({"related": related}), &none, &none);
     let setting = Setting {
@@ -52,7 +52,12 @@ fn statements(catalog: &Catalog, related: &[Value]) -> Vec<String> {
         intent: Intent::DryRun,
         as_of: Timestamp::UNIX_EPOCH,
     };
-    Draft::of(&policy, catalog, &setting).unwrap().rules[0].shown()
+    let mut draft = Draft::of(&policy, catalog, &setting).unwrap();
+    draft.rules.remove(0)
+}
+
+fn statements(catalog: &Catalog, related: &[Value]) -> Vec<String> {
+    rule(catalog, related).shown()
 }
 
 #[test]
@@ -113,6 +118,17 @@ fn what_hangs_on_locked_rows_goes_by_their_lock_where_that_is_safe() {
         let by_lock = shown.iter().any(|text| text.contains("xmax"));
         assert_eq!(by_lock, expected, "{what}: {shown:#?}");
     }
+}
+
+#[test]
+fn a_trigger_might_write_to_a_locked_row_and_hide_its_lock() {
+    let (mut catalog, references) = family();
+    catalog.references = references.into_iter().take(1).collect();
+    let related = entry("children", "people", "people_0", "Delete");
+    let mut rule = rule(&catalog, &[related]);
+    assert!(rule.goes_by_lock());
+    rule.triggered = true;
+    assert!(!rule.goes_by_lock());
 }
 
 #[test]
