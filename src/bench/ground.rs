@@ -186,7 +186,7 @@ impl Ground {
     pub async fn settings(&self) -> Result<BTreeMap<String, String>, Fault> {
         let query = match self.database.engine() {
             Engine::Postgres => Bound::fixed(
-                "SELECT name, setting || coalesce(unit, '') FROM pg_catalog.pg_settings \
+                "SELECT name, pg_catalog.current_setting(name) FROM pg_catalog.pg_settings \
                  WHERE name IN ('shared_buffers', 'max_wal_size', 'checkpoint_timeout', 'fsync', \
                  'synchronous_commit', 'full_page_writes', 'wal_level', 'autovacuum')",
                 Vec::new(),

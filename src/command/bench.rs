@@ -148,6 +148,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
         machine: machine::machine(),
         quick: request.quick,
         begun: whole_second(Timestamp::now()),
+        last_begun: None,
         cells: Vec::new(),
     };
     let measured = tokio::select! {

@@ -327,6 +327,13 @@ fn idle(bench: &Bench<'_>) -> Result<()> {
         code == Some(1) && err.contains("bare-walk is not measured at this work"),
         "{code:?}: {err}"
     );
+    bench.nothing_is_left()?;
+    let asked = ["--yes", "--condition", "foreground", "--work", "anonymise"];
+    let (code, _, err) = bench.call(&asked)?;
+    ensure!(
+        code == Some(1) && err.contains("anonymise is not measured beside an application"),
+        "{code:?}: {err}"
+    );
     bench.nothing_is_left()
 }
 
@@ -342,6 +349,15 @@ fn foreign(bench: &Bench<'_>) -> Result<()> {
         bench.nothing_is_left()?;
         bench.sql("DROP PUBLICATION everything")?;
     }
+    if bench.database.server.is_postgres() {
+        // Beside what an earlier benchmark has left.
+        let mark = "CREATE TABLE made_by_oubliette_bench (n integer PRIMARY KEY)";
+        bench.sql(&format!("CREATE SCHEMA oubliette_bench {mark}"))?;
+        bench.sql("CREATE SCHEMA oubliette_bench_ledger CREATE TABLE kept (id integer)")?;
+        refused(bench)?;
+        bench.sql("SELECT id FROM oubliette_bench_ledger.kept")?;
+        bench.sql("DROP SCHEMA oubliette_bench, oubliette_bench_ledger CASCADE")?;
+    }
     let word = if bench.database.server.is_postgres() {
         "SCHEMA"
     } else {
@@ -349,12 +365,17 @@ fn foreign(bench: &Bench<'_>) -> Result<()> {
     };
     bench.sql(&format!("CREATE {word} oubliette_bench"))?;
     bench.sql("CREATE TABLE oubliette_bench.kept (id integer PRIMARY KEY)")?;
-    let (code, _, err) = bench.call(&["--yes"])?;
-    ensure!(
-        code == Some(1) && err.contains("is not the benchmark's"),
-        "{err}"
-    );
+    refused(bench)?;
     bench.sql(&format!(
         "DROP TABLE oubliette_bench.kept; DROP {word} oubliette_bench"
     ))
+}
+
+fn refused(bench: &Bench<'_>) -> Result<()> {
+    let (code, _, err) = bench.call(&["--yes"])?;
+    ensure!(
+        code == Some(1) && err.contains("is not the benchmark's"),
+        "{code:?}: {err}"
+    );
+    Ok(())
 }

@@ -79,6 +79,17 @@ impl Bench<'_> {
                 );
             }
         }
+        let engine = self.ground.database.engine();
+        for (work, _) in &all {
+            if !condition::is_possible(condition, *work, engine) {
+                bail!(
+                    "{} is not measured beside an application: with --condition {} only {} is",
+                    work.name(),
+                    condition.name(),
+                    Work::DeleteWide.name()
+                );
+            }
+        }
         for (work, layout) in all {
             Box::pin(self.cell(work, layout, sheet))
                 .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use oubliette_core::bench::load::Application;
 use oubliette_core::bench::{Condition, Figure, Run, Who, Work};
+use oubliette_core::catalog::Engine;
 
 use super::Request;
 use crate::bench::foreground::{self, Load};
@@ -44,6 +45,11 @@ pub(super) fn is_measured(condition: Condition, work: Work) -> bool {
         Condition::Foreground => work == Work::DeleteWide,
         Condition::Distant | Condition::Snapshot | Condition::Larger => work == Work::DeleteNarrow,
     }
+}
+
+/// Whether a piece of work can be measured under a condition at all.
+pub(super) fn is_possible(condition: Condition, work: Work, engine: Engine) -> bool {
+    condition != Condition::Foreground || Application::at(work, engine, 1).is_some()
 }
 
 /// Whether somebody is measured under a condition where nobody asks for others.

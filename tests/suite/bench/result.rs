@@ -97,6 +97,7 @@ pub(crate) fn write(name: &str, begun: Timestamp, cell: Cell) -> Result<()> {
         machine: machine(),
         quick: is_quick(),
         begun: whole_second(begun),
+        last_begun: None,
         cells: vec![cell],
     };
     let folder = repository().join(if is_quick() {

@@ -15,6 +15,7 @@ pub(super) fn sheet(cells: Vec<Cell>) -> Sheet {
         },
         quick: false,
         begun: "2026-11-26T06:00:00Z".parse().unwrap(),
+        last_begun: None,
         cells,
     }
 }

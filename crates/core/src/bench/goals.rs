@@ -102,6 +102,8 @@ pub struct Finding {
     pub whole: Option<f64>,
     /// That one of the two was ended before it was done: what it had done until then is compared.
     pub cut: bool,
+    /// Runs that are judged, and runs that were made.
+    pub runs: (usize, usize),
     /// Checks of ours that failed in some run; whoever does the wrong thing is not quick.
     pub wrong: Vec<String>,
     /// Whether the figure is within the bound and nothing is wrong.
@@ -169,6 +171,7 @@ impl Goal {
     fn found_in(&self, cell: &Cell) -> Option<Finding> {
         let found = self.measure.of(cell)?;
         let wrong = self.measure.wrong(cell);
+        let mode = cell.mode(self.measure.of_whom())?;
         Some(Finding {
             server: cell.engine,
             version: cell.version.clone(),
@@ -176,6 +179,7 @@ impl Goal {
             figure: found.figure,
             whole: found.whole,
             cut: found.cut,
+            runs: (mode.counting().count(), mode.runs.len()),
             met: self.bound.holds(found.figure) && wrong.is_empty(),
             wrong,
         })

@@ -33,6 +33,8 @@ pub fn joined(sheets: impl IntoIterator<Item = Sheet>) -> Result<Sheet, Apart> {
             });
         }
         all.quick |= sheet.quick;
+        let last = |sheet: &Sheet| sheet.last_begun.unwrap_or(sheet.begun);
+        all.last_begun = Some(last(&all).max(last(&sheet)));
         all.begun = all.begun.min(sheet.begun);
         all.cells.append(&mut sheet.cells);
     }
@@ -93,6 +95,7 @@ mod tests {
         );
         assert!(all.quick);
         assert_eq!(all.begun, other.begun);
+        assert!(all.last_begun > Some(other.begun));
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub struct Sheet {
     pub quick: bool,
     /// When it began.
     pub begun: Timestamp,
+    /// Where several results were put together: when the last of them was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_begun: Option<Timestamp>,
     /// What was measured.
     pub cells: Vec<Cell>,
 }
@@ -222,6 +225,7 @@ mod tests {
             },
             quick: true,
             begun: "2026-11-26T06:00:00Z".parse().unwrap(),
+            last_begun: None,
             cells: vec![Cell {
                 engine: Some(Server::Mariadb),
                 version: "11.8.3-MariaDB".to_owned(),

@@ -9,6 +9,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use super::goals::{self, Bound, Finding, Goal, Judged, Measure, Verdict};
 use super::{Condition, Machine, Sheet, gate};
 
@@ -32,9 +34,15 @@ something about other machines, seconds do not. `make bench` measures all of it 
 
 - Oubliette is measured as it is used: the whole of `oubliette apply`, from manifests, with guards, ledger, checkpoints and verification, in the
   benchmark's own process. *Setup* (connecting, reading the catalog, claiming the ledger), *plan* (counting, twice, and the run's rows in the
-  ledger), *run* (changing rows, batch by batch) and *verify* (looking at what is left, sweeping it up, evidence) are told apart. Ratios are of
-  *run*; the one with all four stands beside it. Backlog has `batchDuration: 250ms`, which is what is advised where nobody waits; Steady is as it
-  comes. Of pt-archiver, *run* is the whole call, with the start of Perl. It has the flags that are recommended for speed; others were not tried.
+  ledger), *run* (changing rows, batch by batch) and *verify* (looking at what is left, sweeping it up, evidence) are told apart. Ratios to one
+  statement, to statements typed by hand and to the bare walk are of *run*; the one with all four stands beside it. Against what people call instead of this program (loops, row
+  by row, pt-archiver) the whole call is judged, with all four. Backlog has `batchDuration: 250ms`, which is what is advised where nobody waits; Steady is as it
+  comes. Of pt-archiver, *run* is the whole call, with the start of Perl. Its flags are those that are recommended for speed, by the primary key also where the clock has an index; others were not tried.
+- Loops take 1,000 rows a turn, as most of what is published does. Without an index on the clock every turn reads the table from its start, over the rows that are gone, so that ten times as
+  many a turn would be up to ten times as quick, and hold up whoever waits for a row that much longer. Oubliette takes as many a batch as go in its `batchDuration`, 20,000 at the most; pt-archiver 10,000.
+- Peers have the server's own isolation level, on InnoDB REPEATABLE READ, as somebody has who types a statement; Oubliette and the bare walk have READ COMMITTED.
+- Two million rows has only `delete-narrow` on PostgreSQL. The other tables have fewer, see there, because everything is to be over within three hours: what a run does once weighs more
+  on them. Subjects, and the operator's memory, are measured on the servers of the tests, whose settings stand with them and do not wait for the disk.
 - Every run begins with a fresh copy of the same rows, on PostgreSQL after VACUUM and CHECKPOINT. Autovacuum is off for these tables: it would
   come at another time in each run. Loops that read over dead rows again and again would gain by it. Who does it takes turns: each does it once before anybody does it again. Not so subjects,
   half of whom are erased one by one before others are together, and half afterwards; nor memory and the operator, which are one run each.
@@ -47,9 +55,11 @@ something about other machines, seconds do not. `make bench` measures all of it 
 - Beside an application: it sends 200 operations a second for each core over eight connections, whatever comes back (an update by key, a read by an indexed column, and at one of ten
   an insert; three of a hundred updates are of expired rows), and a latency counts from when its operation was due. It has the table for itself
   before and after the run; *during* is from the beginning of the call to its end, counting and verification too. A run is discarded if its p99 of these two idle windows differs by more than a factor of {MOST} between them or
-  from the median of its session. This was decided before anything was measured. Idle is the quicker of the two. The longest lock wait is the application's longest write
-  from when it was sent: no wait for a lock was longer.
-- What is written to the log (WAL, binlog) is told in bytes for each changed row, and *settled* is when VACUUM, or InnoDB's purge, was done, too.
+  from the median of its session. This was decided before anything was measured; it also discards runs that leave the server slow for a while. A discarded run is not made again. Idle is the quicker of the two. The longest lock wait is the application's longest write
+  from when it was sent: no wait for a lock was longer. It and *max* are the longest of all runs, discarded ones too; the other latencies are medians.
+- What is shown as sent by Oubliette is the plan's text. Its windows are of the key; on PostgreSQL a plain delete of a large share goes by pages, with the same conditions and
+  `ctid` for the key. Time limits, fence and checkpoint, which every batch has, too, are not shown.
+- Rows a second, and bytes that are written to the log (WAL, binlog), are for each changed row of the rule's own table, what hangs on it apart, and *settled* is when VACUUM, or InnoDB's purge, was done, too.
 ";
 
 /// What a condition is, where it was measured.
@@ -113,8 +123,12 @@ fn machine(text: &mut String, sheet: &Sheet) {
     let _ = write!(
         text,
         "\n## On what\n\n{processor}, {cores} cores, {memory}{system}; servers and program on the same machine. Oubliette {program}. \
-         Begun {}. {} runs, of which {discarded} were discarded.\n",
-        sheet.begun.strftime("%-d %B %Y at %H:%M UTC"),
+         Begun {}{}. {} runs, of which {discarded} were discarded.\n",
+        moment(sheet.begun),
+        sheet
+            .last_begun
+            .map(|last| format!(", the last part of it {}", moment(last)))
+            .unwrap_or_default(),
         runs.len(),
     );
     if sheet.quick {
@@ -122,6 +136,10 @@ fn machine(text: &mut String, sheet: &Sheet) {
             "\n**Measured with `QUICK=1`: small tables, few repetitions. Good to see that it works, not to be quoted.**\n",
         );
     }
+}
+
+fn moment(at: Timestamp) -> impl std::fmt::Display {
+    at.strftime("%-d %B %Y at %H:%M UTC")
 }
 
 /// Settings of each server, as its first cell has them; where they differ, they stand with the cell.
@@ -192,6 +210,10 @@ fn found(goal: &Goal, finding: &Finding) -> String {
     let server = finding.server.map_or("", super::Server::name);
     let separator = if server.is_empty() { "" } else { ", " };
     let cut = if finding.cut { " (cut)" } else { "" };
+    let runs = match finding.runs {
+        (judged, made) if judged < made => format!(" ({judged} of {made} runs)"),
+        _ => String::new(),
+    };
     let whole = finding.whole.map(|whole| figure(goal, whole));
     let verdict = match (finding.met, finding.wrong.as_slice()) {
         (true, _) => "met".to_owned(),
@@ -199,7 +221,7 @@ fn found(goal: &Goal, finding: &Finding) -> String {
         (false, wrong) => format!("**wrong**: {}", wrong.join(", ")),
     };
     format!(
-        "{server}{separator}{} | {}{cut} | {} | {verdict}",
+        "{server}{separator}{} | {}{cut}{runs} | {} | {verdict}",
         finding.work.title(),
         figure(goal, finding.figure),
         whole.unwrap_or_default(),

@@ -39,14 +39,15 @@ impl PlaceSql {
         )
     }
 
-    /// How many there are of: schemas of its names, and tables that only a benchmark makes in one.
+    /// How many there are of: schemas of its names, and tables that only a benchmark makes in each.
     pub fn look(self) -> Bound {
         self.write(
             "SELECT (SELECT count(*) FROM pg_catalog.pg_namespace \
              WHERE nspname IN ('oubliette_bench', 'oubliette_bench_ledger')), \
              (SELECT count(*) FROM pg_catalog.pg_class AS c \
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-             WHERE n.nspname = 'oubliette_bench' AND c.relname = 'made_by_oubliette_bench')",
+             WHERE n.nspname IN ('oubliette_bench', 'oubliette_bench_ledger') \
+             AND c.relname = 'made_by_oubliette_bench')",
             "SELECT (SELECT count(*) FROM information_schema.schemata \
              WHERE schema_name = 'oubliette_bench'), \
              (SELECT count(*) FROM information_schema.tables \
@@ -58,7 +59,7 @@ impl PlaceSql {
     pub fn found(schemas: i64, marks: i64) -> Found {
         match (schemas, marks) {
             (0, _) => Found::Nothing,
-            (_, 0) => Found::Foreign,
+            (schemas, marks) if marks < schemas => Found::Foreign,
             _ => Found::Own,
         }
     }
@@ -70,11 +71,14 @@ impl PlaceSql {
         (self.0 == Engine::Postgres).then(|| Bound::fixed(all, vec![]))
     }
 
-    /// Makes it, with the table by which it is known again, in one session.
+    /// Makes it, with the tables by which it is known again, in one session.
     pub fn make(self) -> Vec<Bound> {
         match self.0 {
+            // Both or neither, as statements that are sent together are.
             Engine::Postgres => vec![Bound::fixed(
                 "CREATE SCHEMA oubliette_bench \
+                 CREATE TABLE made_by_oubliette_bench (n integer PRIMARY KEY); \
+                 CREATE SCHEMA oubliette_bench_ledger \
                  CREATE TABLE made_by_oubliette_bench (n integer PRIMARY KEY)",
                 vec![],
             )],
@@ -89,7 +93,7 @@ impl PlaceSql {
         }
     }
 
-    /// Removes all of it. The mark goes last or with the rest, so that what is left of an end in the
+    /// Removes all of it. Each mark goes with its schema, so that what is left of an end in the
     /// middle is known again.
     pub fn remove(self) -> Vec<Bound> {
         match self.0 {
@@ -106,6 +110,24 @@ impl PlaceSql {
                     vec![],
                 )]
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_without_its_mark_is_somebody_elses_beside_one_that_has_it() {
+        for (schemas, marks, found) in [
+            (0, 0, Found::Nothing),
+            (1, 1, Found::Own),
+            (2, 2, Found::Own),
+            (1, 0, Found::Foreign),
+            (2, 1, Found::Foreign),
+        ] {
+            assert_eq!(PlaceSql::found(schemas, marks), found, "{schemas}, {marks}");
         }
     }
 }

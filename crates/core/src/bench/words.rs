@@ -174,7 +174,7 @@ pub enum Who {
     InSelectLimit,
     /// Fetch, change one row, commit.
     RowByRow,
-    /// pt-archiver with its best flags.
+    /// pt-archiver with the flags that are recommended for speed.
     PtArchiverBest,
     /// pt-archiver as it comes.
     PtArchiverDefaults,
@@ -280,7 +280,7 @@ impl Who {
             Self::LoopLimit => "loop of `DELETE … LIMIT`",
             Self::InSelectLimit => "loop of `IN (SELECT … LIMIT)`",
             Self::RowByRow => "row by row",
-            Self::PtArchiverBest => "pt-archiver, best flags",
+            Self::PtArchiverBest => "pt-archiver, recommended flags",
             Self::PtArchiverDefaults => "pt-archiver, defaults",
             Self::OneByOne => "one request after the other",
             Self::Grouped => "requests together",

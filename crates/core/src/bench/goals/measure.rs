@@ -35,7 +35,7 @@ pub enum Measure {
         /// Which latency.
         percentile: Percentile,
     },
-    /// The longest wait for a lock of any run, as a multiple of what a batch should take.
+    /// The longest wait for a lock of any run, also of one that says nothing else, as a multiple of what a batch should take.
     LockWait {
         /// Beside whom.
         of: Who,
@@ -136,11 +136,8 @@ impl Measure {
                 stats::median(seen.filter_map(|seen| percentile.times_idle(seen))).map(plain)
             }
             Self::LockWait { of, target } => {
-                let waits = cell.mode(of)?.counting();
-                let waits = waits.filter_map(|run| run.longest_lock_wait);
-                waits
-                    .max_by(f64::total_cmp)
-                    .map(|longest| plain(longest / target))
+                let longest = cell.mode(of)?.longest(|run| run.longest_lock_wait)?;
+                Some(plain(longest / target))
             }
             Self::Counted { of, name, unit } => cell
                 .mode(of)?
@@ -198,6 +195,11 @@ impl Mode {
     /// The median of something over the runs that are judged.
     pub fn median(&self, of: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
         stats::median(self.counting().filter_map(of))
+    }
+
+    /// The most of something in any run, also of those that were discarded: what took long did take long.
+    pub fn longest(&self, of: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
+        self.runs.iter().filter_map(of).max_by(f64::total_cmp)
     }
 
     /// Rows a second while rows are changed, the median. Of a run that was cut, until then.

@@ -134,6 +134,23 @@ fn whom_was_cut_is_compared_by_what_was_done_until_then() {
 }
 
 #[test]
+fn against_another_program_the_whole_call_is_judged() {
+    let mut cells = vec![cell(
+        Server::Mariadb,
+        Work::DeleteNarrow,
+        &[
+            (Who::OublietteBacklogOne, &[100.0]),
+            (Who::PtArchiverBest, &[150.0]),
+        ],
+    )];
+    let found = of(&sheet(2, cells.clone()), "archiver-best-one");
+    assert_eq!(found.verdict(), Verdict::Met);
+    cells[0].modes[0].runs[0].phases.plan = 60.0;
+    let found = of(&sheet(2, cells), "archiver-best-one");
+    assert_eq!(found.verdict(), Verdict::Missed);
+}
+
+#[test]
 fn discarded_runs_are_not_judged() {
     let latency = |p99: f64| Latency {
         p99,
@@ -161,12 +178,15 @@ fn discarded_runs_are_not_judged() {
             run(2.8, 2.0, None),
         ],
     }];
+    cells[0].modes[0].runs[1].longest_lock_wait = Some(120.0);
     let mut sheet = sheet(2, cells);
     let found = of(&sheet, "steady-p99");
+    assert_eq!(found.findings[0].runs, (2, 3));
     assert!((found.findings[0].figure - 1.35).abs() < 1e-9, "{found:?}");
     assert_eq!(found.verdict(), Verdict::Met);
+    // Whatever else the machine did: that long somebody waited.
     let waited = of(&sheet, "lock-wait");
-    assert!((waited.findings[0].figure - 1.2).abs() < 1e-9, "{waited:?}");
+    assert!((waited.findings[0].figure - 2.4).abs() < 1e-9, "{waited:?}");
     let rate = of(&sheet, "steady-rate");
     let stands = (rate.verdict(), rate.discarded);
     assert_eq!(stands, (Verdict::NotMeasured, false));

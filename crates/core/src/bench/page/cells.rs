@@ -71,6 +71,7 @@ fn one(text: &mut String, cell: &Cell, usual: Option<&Settings>) {
     }
     speeds(text, cell);
     foreground(text, cell);
+    discarded(text, cell);
     figures(text, cell);
     wrong(text, cell);
     statements(text, cell);
@@ -145,6 +146,10 @@ fn foreground(text: &mut String, cell: &Cell) {
             let figure = mode.median(of);
             figure.map(rounded).unwrap_or_default()
         };
+        let longest = |of: fn(&Run) -> Option<f64>| {
+            let figure = mode.longest(of);
+            figure.map(rounded).unwrap_or_default()
+        };
         let ratio = |percentile: Percentile| {
             times(mode.median(|run| percentile.times_idle(run.foreground.as_ref()?)))
         };
@@ -171,11 +176,32 @@ fn foreground(text: &mut String, cell: &Cell) {
             median(|run| Some(Percentile::P99.idle(run.foreground.as_ref()?))),
             ratio(Percentile::P95),
             ratio(Percentile::P99),
-            median(|run| Some(run.foreground.as_ref()?.during.max)),
-            median(|run| run.longest_lock_wait),
+            longest(|run| Some(run.foreground.as_ref()?.during.max)),
+            longest(|run| run.longest_lock_wait),
             each.join(", "),
             mode.runs.len(),
         );
+    }
+}
+
+/// Why runs were discarded.
+fn discarded(text: &mut String, cell: &Cell) {
+    let mut lines = String::new();
+    for mode in &cell.modes {
+        for (at, run) in mode.runs.iter().enumerate() {
+            if let Some(why) = &run.discarded {
+                let _ = writeln!(
+                    lines,
+                    "- {}, run {}, discarded: {}",
+                    mode.name.title(),
+                    at + 1,
+                    plain(why)
+                );
+            }
+        }
+    }
+    if !lines.is_empty() {
+        let _ = write!(text, "\n{lines}");
     }
 }
 
