@@ -56,7 +56,8 @@ something about other machines, seconds do not. `make bench` measures all of it 
   an insert; three of a hundred updates are of expired rows), and a latency counts from when its operation was due. It has the table for itself
   before and after the run; *during* is from the beginning of the call to its end, counting and verification too. A run is discarded if its p99 of these two idle windows differs by more than a factor of {MOST} between them or
   from the median of its session. This was decided before anything was measured; it also discards runs that leave the server slow for a while. A discarded run is not made again. Idle is the quicker of the two. The longest lock wait is the application's longest write
-  from when it was sent: no wait for a lock was longer. It and *max* are the longest of all runs, discarded ones too; the other latencies are medians.
+  from when it was sent: no wait for a lock was longer. It and *max* are the longest of all runs that count, the other latencies medians; how long somebody waited in
+  a discarded run stands with the reason.
 - What is shown as sent by Oubliette is the plan's text. Its windows are of the key; on PostgreSQL a plain delete of a large share goes by pages, with the same conditions and
   `ctid` for the key. Time limits, fence and checkpoint, which every batch has, too, are not shown.
 - Rows a second, and bytes that are written to the log (WAL, binlog), are for each changed row of the rule's own table, what hangs on it apart, and *settled* is when VACUUM, or InnoDB's purge, was done, too.

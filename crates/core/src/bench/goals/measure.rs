@@ -35,7 +35,7 @@ pub enum Measure {
         /// Which latency.
         percentile: Percentile,
     },
-    /// The longest wait for a lock of any run, also of one that says nothing else, as a multiple of what a batch should take.
+    /// The longest wait for a lock of any run that counts, as a multiple of what a batch should take.
     LockWait {
         /// Beside whom.
         of: Who,
@@ -197,9 +197,9 @@ impl Mode {
         stats::median(self.counting().filter_map(of))
     }
 
-    /// The most of something in any run, also of those that were discarded: what took long did take long.
+    /// The most of something in any run that is judged.
     pub fn longest(&self, of: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
-        self.runs.iter().filter_map(of).max_by(f64::total_cmp)
+        self.counting().filter_map(of).max_by(f64::total_cmp)
     }
 
     /// Rows a second while rows are changed, the median. Of a run that was cut, until then.

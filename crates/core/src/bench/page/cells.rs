@@ -190,12 +190,15 @@ fn discarded(text: &mut String, cell: &Cell) {
     for mode in &cell.modes {
         for (at, run) in mode.runs.iter().enumerate() {
             if let Some(why) = &run.discarded {
+                let waited = run.longest_lock_wait.map(rounded);
+                let waited = waited.map(|it| format!("; longest wait {it} ms"));
                 let _ = writeln!(
                     lines,
-                    "- {}, run {}, discarded: {}",
+                    "- {}, run {}, discarded: {}{}",
                     mode.name.title(),
                     at + 1,
-                    plain(why)
+                    plain(why),
+                    waited.unwrap_or_default()
                 );
             }
         }
