@@ -42,7 +42,7 @@ something about other machines, seconds do not. `make bench` measures all of it 
   many a turn would be up to ten times as quick, and hold up whoever waits for a row that much longer. Oubliette takes as many a batch as go in its `batchDuration`, 20,000 at the most; pt-archiver 10,000.
 - Peers have the server's own isolation level, on InnoDB REPEATABLE READ, as somebody has who types a statement; Oubliette and the bare walk have READ COMMITTED.
 - Two million rows has only `delete-narrow` on PostgreSQL. The other tables have fewer, see there, because everything is to be over within three hours: what a run does once weighs more
-  on them. Subjects, and the operator's memory, are measured on the servers of the tests, whose settings stand with them and do not wait for the disk.
+  on them.
 - Every run begins with a fresh copy of the same rows, on PostgreSQL after VACUUM and CHECKPOINT. Autovacuum is off for these tables: it would
   come at another time in each run. Loops that read over dead rows again and again would gain by it. Who does it takes turns: each does it once before anybody does it again. Not so subjects,
   half of whom are erased one by one before others are together, and half afterwards; nor memory and the operator, which are one run each.
