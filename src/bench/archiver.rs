@@ -206,7 +206,7 @@ mod tests {
         // Any program that has one will do.
         let archiver = Archiver::new(Path::new("bash"), &settings()).unwrap();
         let version = archiver.version().await.unwrap();
-        assert!(version.starts_with("GNU bash, version "), "{version}");
+        assert!(version.contains("bash"), "{version}");
         let archiver = Archiver::new(Path::new("false"), &settings()).unwrap();
         let fault = archiver.version().await.unwrap_err().to_string();
         assert!(fault.contains("false --version failed"), "{fault}");

@@ -41,8 +41,7 @@ something about other machines, seconds do not. `make bench` measures all of it 
 - Loops take 1,000 rows a turn, as most of what is published does. Without an index on the clock every turn reads the table from its start, over the rows that are gone, so that ten times as
   many a turn would be up to ten times as quick, and hold up whoever waits for a row that much longer. Oubliette takes as many a batch as go in its `batchDuration`, 20,000 at the most; pt-archiver 10,000.
 - Peers have the server's own isolation level, on InnoDB REPEATABLE READ, as somebody has who types a statement; Oubliette and the bare walk have READ COMMITTED.
-- Two million rows has only `delete-narrow` on PostgreSQL. The other tables have fewer, see there, because everything is to be over within three hours: what a run does once weighs more
-  on them.
+- Most tables are smaller than the two million rows that were meant, each says how many it has, because everything is to be over within three hours: what a run does once weighs more on them.
 - Every run begins with a fresh copy of the same rows, on PostgreSQL after VACUUM and CHECKPOINT. Autovacuum is off for these tables: it would
   come at another time in each run. Loops that read over dead rows again and again would gain by it. Who does it takes turns: each does it once before anybody does it again. Not so subjects,
   half of whom are erased one by one before others are together, and half afterwards; nor memory and the operator, which are one run each.

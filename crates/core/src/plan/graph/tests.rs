@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, ColumnKind, Index, Reference};
 use crate::plan::duty::tests::policy;
 use crate::plan::{Draft, Intent, RuleDraft, Setting};
 use crate::propose::tests::{catalog, name, reference, table};
+use crate::run::Form;
 
 fn ident(text: &str) -> crate::name::Ident {
     text.parse().unwrap()
@@ -118,6 +119,16 @@ fn what_hangs_on_locked_rows_goes_by_their_lock_where_that_is_safe() {
         let by_lock = shown.iter().any(|text| text.contains("xmax"));
         assert_eq!(by_lock, expected, "{what}: {shown:#?}");
     }
+}
+
+#[test]
+fn a_batch_that_names_its_rows_goes_by_them() {
+    let (mut catalog, references) = family();
+    catalog.references = references.into_iter().take(1).collect();
+    let related = entry("children", "people", "people_0", "Delete");
+    let rule = rule(&catalog, &[related]);
+    let forms = [Form::Window, Form::SkipLocked, Form::Keys];
+    assert_eq!(forms.map(|form| rule.locks_in(form)), [true, true, false]);
 }
 
 #[test]
