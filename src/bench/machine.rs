@@ -5,6 +5,11 @@ use std::thread::available_parallelism;
 
 use oubliette_core::bench::Machine;
 
+/// The commit that this program was built from, as `tests/bench/run` tells its build.
+pub fn commit() -> Option<String> {
+    option_env!("OUBLIETTE_COMMIT").map(str::to_owned)
+}
+
 /// As the system tells it. What it does not tell is left out.
 pub fn machine() -> Machine {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();

@@ -7,6 +7,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -16,7 +17,6 @@ use oubliette_core::approval::ApprovalGuard;
 use oubliette_core::decide::due::id_of_call;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::whole_second;
-use oubliette_core::digest::Digest;
 use oubliette_core::erasure::SuppressionKey;
 use oubliette_core::ledger::{Owner, uuid};
 use oubliette_core::plan::{Consent, Plan, Refusal};
@@ -96,7 +96,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
         }
         round.clear();
         for mut entry in entries {
-            entry.carry_out(&mut offline, &stop).await;
+            entry.carry_out(request.yes, &mut offline, &stop).await;
             if entry.goes_on() && !stop.is_cancelled() {
                 round.push(entry.promise);
             }
@@ -155,13 +155,16 @@ struct Entry<'p> {
     interrupted: bool,
 }
 
+/// How old a count may be when a run goes by it instead of counting again.
+const FRESH: Duration = Duration::from_mins(1);
+
 /// What is to be done.
 enum Task {
     /// A run of what was shown.
     Begin {
         as_of: Timestamp,
-        plan: Digest,
-        shown: Consent,
+        plan: Box<Plan>,
+        counted: Instant,
     },
     /// The rest of a run that was interrupted.
     Resume { id: String, rest: Consent },
@@ -275,8 +278,8 @@ async fn look(
             let due = enforced && !told.suspended && told.pending() > 0;
             (due && told.refusals.is_empty()).then(|| Task::Begin {
                 as_of,
-                plan: plan.report().digest,
-                shown: plan.consent(),
+                plan: Box::new(plan),
+                counted: Instant::now(),
             })
         }
     }
@@ -412,15 +415,15 @@ async fn agreed(entries: &mut [Entry<'_>], stop: &CancellationToken) -> anyhow::
 }
 
 impl Entry<'_> {
-    /// Does what is to be done, and enters how it ended.
-    async fn carry_out(&mut self, offline: &mut Offline, stop: &CancellationToken) {
+    /// Does what is to be done, and enters how it ended. `unasked`: nobody has looked at it meanwhile.
+    async fn carry_out(&mut self, unasked: bool, offline: &mut Offline, stop: &CancellationToken) {
         let Some(task) = self.task.take() else {
             return;
         };
         if stop.is_cancelled() {
             return;
         }
-        if let Err(refusals) = self.attempt(task, offline, stop).await {
+        if let Err(refusals) = self.attempt(task, unasked, offline, stop).await {
             self.told.refuse(&refusals);
         }
     }
@@ -428,6 +431,7 @@ impl Entry<'_> {
     async fn attempt(
         &mut self,
         task: Task,
+        unasked: bool,
         offline: &mut Offline,
         stop: &CancellationToken,
     ) -> Result<(), Vec<Refusal>> {
@@ -448,11 +452,17 @@ impl Entry<'_> {
         let mut order = plan::order(promise, &owner, JobKind::Plan);
         let uid = order.policy.uid.clone();
         let mut now = whole_second(Timestamp::now());
+        let mut planned = None;
         order.kind = match task {
-            Task::Begin { as_of, plan, shown } => {
-                order.consent = Some(shown);
+            Task::Begin {
+                as_of,
+                plan,
+                counted,
+            } => {
+                order.consent = Some(plan.consent());
                 now = as_of;
-                let id = id_of_call(&uid, as_of, &plan);
+                let id = id_of_call(&uid, as_of, &plan.report().digest);
+                planned = (unasked && counted.elapsed() < FRESH).then_some(*plan);
                 JobKind::Run { id }
             }
             Task::Resume { id, rest } => {
@@ -461,7 +471,8 @@ impl Entry<'_> {
             }
             Task::GiveUp { id } => JobKind::GiveUp { id },
         };
-        let job = order.job(database.clone(), owner, key, now);
+        let mut job = order.job(database.clone(), owner, key, now);
+        job.planned = planned;
         match performed(job, stop).await {
             JobOutcome::Ran { run, .. } => {
                 self.told.run = Some(run);

@@ -9,7 +9,7 @@ use oubliette_core::hmac::hmac_hex;
 use oubliette_core::hold::Holds;
 use oubliette_core::ledger::{HoldRow, Ledger};
 use oubliette_core::name::TableName;
-use oubliette_core::plan::{Draft, InForce, Intent, Plan, Refusal, Setting};
+use oubliette_core::plan::{Draft, Facts, InForce, Intent, Plan, Refusal, Setting};
 use oubliette_core::report::{Phase, Progress};
 
 use secrecy::ExposeSecret;
@@ -32,17 +32,13 @@ pub async fn plan(
 ) -> Result<Plan, JobOutcome> {
     let seen = Box::pin(see(job)).await?;
     let draft = seen.draft(job, as_of)?;
-    let facts = measure::measure(&job.database, &draft, !job.pacing.backlog, |rule| {
-        progress.send_modify(|p| {
-            *p = Progress {
-                phase: Phase::Planning,
-                rule: Some(rule.to_owned()),
-                ..p.clone()
-            };
-        });
-    })
-    .await
-    .map_err(|f| failed(&f))?;
+    let known = job.planned.as_ref().and_then(|p| p.figures_of(&draft));
+    let facts = match known {
+        Some(facts) => facts.clone(),
+        None => measure(job, &draft, progress)
+            .await
+            .map_err(|f| failed(&f))?,
+    };
     // Read after the holds: one that was released meanwhile is at least told.
     let loosened = releases(job).await.map_err(|f| refused(&f))?;
     let loosened = draft.loosened(&loosened, seen.ahead);
@@ -55,6 +51,20 @@ pub async fn plan(
         });
     }
     Ok(plan)
+}
+
+/// Counts, and shows which rule is being counted.
+async fn measure(job: &Job, draft: &Draft, progress: &ProgressSender) -> Result<Facts, Fault> {
+    measure::measure(&job.database, draft, !job.pacing.backlog, |rule| {
+        progress.send_modify(|p| {
+            *p = Progress {
+                phase: Phase::Planning,
+                rule: Some(rule.to_owned()),
+                ..p.clone()
+            };
+        });
+    })
+    .await
 }
 
 /// What is seen of a database before anything is drafted: the same for every job on it.

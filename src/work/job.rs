@@ -8,7 +8,7 @@ use oubliette_core::approval::ApprovalGuard;
 pub use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::ledger::Owner;
 use oubliette_core::name::Ident;
-use oubliette_core::plan::{Assent, Consent, Intent};
+use oubliette_core::plan::{Assent, Consent, Intent, Plan};
 use oubliette_core::policy::{Mandate, Mode, Policy};
 use oubliette_core::report::Progress;
 use oubliette_core::run::BATCHES_PER_PART;
@@ -157,6 +157,7 @@ impl Order {
             metrics,
             consent,
             assent,
+            planned: None,
             now,
         }
     }
@@ -203,6 +204,8 @@ pub struct Job {
     pub consent: Option<Consent>,
     /// What its run is allowed by, where something was asked for: nothing else runs.
     pub assent: Option<Assent>,
+    /// A plan of a moment ago: what is counted by the same statements is not counted again.
+    pub planned: Option<Plan>,
     /// The operator's clock when the job was made.
     pub now: Timestamp,
 }

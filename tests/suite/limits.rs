@@ -7,7 +7,8 @@ use oubliette_core::report::RunOutcome;
 use serde_json::json;
 
 use crate::case::{Case, Server};
-use crate::races::{OLD, TABLE, fill, patient};
+use crate::holds::{hold, place, store};
+use crate::races::{OLD, RULE, TABLE, fill, patient};
 use crate::rig::{Rig, counts, series};
 use crate::world::World;
 
@@ -23,6 +24,10 @@ pub(crate) fn cases() -> Vec<Case> {
         all(
             "rules_of_one_table_share_its_percentage",
             rules_share_the_percentage,
+        ),
+        all(
+            "a_run_by_a_count_of_before_changes_no_more_than_that",
+            by_a_count_of_before,
         ),
     ]
     .into_iter()
@@ -138,5 +143,46 @@ fn rules_share_the_percentage(world: &World, server: Server) -> Result<()> {
     );
     rig.spec = json!({"limits": {"maxPercent": 100}});
     ensure!(rig.completed("two")? == vec![vec![10]; 5]);
+    Ok(())
+}
+
+/// What is counted again shows the rows that came since, and is refused; what is not stops at what the count
+/// of before allows. A hold that came since has it counted again.
+fn by_a_count_of_before(world: &World, server: Server) -> Result<()> {
+    for (name, held) in [("counted_before", false), ("counted_again", true)] {
+        let mut rig = patient(Rig::new(world, server, name, TABLE, RULE)?);
+        rig.spec = json!({"limits": {"maxRows": 20}});
+        fill(&rig, 10)?;
+        let store = store(&rig)?;
+        let planned = rig.plan_of_run()?;
+        rig.sql(&format!(
+            "INSERT INTO t SELECT n + 1000, {OLD}, 'new' FROM {}",
+            series(server, 80)
+        ))?;
+        if held {
+            rig.block_on(place(&store, &hold(&rig, "h", "t", "id", &["7"])?))?;
+        }
+        let run = rig.begin_run_by(planned, "one")?;
+        let outcome = rig.block_on(run.outcome())?;
+        let gone = 90 - rig.number("SELECT count(*) FROM t")?;
+        match outcome {
+            JobOutcome::Refused { refusals, .. } if held => ensure!(
+                gone == 0 && refusals.iter().all(|r| r.reason == Reason::LimitExceeded),
+                "{gone} rows are gone: {refusals:?}"
+            ),
+            JobOutcome::Ran { run, .. } if !held => {
+                ensure!(
+                    run.outcome == RunOutcome::Stopped(Reason::CeilingReached),
+                    "{run:?}"
+                );
+                ensure!(
+                    counts(&run).iter().flatten().sum::<i64>() == gone && gone <= 20,
+                    "{gone} rows are gone: {run:?}"
+                );
+            }
+            other => bail!("{other:?}"),
+        }
+        rig.expect_a_whole_chain()?;
+    }
     Ok(())
 }

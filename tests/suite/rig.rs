@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use oubliette::database::{self, ConnectSettings, DeclaredEngine, Timeouts, Tls};
 use oubliette::metrics::Metrics;
 use oubliette::work::job::{Job, JobKind, JobOutcome, Pacing, PolicyRef, STATEMENT_LIMIT, StopWhy};
-use oubliette::work::perform;
+use oubliette::work::{perform, plan};
 use oubliette_core::digest::Digest;
 use oubliette_core::duty::{DataMap, NamedMap};
 use oubliette_core::ledger::Owner;
-use oubliette_core::plan::{Assent, Intent, Refusal};
+use oubliette_core::plan::{Assent, Intent, Plan, Refusal};
 use oubliette_core::policy::Mandate;
 use oubliette_core::report::{PlanReport, Progress, RunOutcome, RunReport};
 use oubliette_core::run::BATCHES_PER_PART;
@@ -352,6 +352,7 @@ impl<'w> Rig<'w> {
             assent: self.assent.clone(),
             approval: self.assent.is_some(),
             windows: self.windows.clone(),
+            planned: None,
             now: self.now,
         })
     }
@@ -367,6 +368,24 @@ impl<'w> Rig<'w> {
         let mut job = self.block_on(self.job(run_kind(id)))?;
         policy.clone_into(&mut job.policy.uid);
         Ok(self.spawn(job))
+    }
+
+    /// Begins a run by a plan that was made before.
+    pub(crate) fn begin_run_by(&self, planned: Plan, id: &str) -> Result<Under> {
+        let mut job = self.block_on(self.job(run_kind(id)))?;
+        job.planned = Some(planned);
+        Ok(self.spawn(job))
+    }
+
+    /// What a run would go by that begins now.
+    pub(crate) fn plan_of_run(&self) -> Result<Plan> {
+        self.block_on(async {
+            let job = self.job(run_kind("planned")).await?;
+            let (sender, _) = watch::channel(Progress::BEGUN);
+            let planned = plan(&job, job.now, &sender).await;
+            job.database.close().await;
+            planned.map_err(|outcome| anyhow!("expected a plan, got {outcome:?}"))
+        })
     }
 
     fn spawn(&self, job: Job) -> Under {

@@ -4,14 +4,14 @@ use anyhow::{Context, bail};
 use oubliette_core::bench::layouts::layout;
 use oubliette_core::bench::peer::peer;
 use oubliette_core::bench::work::Layout;
-use oubliette_core::bench::{Cell, Mode, Run, Sheet, Who, Work, archiver};
+use oubliette_core::bench::{Cell, Mode, Run, Sheet, Who, Work, archiver, gate};
 
 use super::condition::{self, Around};
 use super::program::Way;
 use super::{Request, program, shown};
 use crate::bench::archiver::Archiver;
 use crate::bench::ground::Ground;
-use crate::bench::{check, meter, peer as others, race};
+use crate::bench::{check, machine, meter, peer as others, race};
 use crate::database::ConnectSettings;
 use crate::inputs::secrets::Login;
 use crate::inputs::url::DatabaseUrl;
@@ -113,6 +113,7 @@ impl Bench<'_> {
             engine: Some(engine.into()),
             version: database.version().text.clone(),
             settings: self.ground.settings().await?,
+            commit: machine::commit(),
             work,
             rows,
             expired,
@@ -129,7 +130,12 @@ impl Bench<'_> {
             .filter(takes_part)
             .filter(|who| self.is_able(work, layout, *who))
             .collect();
-        for turn in 1..=self.request.repeat() {
+        let repeat = self.request.repeat();
+        for turn in 1..=repeat + gate::AGAIN {
+            if turn > repeat {
+                let lacking = gate::lacking(sheet, repeat);
+                modes.retain(|who| lacking.contains(who));
+            }
             let mut cut = Vec::new();
             for who in &modes {
                 let (statements, run) =

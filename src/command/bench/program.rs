@@ -143,7 +143,9 @@ pub(super) async fn run(way: &Way<'_>) -> anyhow::Result<(Vec<String>, Run)> {
     };
     order.consent = Some(shown.consent());
     let uid = order.policy.uid.clone();
-    let job = order.job(database.clone(), owner, key, as_of);
+    let mut job = order.job(database.clone(), owner, key, as_of);
+    let statements = shown.statements();
+    job.planned = Some(shown);
     let performed = clock.timed(async |sender, stop| work::perform(job, sender, stop).await);
     let outcome = Box::pin(performed).await;
     let mut run = clock.stop();
@@ -164,7 +166,7 @@ pub(super) async fn run(way: &Way<'_>) -> anyhow::Result<(Vec<String>, Run)> {
     };
     offline.close().await;
     let mut called = vec![format!("oubliette apply -f bench.yaml --yes\n{text}")];
-    called.extend(shown.statements().into_iter().flat_map(|(_, sql)| sql));
+    called.extend(statements.into_iter().flat_map(|(_, sql)| sql));
     Ok((called, run))
 }
 

@@ -155,6 +155,7 @@ pub(super) fn job(
         metrics: ask.metrics.clone(),
         consent: None,
         assent,
+        planned: None,
         now: ask.now,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use oubliette::bench::ground::Ground;
-use oubliette::bench::machine::machine;
+use oubliette::bench::machine::{commit, machine};
 use oubliette::database::Database;
 use oubliette_core::bench::{Cell, Condition, Figure, Mode, Phases, Run, Sheet, Who, Work};
 use oubliette_core::decide::whole_second;
@@ -52,6 +52,7 @@ pub(crate) fn bare(work: Work) -> Cell {
         engine: None,
         version: String::new(),
         settings: BTreeMap::new(),
+        commit: commit(),
         work,
         rows: 0,
         expired: 0,

@@ -25,6 +25,7 @@ pub(super) fn cell(server: Server, work: Work, modes: Vec<Mode>) -> Cell {
         engine: Some(server),
         version: "1.2.3".to_owned(),
         settings: BTreeMap::from([("cache".to_owned(), "2 GB".to_owned())]),
+        commit: Some("c0ffee".to_owned()),
         work,
         rows: 2_000_000,
         expired: 800_000,

@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Run, Sheet, stats};
+use super::{Run, Sheet, Who, stats};
 
 /// How far the idle p99 of a run may be from each other and from the session's median, as a factor.
 pub const MOST: f64 = 1.5;
+
+/// How often everybody does it again at the most whose runs were discarded.
+pub const AGAIN: u32 = 3;
 
 /// The p99 of the foreground while nothing else was done, before and after the measured window of one
 /// run, in milliseconds.
@@ -50,6 +53,16 @@ pub fn judge(idle: Idle, session: f64) -> Result<(), Noise> {
         return Err(Noise::Session { idle, session });
     }
     Ok(())
+}
+
+/// Who has fewer runs in the last cell that would count than were asked for, as the session is now.
+pub fn lacking(sheet: &Sheet, repeat: u32) -> Vec<Who> {
+    let mut judged = sheet.clone();
+    apply(&mut judged);
+    let modes = judged.cells.last().map_or(&[][..], |cell| &cell.modes);
+    let repeat = usize::try_from(repeat).unwrap_or(usize::MAX);
+    let lacking = modes.iter().filter(|mode| mode.counting().count() < repeat);
+    lacking.map(|mode| mode.name).collect()
 }
 
 /// Discards every run of a sheet that has a foreground and does not pass. The session is all of them
@@ -101,7 +114,7 @@ fn apart(one: f64, other: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::{Foreground, Latency, Mode, Server, Who, Work, example};
+    use crate::bench::{Foreground, Latency, Mode, Server, Work, example};
 
     const QUIET: Idle = Idle {
         before: 2.0,
@@ -177,15 +190,18 @@ mod tests {
             example::cell(server, Work::DeleteWide, vec![mode])
         };
         let mut sheet = example::sheet(vec![
-            cell(Server::Mariadb, &[2.0, 9.0, 2.2]),
             cell(Server::Postgresql, &[9.0]),
+            cell(Server::Mariadb, &[2.0, 9.0, 2.2]),
         ]);
+        // Of four runs one is to be made again.
+        assert_eq!(lacking(&sheet, 3), []);
+        assert_eq!(lacking(&sheet, 4), [Who::Single]);
         apply(&mut sheet);
         let kept: Vec<Vec<bool>> = sheet
             .cells
             .iter()
             .map(|cell| cell.modes[0].runs.iter().map(Run::counts).collect())
             .collect();
-        assert_eq!(kept, [vec![true, false, true, true], vec![true, true]]);
+        assert_eq!(kept, [vec![true, true], vec![true, false, true, true]]);
     }
 }

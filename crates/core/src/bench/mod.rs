@@ -73,6 +73,9 @@ pub struct Cell {
     pub version: String,
     /// What of the server's settings matters here, as it tells them.
     pub settings: BTreeMap<String, String>,
+    /// The commit that the program was built from, where its build was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// What was to be done.
     pub work: Work,
     /// Rows of the table that the rule is about.
@@ -230,6 +233,7 @@ mod tests {
                 engine: Some(Server::Mariadb),
                 version: "11.8.3-MariaDB".to_owned(),
                 settings: BTreeMap::from([("sync_binlog".to_owned(), "1".to_owned())]),
+                commit: Some("d3f545c".to_owned()),
                 work: Work::DeleteNarrow,
                 rows: 100,
                 expired: 40,

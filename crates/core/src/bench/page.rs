@@ -33,7 +33,7 @@ something about other machines, seconds do not. `make bench` measures all of it 
 ## How it is measured
 
 - Oubliette is measured as it is used: the whole of `oubliette apply`, from manifests, with guards, ledger, checkpoints and verification, in the
-  benchmark's own process. *Setup* (connecting, reading the catalog, claiming the ledger), *plan* (counting, twice, and the run's rows in the
+  benchmark's own process. *Setup* (connecting, reading the catalog, claiming the ledger), *plan* (counting, and the run's rows in the
   ledger), *run* (changing rows, batch by batch) and *verify* (looking at what is left, sweeping it up, evidence) are told apart. Ratios to one
   statement, to statements typed by hand and to the bare walk are of *run*; the one with all four stands beside it. Against what people call instead of this program (loops, row
   by row, pt-archiver) the whole call is judged, with all four. Backlog has `batchDuration: 250ms`, which is what is advised where nobody waits; Steady is as it
@@ -54,7 +54,7 @@ something about other machines, seconds do not. `make bench` measures all of it 
 - Beside an application: it sends 200 operations a second for each core over eight connections, whatever comes back (an update by key, a read by an indexed column, and at one of ten
   an insert; three of a hundred updates are of expired rows), and a latency counts from when its operation was due. It has the table for itself
   before and after the run; *during* is from the beginning of the call to its end, counting and verification too. A run is discarded if its p99 of these two idle windows differs by more than a factor of {MOST} between them or
-  from the median of its session. This was decided before anything was measured; it also discards runs that leave the server slow for a while. A discarded run is not made again. Idle is the quicker of the two. The longest lock wait is the application's longest write
+  from the median of its session. This was decided before anything was measured; it also discards runs that leave the server slow for a while. Whose runs were discarded does it again after all turns, {AGAIN} times at the most. Idle is the quicker of the two. The longest lock wait is the application's longest write
   from when it was sent: no wait for a lock was longer. It and *max* are the longest of all runs that count, the other latencies medians; how long somebody waited in
   a discarded run stands with the reason.
 - What is shown as sent by Oubliette is the plan's text. Its windows are of the key; on PostgreSQL a plain delete of a large share goes by pages, with the same conditions and
@@ -86,7 +86,9 @@ pub fn page(sheet: &Sheet, notes: &Notes) -> Result<String, UnknownGoal> {
     if let Some(unknown) = notes.keys().find(|id| !known.contains(id.as_str())) {
         return Err(UnknownGoal(unknown.clone()));
     }
-    let mut text = HEAD.replace("{MOST}", &gate::MOST.to_string());
+    let mut text = HEAD
+        .replace("{MOST}", &gate::MOST.to_string())
+        .replace("{AGAIN}", &gate::AGAIN.to_string());
     for (condition, what) in CONDITIONS {
         if sheet.cells.iter().any(|cell| cell.condition == condition) {
             text.push_str(what);
@@ -120,9 +122,20 @@ fn machine(text: &mut String, sheet: &Sheet) {
         .flat_map(|mode| &mode.runs)
         .collect();
     let discarded = runs.iter().filter(|run| !run.counts()).count();
+    let commits: BTreeSet<&String> = sheet
+        .cells
+        .iter()
+        .filter_map(|c| c.commit.as_ref())
+        .collect();
+    let commits: Vec<&str> = commits.into_iter().map(String::as_str).collect();
+    let commits = match commits.as_slice() {
+        [] => String::new(),
+        [one] => format!(", commit {one}"),
+        several => format!(", commits {}, as each part says", several.join(" and ")),
+    };
     let _ = write!(
         text,
-        "\n## On what\n\n{processor}, {cores} cores, {memory}{system}; servers and program on the same machine. Oubliette {program}. \
+        "\n## On what\n\n{processor}, {cores} cores, {memory}{system}; servers and program on the same machine. Oubliette {program}{commits}. \
          Begun {}{}. {} runs, of which {discarded} were discarded.\n",
         moment(sheet.begun),
         sheet

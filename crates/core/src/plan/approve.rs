@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::ledger::HoldRow;
 use crate::report::{HeldCount, Loosened, PlanReport, RulePlan, TableCount};
 use crate::rows::Rows;
-use crate::sql::Counted;
+use crate::sql::{Bound, Counted, Window};
 
 /// Tables below this size may be read whole: a walk by index would not be faster.
 const SMALL_TABLE: i64 = 50_000;
@@ -129,6 +129,19 @@ impl Plan {
             (rule.name.clone(), shown)
         })
         .collect()
+    }
+
+    /// Its figures, where another draft would come to them by the same statements with the same values,
+    /// under the same holds; `None`: that one is to be counted.
+    pub fn figures_of(&self, draft: &Draft) -> Option<&Facts> {
+        let counts = |draft: &Draft| -> Vec<Bound> {
+            let rules = draft.rules.iter();
+            rules
+                .map(|rule| rule.count.counts(&Window::default()))
+                .collect()
+        };
+        (self.draft.digest == draft.digest && counts(&self.draft) == counts(draft))
+            .then_some(&self.facts)
     }
 
     /// What stands in the way.

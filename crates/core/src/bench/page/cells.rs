@@ -25,6 +25,10 @@ pub(super) fn usual(sheet: &Sheet) -> BTreeMap<(Server, &String), &Settings> {
 
 pub(super) fn write(text: &mut String, sheet: &Sheet) {
     let usual = usual(sheet);
+    let one_build = sheet
+        .cells
+        .windows(2)
+        .all(|two| two[0].commit == two[1].commit);
     let mut work = None;
     for cell in &sheet.cells {
         if work != Some(cell.work) {
@@ -38,11 +42,13 @@ pub(super) fn write(text: &mut String, sheet: &Sheet) {
         let of_server = cell
             .engine
             .and_then(|server| usual.get(&(server, &cell.version)));
-        one(text, cell, of_server.copied());
+        let commit = cell.commit.as_deref().filter(|_| !one_build);
+        one(text, cell, of_server.copied(), commit);
     }
 }
 
-fn one(text: &mut String, cell: &Cell, usual: Option<&Settings>) {
+/// `commit`: where it has to be told.
+fn one(text: &mut String, cell: &Cell, usual: Option<&Settings>, commit: Option<&str>) {
     let server = cell.engine.map(|server| {
         let name = server.name();
         format!("{name} {}", plain(&cell.version))
@@ -68,6 +74,9 @@ fn one(text: &mut String, cell: &Cell, usual: Option<&Settings>) {
             let _ = write!(text, " {}", settings(&cell.settings));
         }
         text.push('\n');
+    }
+    if let Some(commit) = commit {
+        let _ = write!(text, "\nMeasured with commit {commit}.\n");
     }
     speeds(text, cell);
     foreground(text, cell);

@@ -153,6 +153,23 @@ fn quick_results_say_so() {
 }
 
 #[test]
+fn results_of_two_builds_say_which() {
+    let mut sheet = example::sheet(vec![delete(), beside()]);
+    let told = |sheet: &Sheet| {
+        let text = page(sheet, &Notes::new()).unwrap();
+        text.matches("Measured with commit").count()
+    };
+    assert_eq!(told(&sheet), 0);
+    sheet.cells[1].commit = Some("beef".to_owned());
+    assert_eq!(told(&sheet), 2);
+    let text = page(&sheet, &Notes::new()).unwrap();
+    assert!(
+        text.contains("commits beef and c0ffee, as each part says"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_note_is_about_a_goal() {
     let notes = Notes::from([("delete-five-cores".to_owned(), "why".to_owned())]);
     let refused = page(&example::sheet(Vec::new()), &notes).unwrap_err();
