@@ -12,7 +12,9 @@ use oubliette_core::name::TableName;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, MOST_CHANGED, Order, Outcome};
-use oubliette_core::sql::{Bound, Effect, KeyRow, Pages, Window, Witness, marked};
+use oubliette_core::sql::{
+    Bound, Effect, KeyRow, Numbers, Pages, Window, WindowSql, Witness, marked,
+};
 use oubliette_core::value::{Key, Value};
 
 use super::graph::{Walk, below_locked, take_hold};
@@ -44,6 +46,8 @@ pub(super) struct Step<'a> {
     pub(super) metrics: &'a Metrics,
     /// The table's pages, where they can be walked.
     pub(super) pages: Option<&'a Pages>,
+    /// What is known of the key's numbers.
+    pub(super) numbers: Numbers,
     /// Whether every table of the database is asked what has changed in it.
     pub(super) thorough: &'a AtomicBool,
     /// The groups of rows that look alike, where the rule promises something of them.
@@ -314,6 +318,22 @@ pub(super) async fn tally(
     Ok(())
 }
 
+/// The key at the end of the next window of a range, of `width` rows at the most; `None`: it reaches that of
+/// the range.
+pub(super) async fn end_of(
+    sql: &WindowSql,
+    numbers: Numbers,
+    range: &Window,
+    width: u32,
+    tx: &mut Tx,
+) -> Result<Option<Key>, Fault> {
+    if let Some(end) = numbers.end(range, width) {
+        return Ok(end);
+    }
+    let end = tx.rows(&sql.probe(range, width)).await?;
+    Ok(end.first().map(|row| sql.key_of(row)))
+}
+
 /// Finds the end of the next window of the key (or of clock and key), and changes its eligible rows.
 async fn over_window(
     step: Step<'_>,
@@ -323,8 +343,8 @@ async fn over_window(
     tx: &mut Tx,
 ) -> Result<Done, Stop> {
     let sql = &step.rule.change;
-    let end = tx.rows(&sql.window.probe(&window, order.width)).await?;
-    let reached = end.first().map(|row| sql.window.key_of(row));
+    let end = end_of(&sql.window, step.numbers, &window, order.width, tx);
+    let reached = Box::pin(end).await?;
     if reached.is_some() {
         window.upto.clone_from(&reached);
     }

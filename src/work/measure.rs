@@ -8,11 +8,12 @@ use oubliette_core::plan::{
     Above, Draft, Facts, Link, Node, RuleDraft, RuleFacts, is_unindexed, reads_whole_table,
 };
 use oubliette_core::sql::{
-    Bound, CountSql, Counted, Depth, KeyRow, Way, Window, clock_pays, follows_index, look_at_clock,
+    Bound, CountSql, Counted, Depth, KeyRow, Numbers, Way, Window, clock_pays, follows_index,
+    look_at_clock,
 };
 use oubliette_core::value::{Key, Value};
 
-use super::batch::count;
+use super::batch::{count, end_of};
 use super::graph::Walk;
 use super::groups;
 use super::pages;
@@ -270,6 +271,7 @@ fn path(rule: &RuleDraft, i: usize) -> Vec<(&Depth, &Way)> {
 pub(super) async fn residual(
     database: &Database,
     rule: &RuleDraft,
+    numbers: Numbers,
     gentle: bool,
 ) -> Result<Vec<(Window, i64)>, Fault> {
     let mut left = Vec::new();
@@ -277,8 +279,7 @@ pub(super) async fn residual(
     while let Some((mut window, width)) = windows.next() {
         let started = Instant::now();
         let mut tx = database.begin(Access::ReadOnly).await?;
-        let end = tx.rows(&rule.count.window.probe(&window, width)).await?;
-        let end = end.first().map(|row| rule.count.window.key_of(row));
+        let end = end_of(&rule.count.window, numbers, &window, width, &mut tx).await?;
         window.upto.clone_from(&end);
         let rows = count(&mut tx, &rule.count.residual(&window)).await?;
         tx.rollback().await;

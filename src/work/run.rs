@@ -15,7 +15,7 @@ use oubliette_core::run::{
     Halt, Lane, MOST_CHANGED, MOST_CHANGED_IN_BACKLOG, Pace, PaceSettings, Saved, Style, Unit,
     shares,
 };
-use oubliette_core::sql::Window;
+use oubliette_core::sql::{Numbers, Window};
 use oubliette_core::value::{Key, Value};
 use secrecy::ExposeSecret;
 
@@ -482,6 +482,7 @@ impl Run<'_> {
             pads,
             metrics: &self.job.metrics,
             pages,
+            numbers: facts.map_or_else(Numbers::default, |f| f.numbers),
             thorough: &thorough,
             groups: groups.as_ref(),
             swept: None,

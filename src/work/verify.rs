@@ -157,7 +157,13 @@ impl Verification<'_> {
 
     async fn residual(&self) -> Result<Vec<(Window, i64)>, LedgerFault> {
         let rule = Box::pin(self.step.kept.now()).await?;
-        Ok(measure::residual(self.step.database, &rule, self.pace.is_limited()).await?)
+        Ok(measure::residual(
+            self.step.database,
+            &rule,
+            self.step.numbers,
+            self.pace.is_limited(),
+        )
+        .await?)
     }
 
     /// What holds and duties keep, and which.

@@ -5,7 +5,7 @@ use super::partition::Part;
 use crate::catalog::Engine;
 use crate::groups::Groups;
 use crate::rows::Rows;
-use crate::sql::{Counted, KeptRows, Pages};
+use crate::sql::{Counted, KeptRows, Numbers, Pages};
 use crate::value::{Key, Value};
 
 /// The figures of a draft.
@@ -39,6 +39,8 @@ pub struct RuleFacts {
     /// Ends of the counted windows with the rows that would change up to them, for splitting the
     /// walk. Keys: held in memory only (P4).
     pub ends: Vec<(Key, Rows)>,
+    /// Where the key is whole numbers: how many of them have a row.
+    pub numbers: Numbers,
     /// Whether the database would read the whole table to find the end of one window.
     pub unindexed: bool,
     /// The pages of the table's leaves, where they can be walked.
@@ -81,6 +83,7 @@ impl RuleFacts {
             }
         }
         if let Some(end) = end {
+            self.numbers.add(*total, &end);
             self.ends.push((end, self.planned()));
         }
     }

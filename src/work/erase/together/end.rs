@@ -6,6 +6,7 @@ use oubliette_core::catalog::Catalog;
 use oubliette_core::ledger::Evidence;
 use oubliette_core::plan::Draft;
 use oubliette_core::report::{HeldCount, Residual, RunOutcome, RunReport};
+use oubliette_core::sql::Numbers;
 
 use super::Alone;
 use super::walk::Walking;
@@ -36,7 +37,7 @@ impl Walking<'_> {
         }
         let mut left = Vec::new();
         for (step, rule) in self.rules.iter().enumerate() {
-            let known: i64 = residual(database, rule, gentle)
+            let known: i64 = residual(database, rule, Numbers::default(), gentle)
                 .await?
                 .iter()
                 .map(|w| w.1)
@@ -45,7 +46,7 @@ impl Walking<'_> {
             for line in &mut self.lines {
                 let rule = &line.rules[step];
                 if known > 0 || plain > 0 {
-                    let theirs = residual(database, rule, gentle).await?;
+                    let theirs = residual(database, rule, Numbers::default(), gentle).await?;
                     if !theirs.is_empty() || independent(database, rule).await? > 0 {
                         left.push(line.member);
                         continue;
