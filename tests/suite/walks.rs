@@ -31,6 +31,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "partitions_are_walked_by_pages_where_they_may_be",
             partitions,
         ),
+        Case::on_each(
+            "walks::a_walk_by_numbers_comes_to_every_row",
+            &Server::ALL,
+            by_numbers,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -226,5 +231,37 @@ fn partitions(world: &World, server: Server) -> Result<()> {
     rig.sql("DROP TRIGGER named ON t2")?;
     ensure!(rig.completed("one")? == [[EXPIRED]]);
     ensure!(left(&rig)? == 0);
+    Ok(())
+}
+
+/// Ends of windows are numbers that nobody has looked up: there are gaps, ranges of several workers end between them,
+/// and rows come behind the last one that was counted.
+fn by_numbers(world: &World, server: Server) -> Result<()> {
+    for (name, workers) in [("numbers_gently", None), ("numbers_by_two", Some(2))] {
+        let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date)";
+        let mut rig = Rig::new(world, server, name, schema, RULE)?;
+        match workers {
+            None => rig = rig.steady(10_000_000),
+            Some(workers) => rig.pacing.workers = workers,
+        }
+        // Every third row has expired; there is a gap within what is counted.
+        rig.sql(&format!(
+            "INSERT INTO t SELECT n + CASE WHEN n > 40000 THEN 5000 ELSE 0 END, \
+             CASE WHEN n % 3 = 0 THEN date '2020-01-01' ELSE current_date END FROM {}",
+            series(server, 90_000)
+        ))?;
+        let planned = rig.plan_of_run()?;
+        rig.sql(
+            "INSERT INTO t VALUES (-7, '2020-01-01'), (43000, '2020-01-01'), (95001, '2020-01-01'), \
+             (2000000000, '2020-01-01')",
+        )?;
+        let run = rig.begin_run_by(planned, "one")?;
+        let run = rig.block_on(run.ran())?;
+        ensure!(
+            run.outcome == RunOutcome::Completed && own(&run) == 30_004,
+            "{run:?}"
+        );
+        ensure!(left(&rig)? == 0 && rig.number("SELECT count(*) FROM t")? == 60_000);
+    }
     Ok(())
 }
