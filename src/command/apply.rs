@@ -7,16 +7,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::approval::ApprovalGuard;
 use oubliette_core::decide::due::id_of_call;
 use oubliette_core::decide::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::decide::whole_second;
+use oubliette_core::digest::Digest;
 use oubliette_core::erasure::SuppressionKey;
 use oubliette_core::ledger::{Owner, uuid};
 use oubliette_core::plan::{Consent, Plan, Refusal};
@@ -88,7 +88,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
     while !round.is_empty() {
         let mut entries = tokio::select! {
             () = stop.cancelled() => break,
-            entries = look_at_all(&mut offline, &round, &request.without_map) => entries,
+            entries = look_at_all(&mut offline, &round, request) => entries,
         };
         if !request.yes && !agreed(&mut entries, &stop).await? {
             report.policies.extend(entries.into_iter().map(|e| e.told));
@@ -96,7 +96,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
         }
         round.clear();
         for mut entry in entries {
-            entry.carry_out(request.yes, &mut offline, &stop).await;
+            entry.carry_out(&mut offline, &stop).await;
             if entry.goes_on() && !stop.is_cancelled() {
                 round.push(entry.promise);
             }
@@ -155,16 +155,18 @@ struct Entry<'p> {
     interrupted: bool,
 }
 
-/// How old a count may be when a run goes by it instead of counting again.
-const FRESH: Duration = Duration::from_mins(1);
+/// How long ago a count may have begun when a run goes by it instead of counting again.
+const FRESH: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is to be done.
 enum Task {
     /// A run of what was shown.
     Begin {
         as_of: Timestamp,
-        plan: Box<Plan>,
-        counted: Instant,
+        plan: Digest,
+        shown: Consent,
+        /// The plan itself, where nobody is asked and nothing is changed before it is carried out.
+        counted: Option<Box<Plan>>,
     },
     /// The rest of a run that was interrupted.
     Resume { id: String, rest: Consent },
@@ -184,12 +186,19 @@ impl Task {
 async fn look_at_all<'p>(
     offline: &mut Offline,
     round: &[&'p Promise],
-    without: &[String],
+    request: &Request,
 ) -> Vec<Entry<'p>> {
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry<'p>> = Vec::new();
     for promise in round {
         let mut told = Told::of(promise);
-        let task = look(offline, promise, without, &mut told).await;
+        let mut task = look(offline, promise, &request.without_map, &mut told).await;
+        let mut before = entries.iter().filter_map(|entry| entry.task.as_ref());
+        // What one policy changes, the count of the next one has not seen.
+        if (!request.yes || before.any(Task::changes_rows))
+            && let Some(Task::Begin { counted, .. }) = &mut task
+        {
+            *counted = None;
+        }
         entries.push(Entry {
             promise,
             told,
@@ -278,8 +287,9 @@ async fn look(
             let due = enforced && !told.suspended && told.pending() > 0;
             (due && told.refusals.is_empty()).then(|| Task::Begin {
                 as_of,
-                plan: Box::new(plan),
-                counted: Instant::now(),
+                plan: plan.report().digest,
+                shown: plan.consent(),
+                counted: Some(Box::new(plan)),
             })
         }
     }
@@ -415,15 +425,15 @@ async fn agreed(entries: &mut [Entry<'_>], stop: &CancellationToken) -> anyhow::
 }
 
 impl Entry<'_> {
-    /// Does what is to be done, and enters how it ended. `unasked`: nobody has looked at it meanwhile.
-    async fn carry_out(&mut self, unasked: bool, offline: &mut Offline, stop: &CancellationToken) {
+    /// Does what is to be done, and enters how it ended.
+    async fn carry_out(&mut self, offline: &mut Offline, stop: &CancellationToken) {
         let Some(task) = self.task.take() else {
             return;
         };
         if stop.is_cancelled() {
             return;
         }
-        if let Err(refusals) = self.attempt(task, unasked, offline, stop).await {
+        if let Err(refusals) = self.attempt(task, offline, stop).await {
             self.told.refuse(&refusals);
         }
     }
@@ -431,7 +441,6 @@ impl Entry<'_> {
     async fn attempt(
         &mut self,
         task: Task,
-        unasked: bool,
         offline: &mut Offline,
         stop: &CancellationToken,
     ) -> Result<(), Vec<Refusal>> {
@@ -457,12 +466,14 @@ impl Entry<'_> {
             Task::Begin {
                 as_of,
                 plan,
+                shown,
                 counted,
             } => {
-                order.consent = Some(plan.consent());
+                order.consent = Some(shown);
+                let is_fresh = now.duration_since(as_of) < FRESH;
+                planned = counted.filter(|_| is_fresh).map(|counted| *counted);
                 now = as_of;
-                let id = id_of_call(&uid, as_of, &plan.report().digest);
-                planned = (unasked && counted.elapsed() < FRESH).then_some(*plan);
+                let id = id_of_call(&uid, as_of, &plan);
                 JobKind::Run { id }
             }
             Task::Resume { id, rest } => {

@@ -327,8 +327,14 @@ pub(super) async fn end_of(
     width: u32,
     tx: &mut Tx,
 ) -> Result<Option<Key>, Fault> {
-    if let Some(end) = numbers.end(range, width) {
-        return Ok(end);
+    if numbers.lead(range, width) {
+        let begin = tx.rows(&sql.probe(range, 1)).await?;
+        let Some(begin) = begin.first().map(|row| sql.key_of(row)) else {
+            return Ok(None);
+        };
+        if let Some(end) = numbers.end(&begin, range, width) {
+            return Ok(end);
+        }
     }
     let end = tx.rows(&sql.probe(range, width)).await?;
     Ok(end.first().map(|row| sql.key_of(row)))

@@ -30,11 +30,20 @@ pub async fn plan(
     as_of: Timestamp,
     progress: &ProgressSender,
 ) -> Result<Plan, JobOutcome> {
+    Box::pin(plan_after(None, job, as_of, progress)).await
+}
+
+/// The same after a plan of a moment ago: what is counted by the same statements is not counted again.
+pub(super) async fn plan_after(
+    planned: Option<Plan>,
+    job: &Job,
+    as_of: Timestamp,
+    progress: &ProgressSender,
+) -> Result<Plan, JobOutcome> {
     let seen = Box::pin(see(job)).await?;
     let draft = seen.draft(job, as_of)?;
-    let known = job.planned.as_ref().and_then(|p| p.figures_of(&draft));
-    let facts = match known {
-        Some(facts) => facts.clone(),
+    let facts = match planned.and_then(|planned| planned.figures_for(&draft)) {
+        Some(facts) => facts,
         None => measure(job, &draft, progress)
             .await
             .map_err(|f| failed(&f))?,

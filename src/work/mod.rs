@@ -44,7 +44,7 @@ pub async fn perform(job: Job, progress: &ProgressSender, stop: StopSignal) -> J
     window::within(&windows, &stop, work).await
 }
 
-async fn carry_out(job: Job, progress: &ProgressSender, mut stop: StopSignal) -> JobOutcome {
+async fn carry_out(mut job: Job, progress: &ProgressSender, mut stop: StopSignal) -> JobOutcome {
     match job.kind.clone() {
         JobKind::Plan => {
             let mut signal = stop.clone();
@@ -64,7 +64,10 @@ async fn carry_out(job: Job, progress: &ProgressSender, mut stop: StopSignal) ->
                 }
             }
         }
-        JobKind::Run { id } => run::run(&job, &id, progress, &mut stop).await,
+        JobKind::Run { id } => {
+            let planned = job.planned.take();
+            run::run(&job, &id, planned, progress, &mut stop).await
+        }
         JobKind::GiveUp { id } => give_up::perform(&job, &id, &stop).await,
     }
 }

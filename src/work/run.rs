@@ -25,7 +25,7 @@ use super::close::{Ending, untouched};
 use super::give_up::give_up;
 use super::groups::Frozen;
 use super::holds::Kept;
-use super::inspect::{failed, plan};
+use super::inspect::{failed, plan_after};
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
 use super::meter::Meter;
 use super::seal::miscounted;
@@ -35,14 +35,15 @@ use super::whole;
 use crate::database::Timeouts;
 use crate::ledger::{Beginning, LedgerFault, Store, Taken};
 
-/// Carries a policy out.
+/// Carries a policy out. `planned`: a plan of a moment ago.
 pub(super) async fn run(
     job: &Job,
     id: &str,
+    planned: Option<Plan>,
     progress: &ProgressSender,
     stop: &mut StopSignal,
 ) -> JobOutcome {
-    match Box::pin(attempt(job, id, progress, stop)).await {
+    match Box::pin(attempt(job, id, planned, progress, stop)).await {
         Ok(outcome) | Err(outcome) => outcome,
     }
 }
@@ -50,6 +51,7 @@ pub(super) async fn run(
 async fn attempt(
     job: &Job,
     id: &str,
+    planned: Option<Plan>,
     progress: &ProgressSender,
     stop: &mut StopSignal,
 ) -> Result<JobOutcome, JobOutcome> {
@@ -89,7 +91,7 @@ async fn attempt(
         None => job.now,
     };
     let planned = tokio::select! {
-        planned = plan(job, as_of, progress) => planned,
+        planned = plan_after(planned, job, as_of, progress) => planned,
         () = stopped(stop) => {
             let told = *stop.borrow();
             let why = told.unwrap_or(StopWhy::Shutdown);

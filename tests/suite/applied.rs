@@ -24,6 +24,11 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
     on("reports_what_it_did", engines, reported);
     on("changes_nothing_unless_enforced", engines, not_enforced);
     on("refuses_more_than_the_limits", one, limited);
+    on(
+        "counts_a_policy_again_after_another_one",
+        engines,
+        after_another,
+    );
     on("misses_a_map_that_kept_rows", engines, forgotten);
     on("goes_on_after_a_kill", engines, killed);
     on("stops_within_a_batch_and_goes_on", engines, interrupted);
@@ -266,6 +271,52 @@ fn limited(world: &World, server: Server) -> Result<()> {
     desk.edit(1, "limits", json!({"maxRows": ROWS + LETTERS}))?;
     desk.apply()?.expect(0)?;
     all_is_done(&desk)
+}
+
+/// The first policy leaves so few rows that those of the second one are more than its share.
+fn after_another(world: &World, server: Server) -> Result<()> {
+    let policy = |name: &str, percent: u8| {
+        format!(
+            "---
+apiVersion: oubliette.dev/v1alpha1
+kind: RetentionPolicy
+metadata: {{name: {name}}}
+spec:
+  databaseRef: {{name: target}}
+  schedule: '0 3 1 1 *'
+  mode: Enforce
+  limits: {{maxPercent: {percent}}}
+  rules:
+  - name: {name}
+    basis: People are kept for one year
+    table: ${{schema}}.people
+    where: [{{column: kind, operator: In, values: [{name}]}}]
+    expireAfter: P1Y
+    since: {{column: left_at}}
+    action: {{type: Delete}}
+"
+        )
+    };
+    let manifests = [policy("guests", 100), policy("members", 20)].concat();
+    let people = |database: &Database| {
+        Ok(database.fill(&format!(
+            "CREATE TABLE people (id integer PRIMARY KEY, left_at ${{instant}} NULL, kind varchar(20));
+             INSERT INTO people SELECT n, current_timestamp - INTERVAL '2' YEAR, \
+               CASE WHEN n <= 800 THEN 'guests' WHEN n <= 950 THEN 'members' ELSE 'staff' END FROM {};",
+            series(database.server, 1_000)
+        )))
+    };
+    let desk = Desk::set(world, server, "after_another", people, &manifests)?;
+    let report = desk.apply()?.expect(1)?.report()?;
+    let refused = report.pointer("/policies/1/refusals/0/reason");
+    ensure!(
+        report["policies"][0]["run"]["outcome"] == "Completed"
+            && refused == Some(&json!("LimitExceeded")),
+        "{report}"
+    );
+    let left = desk.number("SELECT count(*) FROM people")?;
+    ensure!(left == 200, "{left} people are left");
+    Ok(())
 }
 
 fn killed(world: &World, server: Server) -> Result<()> {

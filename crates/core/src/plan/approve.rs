@@ -132,16 +132,17 @@ impl Plan {
     }
 
     /// Its figures, where another draft would come to them by the same statements with the same values,
-    /// under the same holds; `None`: that one is to be counted.
-    pub fn figures_of(&self, draft: &Draft) -> Option<&Facts> {
-        let counts = |draft: &Draft| -> Vec<Bound> {
+    /// under the same holds and by the same keys; `None`: that one is to be counted.
+    pub fn figures_for(self, draft: &Draft) -> Option<Facts> {
+        let counts = |draft: &Draft| -> Vec<(Bound, String)> {
             let rules = draft.rules.iter();
+            let counts = |rule: &RuleDraft| rule.count.counts(&Window::default());
             rules
-                .map(|rule| rule.count.counts(&Window::default()))
+                .map(|rule| (counts(rule), rule.walk.clone()))
                 .collect()
         };
         (self.draft.digest == draft.digest && counts(&self.draft) == counts(draft))
-            .then_some(&self.facts)
+            .then_some(self.facts)
     }
 
     /// What stands in the way.
