@@ -13,7 +13,7 @@ use oubliette_core::plan::RuleDraft;
 use oubliette_core::rows::Rows;
 use oubliette_core::run::{Form, MOST_CHANGED, Order, Outcome};
 use oubliette_core::sql::{
-    Bound, Effect, KeyRow, Numbers, Pages, Window, WindowSql, Witness, marked,
+    Bound, Effect, End, KeyRow, Numbers, Pages, Window, WindowSql, Witness, marked,
 };
 use oubliette_core::value::{Key, Value};
 
@@ -332,8 +332,10 @@ pub(super) async fn end_of(
         let Some(begin) = begin.first().map(|row| sql.key_of(row)) else {
             return Ok(None);
         };
-        if let Some(end) = numbers.end(&begin, range, width) {
-            return Ok(end);
+        match numbers.end(&begin, range, width) {
+            End::At(end) => return Ok(Some(end)),
+            End::OfRange => return Ok(None),
+            End::Unknown => {}
         }
     }
     let end = tx.rows(&sql.probe(range, width)).await?;

@@ -43,7 +43,7 @@ pub use group::{GroupSql, Quasi};
 pub use held::{Down, Held, HeldAt, HeldTest};
 pub use kept::{Kept, KeptRows};
 pub use lookup::{HopSql, LookupSql, PairSql};
-pub use numbers::Numbers;
+pub use numbers::{End, Numbers};
 pub use pages::{Page, PageStep, Pages, leaf_of, leaf_pages, look_at_leaf, reads_pages_only};
 pub use reach::{IdentifierSql, MOST_STEPS, ReachSql, WaySql};
 pub use related::{Depth, Way};

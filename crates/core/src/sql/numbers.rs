@@ -20,6 +20,17 @@ pub struct Numbers {
     rows: i64,
 }
 
+/// Where a window ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At this key.
+    At(Key),
+    /// Where its range does.
+    OfRange,
+    /// The database is to be asked, as behind what was counted, where nobody knows how far the table goes.
+    Unknown,
+}
+
 impl Numbers {
     /// Takes in a window of so many rows that began where the one before had ended.
     pub(crate) fn add(&mut self, rows: i64, end: &Key) {
@@ -45,18 +56,21 @@ impl Numbers {
             && counted.is_some_and(|((first, last), after)| first <= after && after < last)
     }
 
-    /// The end of the window of a range whose first row has this key, of `width` rows at the most: its key, or
-    /// `None` inside where the range ends. `None`: the database is to be asked, as behind what was counted, where
-    /// nobody knows how far the table goes.
-    pub fn end(&self, begin: &Key, range: &Window, width: u32) -> Option<Option<Key>> {
-        let (_, last) = self.ends?;
-        let end = number(begin)?.checked_add(i64::from(width) - 1)?;
-        if let Some(upto) = &range.upto
-            && number(upto)? <= end
-        {
-            return Some(None);
+    /// Where the window of a range ends whose first row has this key, of `width` rows at the most.
+    pub fn end(&self, begin: &Key, range: &Window, width: u32) -> End {
+        let begin = number(begin).zip(self.ends);
+        let Some((begin, (_, last))) = begin else {
+            return End::Unknown;
+        };
+        let Some(end) = begin.checked_add(i64::from(width) - 1) else {
+            return End::Unknown;
+        };
+        match range.upto.as_ref().map(number) {
+            Some(None) => End::Unknown,
+            Some(Some(upto)) if upto <= end => End::OfRange,
+            _ if end > last => End::Unknown,
+            _ => End::At(vec![Value::Int(end)]),
         }
-        (end <= last).then(|| Some(vec![Value::Int(end)]))
     }
 
     fn are_dense(&self) -> bool {
@@ -100,12 +114,16 @@ mod tests {
         }
     }
 
-    fn end(numbers: &Numbers, range: &Window, begin: i64, width: u32) -> Option<Option<i64>> {
-        let end = numbers
-            .lead(range, width)
-            .then(|| numbers.end(&key(begin), range, width))
-            .flatten()?;
-        Some(end.and_then(|end| number(&end)))
+    fn end(numbers: &Numbers, range: &Window, begin: i64, width: u32) -> End {
+        if numbers.lead(range, width) {
+            numbers.end(&key(begin), range, width)
+        } else {
+            End::Unknown
+        }
+    }
+
+    fn at(number: i64) -> End {
+        End::At(key(number))
     }
 
     #[test]
@@ -116,25 +134,19 @@ mod tests {
             (80_000, 1_130_000),
         ]);
         for (after, upto, begin, width, expected) in [
-            (1_000_000, None, 1_000_001, 50_000, Some(Some(1_050_000))),
+            (1_000_000, None, 1_000_001, 50_000, at(1_050_000)),
             // It begins behind a gap.
-            (1_000_000, None, 1_030_001, 50_000, Some(Some(1_080_000))),
+            (1_000_000, None, 1_030_001, 50_000, at(1_080_000)),
             // Nobody knows the numbers of the first window that was counted, or where the table ends.
-            (999_999, None, 1_000_000, 50_000, None),
-            (1_100_000, None, 1_100_001, 50_000, None),
-            (1_130_000, None, 1_130_001, 1_000, None),
-            (1_080_000, None, 1_080_001, 50_000, Some(Some(1_130_000))),
-            (1_080_000, Some(1_130_000), 1_080_001, 50_000, Some(None)),
-            (
-                1_080_000,
-                Some(1_130_001),
-                1_080_001,
-                50_000,
-                Some(Some(1_130_000)),
-            ),
-            (1_129_000, Some(1_130_000), 1_129_001, 50_000, Some(None)),
-            (1_000_000, None, 1_000_001, 999, None),
-            (1_000_000, None, i64::MAX - 10, 50_000, None),
+            (999_999, None, 1_000_000, 50_000, End::Unknown),
+            (1_100_000, None, 1_100_001, 50_000, End::Unknown),
+            (1_130_000, None, 1_130_001, 1_000, End::Unknown),
+            (1_080_000, None, 1_080_001, 50_000, at(1_130_000)),
+            (1_080_000, Some(1_130_000), 1_080_001, 50_000, End::OfRange),
+            (1_080_000, Some(1_130_001), 1_080_001, 50_000, at(1_130_000)),
+            (1_129_000, Some(1_130_000), 1_129_001, 50_000, End::OfRange),
+            (1_000_000, None, 1_000_001, 999, End::Unknown),
+            (1_000_000, None, i64::MAX - 10, 50_000, End::Unknown),
         ] {
             assert_eq!(
                 end(&numbers, &range(after, upto), begin, width),
@@ -164,7 +176,7 @@ mod tests {
                 upto: None,
             };
             assert!(!dense.lead(&after, 20_000), "{key:?}");
-            assert_eq!(dense.end(&key, &range(20_000, None), 20_000), None);
+            assert_eq!(dense.end(&key, &range(20_000, None), 20_000), End::Unknown);
             let mut mixed = Numbers::default();
             mixed.add(20_000, &key);
             mixed.add(20_000, &key);
