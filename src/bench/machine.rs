@@ -7,7 +7,8 @@ use oubliette_core::bench::Machine;
 
 /// The commit that this program was built from, as `tests/bench/run` tells its build.
 pub fn commit() -> Option<String> {
-    option_env!("OUBLIETTE_COMMIT").map(str::to_owned)
+    let told = option_env!("OUBLIETTE_COMMIT").filter(|commit| !commit.is_empty());
+    told.map(str::to_owned)
 }
 
 /// As the system tells it. What it does not tell is left out.

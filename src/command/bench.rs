@@ -207,7 +207,7 @@ async fn agreed(
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
     let shown = format!(
-        "makes {} on {} ({} {}), with tables of {} rows, changes and makes them anew {} times each, as \
+        "makes {} on {} ({} {}), with tables of {} rows, changes and makes them anew {} times each{}, as \
          fast as it can, and removes it in the end. An application on that server will notice, and so will \
          replicas: every copy and change goes into the log.\n",
         place(database.engine()),
@@ -216,6 +216,11 @@ async fn agreed(
         database.version().text,
         request.rows(),
         request.repeat(),
+        if request.condition == Condition::Foreground {
+            format!(" (or {} more, where it is not quiet)", gate::AGAIN)
+        } else {
+            String::new()
+        },
     );
     let answer = ask::agreed(&shown, "Go on?", stop).await?;
     Ok(answer == Some(true))

@@ -9,9 +9,9 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::groups::{Below, Group, Groups, Promise, SmallGroups};
 use oubliette_core::plan::{GroupDraft, RuleDraft};
 use oubliette_core::report::RuleRun;
-use oubliette_core::sql::{CountSql, KeyRow, Window};
+use oubliette_core::sql::{CountSql, KeyRow, Numbers, Window};
 
-use super::batch::count;
+use super::batch::{count, end_of};
 use super::measure::Windows;
 use super::verify::ONE_STATEMENT;
 use crate::database::{Access, Database, Fault, Tx};
@@ -144,8 +144,7 @@ async fn measure(
         let started = Instant::now();
         let mut tx = database.begin(Access::ReadOnly).await?;
         let sql = &rule.count.window;
-        let end = tx.rows(&sql.probe(&window, width)).await?;
-        let end = end.first().map(|row| sql.key_of(row));
+        let end = end_of(sql, Numbers::default(), &window, width, &mut tx).await?;
         window.upto.clone_from(&end);
         add(rule, draft, &window, &mut tx, &mut groups).await?;
         tx.rollback().await;

@@ -107,8 +107,7 @@ async fn measure_rule(
         let started = Instant::now();
         let mut tx = database.begin(Access::ReadOnly).await?;
         let sql = &rule.count.window;
-        let end = tx.rows(&sql.probe(&window, width)).await?;
-        let end = end.first().map(|row| sql.key_of(row));
+        let end = end_of(sql, Numbers::default(), &window, width, &mut tx).await?;
         window.upto.clone_from(&end);
         let counted = Box::pin(window_of(
             rule,
@@ -346,8 +345,8 @@ pub(super) async fn held(
         }
         let started = Instant::now();
         let mut tx = database.begin(Access::ReadOnly).await?;
-        let end = tx.rows(&rule.count.window.probe(&window, width)).await?;
-        let end = end.first().map(|row| rule.count.window.key_of(row));
+        let sql = &rule.count.window;
+        let end = end_of(sql, Numbers::default(), &window, width, &mut tx).await?;
         window.upto.clone_from(&end);
         keepers(rule, &window, &mut tx, &mut facts).await?;
         tx.rollback().await;

@@ -7,10 +7,10 @@ use std::slice::Chunks;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::report::RuleRun;
-use oubliette_core::sql::{Bound, Effect, SealSql, Witness};
+use oubliette_core::sql::{Bound, Effect, Numbers, SealSql, Witness};
 use oubliette_core::value::Key;
 
-use super::batch::{Stop, count, signed, unsigned};
+use super::batch::{Stop, count, end_of, signed, unsigned};
 use super::measure::Windows;
 use crate::database::{Access, Database, Fault, FaultClass, Tx};
 
@@ -96,8 +96,8 @@ async fn lying(database: &Database, seal: &SealSql, by: &str, gentle: bool) -> R
     while let Some((mut window, width)) = windows.next() {
         let started = std::time::Instant::now();
         let mut tx = database.begin(Access::ReadOnly).await?;
-        let end = tx.rows(&seal.window.probe(&window, width)).await?;
-        let end = end.first().map(|row| seal.window.key_of(row));
+        let sql = &seal.window;
+        let end = end_of(sql, Numbers::default(), &window, width, &mut tx).await?;
         window.upto.clone_from(&end);
         lying += count(&mut tx, &seal.lying(&window, by)).await?;
         tx.rollback().await;

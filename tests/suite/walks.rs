@@ -15,6 +15,7 @@ const POSTGRES: [Server; 2] = [Server::Postgres15, Server::Postgres18];
 /// The cases.
 pub(crate) fn cases() -> Vec<Case> {
     let on = |name: &str, body| Case::on_each(&format!("walks::{name}"), &POSTGRES, body);
+    let all = |name: &str, body| Case::on_each(&format!("walks::{name}"), &Server::ALL, body);
     [
         on("a_window_is_found_by_the_keys_index", found_by_index),
         on(
@@ -31,10 +32,14 @@ pub(crate) fn cases() -> Vec<Case> {
             "partitions_are_walked_by_pages_where_they_may_be",
             partitions,
         ),
-        Case::on_each(
-            "walks::a_walk_by_numbers_comes_to_every_row",
-            &Server::ALL,
-            by_numbers,
+        all("a_walk_by_numbers_comes_to_every_row", by_numbers),
+        all(
+            "a_killed_walk_by_numbers_counts_each_row_once",
+            killed_by_numbers,
+        ),
+        all(
+            "a_locked_row_stays_alone_in_a_walk_by_numbers",
+            locked_by_numbers,
         ),
     ]
     .into_iter()
@@ -234,22 +239,30 @@ fn partitions(world: &World, server: Server) -> Result<()> {
     Ok(())
 }
 
-/// Ends of windows are numbers that nobody has looked up: there are gaps, ranges of several workers end between them,
-/// and rows come behind the last one that was counted.
+/// Rows of the tables whose keys are numbers without many gaps; a third has expired.
+const NUMBERED: u32 = 250_000;
+const OF_NUMBERED: i64 = 83_333;
+
+/// A table of which so much is counted that the ends of windows are numbers that nobody has looked up. There is a
+/// gap within that, and a wide one among the first rows. On PostgreSQL Steady, or it would be walked by pages.
+fn numbers<'w>(world: &'w World, server: Server, name: &str) -> Result<Rig<'w>> {
+    let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date)";
+    let mut rig = Rig::new(world, server, name, schema, RULE)?;
+    if server.is_postgres() {
+        rig = rig.steady(10_000_000);
+    }
+    rig.sql(&format!(
+        "INSERT INTO t SELECT n + CASE WHEN n > 40000 THEN 1000005000 WHEN n > 6000 THEN 1000000000 ELSE 0 END, \
+         CASE WHEN n % 3 = 0 THEN date '2020-01-01' ELSE current_date END FROM {}",
+        series(server, NUMBERED)
+    ))?;
+    Ok(rig)
+}
+
+/// Ranges of several workers end between the gaps, and rows come before, between and behind what was counted.
 fn by_numbers(world: &World, server: Server) -> Result<()> {
-    for (name, workers) in [("numbers_gently", None), ("numbers_by_two", Some(2))] {
-        let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date)";
-        let mut rig = Rig::new(world, server, name, schema, RULE)?;
-        match workers {
-            None => rig = rig.steady(10_000_000),
-            Some(workers) => rig.pacing.workers = workers,
-        }
-        // Every third row has expired. There are gaps within what is counted, a wide one among the first rows.
-        rig.sql(&format!(
-            "INSERT INTO t SELECT n + CASE WHEN n > 40000 THEN 1000005000 WHEN n > 6000 THEN 1000000000 ELSE 0 END, \
-             CASE WHEN n % 3 = 0 THEN date '2020-01-01' ELSE current_date END FROM {}",
-            series(server, 90_000)
-        ))?;
+    for workers in [1, 2] {
+        let rig = numbers(world, server, &format!("numbers_{workers}"))?.workers(workers);
         let planned = rig.plan_of_run()?;
         rig.sql(
             "INSERT INTO t VALUES (-7, '2020-01-01'), (43000, '2020-01-01'), (1000043000, '2020-01-01'), \
@@ -258,14 +271,56 @@ fn by_numbers(world: &World, server: Server) -> Result<()> {
         let run = rig.begin_run_by(planned, "one")?;
         let run = rig.block_on(run.ran())?;
         ensure!(
-            run.outcome == RunOutcome::Completed && own(&run) == 30_004,
+            run.outcome == RunOutcome::Completed && own(&run) == OF_NUMBERED + 4,
             "{run:?}"
         );
         // A gap is not gone over number by number.
         let seq = format!("SELECT max(seq) FROM {}", rig.ledger("checkpoint"));
         let batches = rig.number(&seq)?;
-        ensure!(batches < 100, "{batches} batches");
-        ensure!(left(&rig)? == 0 && rig.number("SELECT count(*) FROM t")? == 60_000);
+        ensure!(batches < 200, "{batches} batches");
+        let kept = i64::from(NUMBERED) - OF_NUMBERED;
+        ensure!(left(&rig)? == 0 && rig.number("SELECT count(*) FROM t")? == kept);
     }
+    Ok(())
+}
+
+/// Killed while a batch waits for a row in the middle of its numbers: what the server has of it is undone, and
+/// the rest is counted once.
+fn killed_by_numbers(world: &World, server: Server) -> Result<()> {
+    let mut rig = numbers(world, server, "numbers_killed")?;
+    rig.pacing.lock_timeout = std::time::Duration::from_secs(50);
+    for row in [1_000_065_000, 1_000_110_000] {
+        let lock = format!("SELECT id FROM t WHERE id = {row} FOR UPDATE");
+        let mut application = rig.holding(&lock)?;
+        let run = rig.begin_run("one")?;
+        rig.wait_for_a_waiter()?;
+        run.kill();
+        rig.in_session(&mut application, "COMMIT")?;
+    }
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome == RunOutcome::Completed && own(&run) == OF_NUMBERED,
+        "{run:?}"
+    );
+    ensure!(left(&rig)? == 0);
+    rig.expect_a_whole_chain()?;
+    rig.expect_no_keys_kept()
+}
+
+/// The row that somebody holds stays, and it alone.
+fn locked_by_numbers(world: &World, server: Server) -> Result<()> {
+    let mut rig = numbers(world, server, "numbers_locked")?;
+    rig.pacing.lock_timeout = std::time::Duration::from_secs(1);
+    let lock = "SELECT id FROM t WHERE id = 1000065000 FOR UPDATE";
+    let mut application = rig.holding(lock)?;
+    let run = rig.run("one")?;
+    ensure!(
+        run.outcome != RunOutcome::Completed
+            && own(&run) == OF_NUMBERED - 1
+            && run.rules[0].residual.locked == 1,
+        "{run:?}"
+    );
+    rig.in_session(&mut application, "COMMIT")?;
+    ensure!(rig.completed("two")? == [[1]]);
     Ok(())
 }

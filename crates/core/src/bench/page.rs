@@ -122,16 +122,10 @@ fn machine(text: &mut String, sheet: &Sheet) {
         .flat_map(|mode| &mode.runs)
         .collect();
     let discarded = runs.iter().filter(|run| !run.counts()).count();
-    let commits: BTreeSet<&String> = sheet
-        .cells
-        .iter()
-        .filter_map(|c| c.commit.as_ref())
-        .collect();
-    let commits: Vec<&str> = commits.into_iter().map(String::as_str).collect();
-    let commits = match commits.as_slice() {
-        [] => String::new(),
-        [one] => format!(", commit {one}"),
-        several => format!(", commits {}, as each part says", several.join(" and ")),
+    let commits = match cells::commits(sheet).as_slice() {
+        [] | [None] => String::new(),
+        [Some(one)] => format!(", commit {one}"),
+        _ => ", of several commits, as each part says".to_owned(),
     };
     let _ = write!(
         text,

@@ -23,12 +23,15 @@ pub(super) fn usual(sheet: &Sheet) -> BTreeMap<(Server, &String), &Settings> {
     usual
 }
 
+/// The commits that were measured with, each once; none where a build was not told its commit.
+pub(super) fn commits(sheet: &Sheet) -> Vec<Option<&str>> {
+    let all: BTreeSet<_> = sheet.cells.iter().map(|c| c.commit.as_deref()).collect();
+    all.into_iter().collect()
+}
+
 pub(super) fn write(text: &mut String, sheet: &Sheet) {
     let usual = usual(sheet);
-    let one_build = sheet
-        .cells
-        .windows(2)
-        .all(|two| two[0].commit == two[1].commit);
+    let several = commits(sheet).len() > 1;
     let mut work = None;
     for cell in &sheet.cells {
         if work != Some(cell.work) {
@@ -42,7 +45,8 @@ pub(super) fn write(text: &mut String, sheet: &Sheet) {
         let of_server = cell
             .engine
             .and_then(|server| usual.get(&(server, &cell.version)));
-        let commit = cell.commit.as_deref().filter(|_| !one_build);
+        let commit = cell.commit.as_deref().unwrap_or("that was not told");
+        let commit = several.then_some(commit);
         one(text, cell, of_server.copied(), commit);
     }
 }
