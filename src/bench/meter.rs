@@ -10,7 +10,7 @@ use oubliette_core::value::Value;
 
 use super::ground::Ground;
 use super::peer::since;
-use crate::database::{Apart, Fault, FaultClass};
+use crate::database::{Apart, Database, Fault, FaultClass};
 
 /// After so long what the server has put off is left to itself.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -83,6 +83,21 @@ async fn purged(session: &mut Apart) -> bool {
         tokio::time::sleep(ASKED).await;
     }
     true
+}
+
+/// Milliseconds that all waits for rows took together since InnoDB was started; `None`: the server does not count
+/// them.
+pub async fn waited_for_rows(database: &Database) -> Result<Option<i64>, Fault> {
+    if !database.engine().is_innodb() {
+        return Ok(None);
+    }
+    let query = Bound::fixed(
+        "SHOW GLOBAL STATUS WHERE Variable_name = 'Innodb_row_lock_time'",
+        Vec::new(),
+    );
+    let rows = database.apart().await?.rows(&query).await?;
+    let told = rows.first().and_then(|row| row.get(1));
+    Ok(told.and_then(|told| told.as_text()?.parse().ok()))
 }
 
 /// Bytes of WAL or binlog that there are.

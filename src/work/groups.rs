@@ -3,17 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
+use futures::stream::TryStreamExt;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::groups::{Below, Group, Groups, Promise, SmallGroups};
 use oubliette_core::plan::{GroupDraft, RuleDraft};
 use oubliette_core::report::RuleRun;
 use oubliette_core::sql::{CountSql, KeyRow, Numbers, Window};
 
-use super::batch::{count, end_of};
-use super::measure::Windows;
+use super::batch::count;
 use super::verify::ONE_STATEMENT;
+use super::windows::{Look, Reading, Windows};
 use crate::database::{Access, Database, Fault, Tx};
 
 /// The groups as they were when the rule's turn came.
@@ -31,13 +31,13 @@ impl Frozen {
     pub(super) async fn of(
         database: &Database,
         rule: &RuleDraft,
-        gentle: bool,
+        reading: Reading,
         resumed: bool,
     ) -> Result<Option<Self>, Fault> {
         let Some(draft) = &rule.groups else {
             return Ok(None);
         };
-        let groups = measure(database, rule, draft, gentle).await?;
+        let groups = measure(database, rule, draft, reading).await?;
         Ok(Some(Self {
             promise: draft.promise.clone(),
             groups,
@@ -73,7 +73,7 @@ impl Frozen {
         &self,
         database: &Database,
         rule: &RuleDraft,
-        gentle: bool,
+        reading: Reading,
         total: i64,
     ) -> Result<Found, Fault> {
         let Some(draft) = &rule.groups else {
@@ -83,7 +83,7 @@ impl Frozen {
         let ours = changed.unwrap_or_else(PoisonError::into_inner).clone();
         let k = self.promise.k;
         let look = async || {
-            let groups = measure(database, rule, draft, gentle).await?;
+            let groups = measure(database, rule, draft, reading).await?;
             let ours = |group| self.resumed || ours.contains(&group);
             Ok::<_, Fault>(groups.found(k, ours))
         };
@@ -136,21 +136,19 @@ async fn measure(
     database: &Database,
     rule: &RuleDraft,
     draft: &GroupDraft,
-    gentle: bool,
+    reading: Reading,
 ) -> Result<Groups, Fault> {
-    let mut groups = Groups::default();
-    let mut windows = Windows::new(gentle);
-    while let Some((mut window, width)) = windows.next() {
-        let started = Instant::now();
-        let mut tx = database.begin(Access::ReadOnly).await?;
-        let sql = &rule.count.window;
-        let end = end_of(sql, Numbers::default(), &window, width, &mut tx).await?;
-        window.upto.clone_from(&end);
-        add(rule, draft, &window, &mut tx, &mut groups).await?;
+    let windows = Windows::new(database, &rule.count.window, Numbers::default(), reading);
+    let groups = Mutex::new(Groups::default());
+    let look = async |look: Look| {
+        let Look { window, mut tx, .. } = look;
+        add(rule, draft, &window, &mut tx, &groups).await?;
         tx.rollback().await;
-        windows.took(end, started.elapsed()).await;
-    }
-    Ok(groups)
+        Ok(())
+    };
+    let seen = windows.seen(reading.sessions(), look);
+    seen.try_collect::<()>().await?;
+    Ok(groups.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Adds the groups of one window.
@@ -159,9 +157,10 @@ pub(super) async fn add(
     draft: &GroupDraft,
     window: &Window,
     tx: &mut Tx,
-    groups: &mut Groups,
+    groups: &Mutex<Groups>,
 ) -> Result<(), Fault> {
     let rows = tx.rows(&rule.count.groups(window, &draft.sql)).await?;
+    let mut groups = groups.lock().unwrap_or_else(PoisonError::into_inner);
     for (group, size) in rows.iter().filter_map(|row| CountSql::group(row)) {
         groups.add(group, size);
     }

@@ -64,7 +64,7 @@ pub(super) async fn plan_after(
 
 /// Counts, and shows which rule is being counted.
 async fn measure(job: &Job, draft: &Draft, progress: &ProgressSender) -> Result<Facts, Fault> {
-    measure::measure(&job.database, draft, !job.pacing.backlog, |rule| {
+    measure::measure(&job.database, draft, job.pacing.reading(), |rule| {
         progress.send_modify(|p| {
             *p = Progress {
                 phase: Phase::Planning,

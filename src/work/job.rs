@@ -17,6 +17,7 @@ use oubliette_core::target::{PacingMode, Target};
 use secrecy::SecretSlice;
 use tokio::sync::watch;
 
+use super::windows::Reading;
 use crate::database::Database;
 use crate::metrics::Metrics;
 
@@ -59,6 +60,22 @@ pub struct Pacing {
     pub statement_limit: std::time::Duration,
     /// Batches under one checkpoint row before it is replaced by a fresh one.
     pub part: u32,
+}
+
+impl Pacing {
+    /// Sessions that change rows at once.
+    pub(super) fn lanes(&self) -> u32 {
+        if self.backlog {
+            self.workers.clamp(1, 16)
+        } else {
+            1
+        }
+    }
+
+    /// How tables are read.
+    pub(super) fn reading(&self) -> Reading {
+        Reading::of(!self.backlog, self.lanes())
+    }
 }
 
 /// A hold that was accepted, as its object remembers it.

@@ -1,80 +1,38 @@
-//! Measures a draft: exact counts in paced windows, inside READ ONLY transactions. A window is a
-//! transaction of its own, so that no snapshot is held while a large table is counted.
+//! Measures a draft: exact counts in paced windows, inside READ ONLY transactions.
 
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::sync::PoisonError;
+
+use futures::stream::TryStreamExt;
 
 use oubliette_core::catalog::Engine;
+use oubliette_core::groups::Groups;
 use oubliette_core::plan::{
     Above, Draft, Facts, Link, Node, RuleDraft, RuleFacts, is_unindexed, reads_whole_table,
 };
 use oubliette_core::sql::{
-    Bound, CountSql, Counted, Depth, KeyRow, Numbers, Way, Window, clock_pays, follows_index,
-    look_at_clock,
+    Bound, CountSql, Counted, Depth, KeptRows, KeyRow, Numbers, Way, Window, clock_pays,
+    follows_index, look_at_clock,
 };
 use oubliette_core::value::{Key, Value};
+use tokio::sync::Mutex;
 
-use super::batch::{count, end_of};
+use super::batch::count;
 use super::graph::Walk;
 use super::groups;
 use super::pages;
 use super::whole;
+use super::windows::{Look, Reading, Windows};
 use crate::database::{Access, Database, Fault, Tx};
 
-/// Rows one counting statement spans at first and at the most.
-const FIRST: u32 = 20_000;
-const MOST: u32 = 200_000;
 /// Rows of the window whose way is asked for: as many as a batch spans, because for a large part of
 /// a table reading all of it is the right way.
 const EXPLAINED: u32 = 500;
-/// How long one counting statement should take.
-const TARGET: Duration = Duration::from_millis(200);
-
-/// Goes over a table's key in windows that follow the measured duration, resting as long as it
-/// worked while `gentle`.
-pub(super) struct Windows {
-    next: Option<Window>,
-    width: u32,
-    gentle: bool,
-}
-
-impl Windows {
-    /// The whole table.
-    pub(super) fn new(gentle: bool) -> Self {
-        Self {
-            next: Some(Window::default()),
-            width: FIRST,
-            gentle,
-        }
-    }
-
-    /// The next window's start and width; `None` at the end.
-    pub(super) fn next(&self) -> Option<(Window, u32)> {
-        self.next.clone().map(|w| (w, self.width))
-    }
-
-    /// Moves on behind `end` (`None`: that was the last window).
-    pub(super) async fn took(&mut self, end: Option<Key>, elapsed: Duration) {
-        self.next = end.map(|key| Window {
-            after: Some(key),
-            upto: None,
-        });
-        let halve = elapsed > TARGET;
-        self.width = if halve {
-            (self.width / 2).max(1_000)
-        } else {
-            (self.width * 2).min(MOST)
-        };
-        if self.gentle && self.next.is_some() {
-            tokio::time::sleep(elapsed).await;
-        }
-    }
-}
-
 /// Measures every rule.
 pub(super) async fn measure(
     database: &Database,
     draft: &Draft,
-    gentle: bool,
+    reading: Reading,
     mut seen: impl FnMut(&str),
 ) -> Result<Facts, Fault> {
     let mut facts = Facts::default();
@@ -82,7 +40,7 @@ pub(super) async fn measure(
         seen(&rule.name);
         facts
             .rules
-            .push(measure_rule(database, rule, gentle).await?);
+            .push(Box::pin(measure_rule(database, rule, reading)).await?);
     }
     Ok(facts)
 }
@@ -90,49 +48,98 @@ pub(super) async fn measure(
 async fn measure_rule(
     database: &Database,
     rule: &RuleDraft,
-    gentle: bool,
+    reading: Reading,
 ) -> Result<RuleFacts, Fault> {
-    let mut facts = RuleFacts {
-        related: vec![0; rule.nodes.len()],
-        ..RuleFacts::default()
-    };
-    let mut hanging = Walk::counting(rule);
-    let mut asked = false;
-    let mut windows = Windows::new(gentle);
-    while let Some((mut window, width)) = windows.next() {
-        if window.after.is_some() && !asked {
-            asked = true;
-            facts.unindexed = unindexed(database, rule, &window).await?;
-        }
-        let started = Instant::now();
-        let mut tx = database.begin(Access::ReadOnly).await?;
-        let sql = &rule.count.window;
-        let end = end_of(sql, Numbers::default(), &window, width, &mut tx).await?;
-        window.upto.clone_from(&end);
-        let counted = Box::pin(window_of(
-            rule,
-            &window,
+    let mut facts = none_yet(rule);
+    let shared = Shared::of(rule);
+    let windows = Windows::new(database, &rule.count.window, Numbers::default(), reading);
+    let look = async |look: Look| {
+        let Look {
+            window,
             width,
-            &mut hanging,
-            &mut facts,
-            &mut tx,
-        ))
-        .await?;
+            mut tx,
+        } = look;
+        let seen = Box::pin(window_of(rule, &window, width, &shared, &mut tx)).await?;
         tx.rollback().await;
-        facts.add(&counted, end.clone());
-        if is_unindexed(rule, &facts) {
-            // What refuses the plan is what each further window would do.
-            return Ok(facts);
-        }
-        windows.took(end, started.elapsed()).await;
+        Ok((seen, window.upto))
+    };
+    if let Some((seen, end)) = pin!(windows.seen(1, look)).try_next().await? {
+        seen.enter(end, &mut facts);
     }
-    facts.at_most = hanging.forgot;
+    if let Some(window) = windows.next() {
+        facts.unindexed = unindexed(database, rule, &window).await?;
+        // What refuses the plan is what each further window would do.
+        let sessions = if facts.unindexed {
+            1
+        } else {
+            reading.sessions()
+        };
+        let mut rest = pin!(windows.seen(sessions, look));
+        while !is_unindexed(rule, &facts)
+            && let Some((seen, end)) = rest.try_next().await?
+        {
+            seen.enter(end, &mut facts);
+        }
+    }
+    shared.enter(&mut facts);
+    if is_unindexed(rule, &facts) {
+        return Ok(facts);
+    }
     facts.parts = whole::look(database, rule).await?;
-    if !gentle {
+    if reading != Reading::Gently {
         facts.pages = pages::look(database, rule).await?;
         facts.clock = by_clock(database, rule, &facts.counted).await?;
     }
     Ok(facts)
+}
+
+fn none_yet(rule: &RuleDraft) -> RuleFacts {
+    RuleFacts {
+        related: vec![0; rule.nodes.len()],
+        ..RuleFacts::default()
+    }
+}
+
+/// What windows that are counted at once share.
+struct Shared<'a> {
+    hanging: Mutex<Walk<'a>>,
+    groups: std::sync::Mutex<Groups>,
+}
+
+impl<'a> Shared<'a> {
+    fn of(rule: &'a RuleDraft) -> Self {
+        Self {
+            hanging: Mutex::new(Walk::counting(rule)),
+            groups: std::sync::Mutex::default(),
+        }
+    }
+
+    fn enter(self, facts: &mut RuleFacts) {
+        facts.groups = self
+            .groups
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        facts.at_most = self.hanging.into_inner().forgot;
+    }
+}
+
+/// What one window holds.
+struct Seen {
+    counted: Counted,
+    keepers: Keepers,
+    /// Rows of each node that hang on its eligible rows.
+    related: Vec<i64>,
+}
+
+impl Seen {
+    /// Adds it to the figures of the windows before.
+    fn enter(self, end: Option<Key>, facts: &mut RuleFacts) {
+        self.keepers.enter(facts);
+        for (all, rows) in facts.related.iter_mut().zip(self.related) {
+            *all += rows;
+        }
+        facts.add(&self.counted, end);
+    }
 }
 
 /// The cutoff of a rule whose rows are better walked in the order of their clock.
@@ -169,37 +176,37 @@ async fn window_of(
     rule: &RuleDraft,
     window: &Window,
     width: u32,
-    hanging: &mut Walk<'_>,
-    facts: &mut RuleFacts,
+    shared: &Shared<'_>,
     tx: &mut Tx,
-) -> Result<Counted, Fault> {
+) -> Result<Seen, Fault> {
     let rows = tx.rows(&rule.count.counts(window)).await?;
     let counted = rows
         .first()
         .and_then(|row| CountSql::counted(row))
         .unwrap_or_default();
-    keepers(rule, window, tx, facts).await?;
+    let keepers = keepers(rule, window, tx).await?;
     if let Some(draft) = &rule.groups {
-        let groups = groups::add(rule, draft, window, tx, &mut facts.groups);
-        Box::pin(groups).await?;
+        Box::pin(groups::add(rule, draft, window, tx, &shared.groups)).await?;
     }
+    let mut related = vec![0; rule.nodes.len()];
     // Where a row can be reached more than once, only its key says that it was counted.
     let together = rule.nodes.iter().any(|node| !is_alone(rule, node));
     if counted.eligible > 0 && together {
         let rows = tx.rows(&rule.change.peek(window, width)).await?;
         let rows: Vec<KeyRow> = rows.iter().map(|row| rule.change.key_row(row)).collect();
-        let related = hanging.count(&rows, tx).await?;
-        for (all, rows) in facts.related.iter_mut().zip(related) {
-            *all += rows;
-        }
+        related = shared.hanging.lock().await.count(&rows, tx).await?;
     } else if counted.eligible > 0 {
-        for i in 0..rule.nodes.len() {
+        for (i, related) in related.iter_mut().enumerate() {
             if let Some(statement) = rule.count.related(window, &path(rule, i)) {
-                facts.related[i] += count(tx, &statement).await?;
+                *related = count(tx, &statement).await?;
             }
         }
     }
-    Ok(counted)
+    Ok(Seen {
+        counted,
+        keepers,
+        related,
+    })
 }
 
 /// The figures of a rule about a person whose rows are few: they are counted as one window. `most`: rows
@@ -209,16 +216,13 @@ pub(super) async fn of_few(
     most: u32,
     tx: &mut Tx,
 ) -> Result<Option<RuleFacts>, Fault> {
-    let mut facts = RuleFacts {
-        related: vec![0; rule.nodes.len()],
-        ..RuleFacts::default()
-    };
-    let mut hanging = Walk::counting(rule);
+    let mut facts = none_yet(rule);
+    let shared = Shared::of(rule);
     let window = Window::default();
-    let counted = Box::pin(window_of(rule, &window, most, &mut hanging, &mut facts, tx)).await?;
-    facts.add(&counted, None);
-    facts.at_most = hanging.forgot;
-    Ok((counted.total <= i64::from(most)).then_some(facts))
+    let seen = Box::pin(window_of(rule, &window, most, &shared, tx)).await?;
+    seen.enter(None, &mut facts);
+    shared.enter(&mut facts);
+    Ok((facts.counted.total <= i64::from(most)).then_some(facts))
 }
 
 /// Whether the database has no other way to the end of a window than reading the whole table.
@@ -271,21 +275,21 @@ pub(super) async fn residual(
     database: &Database,
     rule: &RuleDraft,
     numbers: Numbers,
-    gentle: bool,
+    reading: Reading,
 ) -> Result<Vec<(Window, i64)>, Fault> {
-    let mut left = Vec::new();
-    let mut windows = Windows::new(gentle);
-    while let Some((mut window, width)) = windows.next() {
-        let started = Instant::now();
-        let mut tx = database.begin(Access::ReadOnly).await?;
-        let end = end_of(&rule.count.window, numbers, &window, width, &mut tx).await?;
-        window.upto.clone_from(&end);
+    let windows = Windows::new(database, &rule.count.window, numbers, reading);
+    let look = async |look: Look| {
+        let Look { window, mut tx, .. } = look;
         let rows = count(&mut tx, &rule.count.residual(&window)).await?;
         tx.rollback().await;
+        Ok((window, rows))
+    };
+    let mut left = Vec::new();
+    let mut seen = pin!(windows.seen(reading.sessions(), look));
+    while let Some((window, rows)) = seen.try_next().await? {
         if rows > 0 {
             left.push((window, rows));
         }
-        windows.took(end, started.elapsed()).await;
     }
     Ok(left)
 }
@@ -307,50 +311,63 @@ pub(super) async fn counted(
     Ok(facts.counted)
 }
 
+/// What holds and duties keep of rows, as the database tells it.
+#[derive(Default)]
+pub(super) struct Keepers {
+    held: Vec<Value>,
+    kept: Option<(i64, Vec<KeptRows>)>,
+}
+
+impl Keepers {
+    pub(super) fn enter(self, facts: &mut RuleFacts) {
+        facts.add_held(&self.held);
+        if let Some(kept) = self.kept {
+            facts.add_kept(kept);
+        }
+    }
+}
+
 /// What holds and duties keep of a rule's rows in a window. Of rows of which only a part is left, the
 /// rule before has told.
 pub(super) async fn keepers(
     rule: &RuleDraft,
     window: &Window,
     tx: &mut Tx,
-    facts: &mut RuleFacts,
-) -> Result<(), Fault> {
+) -> Result<Keepers, Fault> {
+    let mut keepers = Keepers::default();
     if rule.tells_holds() {
         let held = &rule.count.eligible.held;
         let rows = tx.rows(&rule.count.kept(window, held)).await?;
-        facts.add_held(rows.first().map_or(&[], Vec::as_slice));
+        keepers.held = rows.into_iter().next().unwrap_or_default();
     }
     if rule.tells_duties() {
         let rows = tx.rows(&rule.count.kept_by_duties(window)).await?;
-        facts.add_kept(
-            rule.count
-                .kept_rows(rows.first().map_or(&[], Vec::as_slice)),
-        );
+        let row = rows.first().map_or(&[][..], Vec::as_slice);
+        keepers.kept = Some(rule.count.kept_rows(row));
     }
-    Ok(())
+    Ok(keepers)
 }
 
 /// What holds and duties keep of a rule's rows: how many in all, and how many each of them does.
 pub(super) async fn held(
     database: &Database,
     rule: &RuleDraft,
-    gentle: bool,
+    reading: Reading,
 ) -> Result<RuleFacts, Fault> {
     let mut facts = RuleFacts::default();
-    let any = rule.tells_holds() || rule.tells_duties();
-    let mut windows = Windows::new(gentle);
-    while let Some((mut window, width)) = windows.next() {
-        if !any {
-            break;
-        }
-        let started = Instant::now();
-        let mut tx = database.begin(Access::ReadOnly).await?;
-        let sql = &rule.count.window;
-        let end = end_of(sql, Numbers::default(), &window, width, &mut tx).await?;
-        window.upto.clone_from(&end);
-        keepers(rule, &window, &mut tx, &mut facts).await?;
+    if !rule.tells_holds() && !rule.tells_duties() {
+        return Ok(facts);
+    }
+    let windows = Windows::new(database, &rule.count.window, Numbers::default(), reading);
+    let look = async |look: Look| {
+        let Look { window, mut tx, .. } = look;
+        let keepers = keepers(rule, &window, &mut tx).await?;
         tx.rollback().await;
-        windows.took(end, started.elapsed()).await;
+        Ok(keepers)
+    };
+    let mut seen = pin!(windows.seen(reading.sessions(), look));
+    while let Some(keepers) = seen.try_next().await? {
+        keepers.enter(&mut facts);
     }
     Ok(facts)
 }
@@ -362,25 +379,4 @@ pub(super) async fn independent(database: &Database, rule: &RuleDraft) -> Result
     let eligible = count(&mut tx, &rule.count.independent()).await?;
     tx.rollback().await;
     Ok(eligible)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_gentle_count_rests_as_long_as_it_reads() {
-        for read in [Duration::from_millis(50), Duration::from_secs(7)] {
-            for (gentle, rest) in [(true, read), (false, Duration::ZERO)] {
-                let mut windows = Windows::new(gentle);
-                let began = tokio::time::Instant::now();
-                windows.took(Some(Vec::new()), read).await;
-                // Nothing comes after the last window.
-                windows.took(None, read).await;
-                let rested = began.elapsed();
-                let timer = Duration::from_millis(2);
-                assert!(rest <= rested && rested <= rest + timer, "{rested:?}");
-            }
-        }
-    }
 }

@@ -27,6 +27,7 @@ mod verify;
 mod walk;
 mod whole;
 mod window;
+mod windows;
 mod witness;
 
 pub use inspect::plan;

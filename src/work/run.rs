@@ -32,6 +32,7 @@ use super::seal::miscounted;
 use super::verify::{Verification, Verified, verify};
 use super::walk::{Walked, stopped, walk};
 use super::whole;
+use super::windows::Reading;
 use crate::database::Timeouts;
 use crate::ledger::{Beginning, LedgerFault, Store, Taken};
 
@@ -300,11 +301,7 @@ pub(super) fn beginning(
 
 /// One checkpoint per step and worker, with its range and its share of the ceiling.
 fn checkpoints(job: &Job, plan: &ApprovedPlan) -> Vec<CheckpointRow> {
-    let lanes = if job.pacing.backlog {
-        job.pacing.workers.clamp(1, 16)
-    } else {
-        1
-    };
+    let lanes = job.pacing.lanes();
     let mut rows = Vec::new();
     for (step, (facts, ceiling)) in (0_i32..).zip(plan.facts().iter().zip(plan.ceilings())) {
         let shares = (0_i32..).zip(shares(facts, ceiling, lanes));
@@ -462,15 +459,15 @@ impl Run<'_> {
         for row in rows.iter_mut() {
             by_key_instead(row, facts);
         }
-        let gentle = !self.job.pacing.backlog;
         let resumed = rows.iter().any(|row| row.saved.done.own > 0);
-        let groups = Box::pin(Frozen::of(&self.job.database, rule, gentle, resumed)).await?;
+        let pacing = &self.job.pacing;
+        let groups = Frozen::of(&self.job.database, rule, pacing.reading(), resumed);
+        let groups = Box::pin(groups).await?;
         if groups.as_ref().is_some_and(Frozen::refuses) {
             let refused = Walked::Halted(Halt::Fault(Reason::SmallGroups));
             return Ok(Stepped::Ended(refused));
         }
         let total = self.plan.facts().get(index).map_or(0, |f| f.counted.total);
-        let pacing = &self.job.pacing;
         let thorough = AtomicBool::new(false);
         let common = Step {
             database: &self.job.database,
@@ -581,6 +578,7 @@ impl Run<'_> {
             step: common,
             place: &place,
             pace: learnt.alone(stated),
+            reading: Reading::of(settings.limited, pacing.lanes()),
             total,
             changed: &count,
         };
@@ -589,8 +587,7 @@ impl Run<'_> {
             Verified::Classed(residual, held_by, kept_rows, oldest_left) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
-                let gentle = !pacing.backlog;
-                let look = miscounted(common.database, rule, &self.row.id, &done, gentle);
+                let look = miscounted(common.database, rule, &self.row.id, &done, pacing.reading());
                 let miscounted = Box::pin(look).await?;
                 let mut done = RuleRun {
                     residual,
@@ -602,7 +599,7 @@ impl Run<'_> {
                 };
                 if let Some(groups) = &groups {
                     let rule = Box::pin(kept.now()).await?;
-                    let found = groups.found(&self.job.database, &rule, gentle, total);
+                    let found = groups.found(&self.job.database, &rule, pacing.reading(), total);
                     Box::pin(found).await?.enter(&mut done);
                 }
                 Ok(Stepped::Done(Box::new(done)))

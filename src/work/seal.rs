@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 use std::slice::Chunks;
 
+use futures::stream::TryStreamExt;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::plan::RuleDraft;
 use oubliette_core::report::RuleRun;
 use oubliette_core::sql::{Bound, Effect, Numbers, SealSql, Witness};
 use oubliette_core::value::Key;
 
-use super::batch::{Stop, count, end_of, signed, unsigned};
-use super::measure::Windows;
-use crate::database::{Access, Database, Fault, FaultClass, Tx};
+use super::batch::{Stop, count, signed, unsigned};
+use super::windows::{Look, Reading, Windows};
+use crate::database::{Database, Fault, FaultClass, Tx};
 
 /// What stands beside a sealed row: which run and rule sealed it.
 pub(super) fn stamp(run: &str, rule: &RuleDraft) -> String {
@@ -61,7 +62,7 @@ pub(super) async fn miscounted(
     rule: &RuleDraft,
     run: &str,
     done: &RuleRun,
-    gentle: bool,
+    reading: Reading,
 ) -> Result<bool, Fault> {
     let own = rule.change.seal.iter().map(|seal| (0, seal));
     let nodes = rule.nodes.iter().enumerate();
@@ -74,7 +75,7 @@ pub(super) async fn miscounted(
     }
     let by = stamp(run, rule);
     for (table, (seal, rows)) in expected {
-        let lying = lying(database, seal, &by, gentle).await?;
+        let lying = lying(database, seal, &by, reading).await?;
         if lying != rows {
             tracing::error!(
                 rule = rule.name,
@@ -90,18 +91,19 @@ pub(super) async fn miscounted(
     Ok(false)
 }
 
-async fn lying(database: &Database, seal: &SealSql, by: &str, gentle: bool) -> Result<i64, Fault> {
-    let mut lying = 0;
-    let mut windows = Windows::new(gentle);
-    while let Some((mut window, width)) = windows.next() {
-        let started = std::time::Instant::now();
-        let mut tx = database.begin(Access::ReadOnly).await?;
-        let sql = &seal.window;
-        let end = end_of(sql, Numbers::default(), &window, width, &mut tx).await?;
-        window.upto.clone_from(&end);
-        lying += count(&mut tx, &seal.lying(&window, by)).await?;
+async fn lying(
+    database: &Database,
+    seal: &SealSql,
+    by: &str,
+    reading: Reading,
+) -> Result<i64, Fault> {
+    let windows = Windows::new(database, &seal.window, Numbers::default(), reading);
+    let look = async |look: Look| {
+        let Look { window, mut tx, .. } = look;
+        let rows = count(&mut tx, &seal.lying(&window, by)).await?;
         tx.rollback().await;
-        windows.took(end, started.elapsed()).await;
-    }
-    Ok(lying)
+        Ok(rows)
+    };
+    let seen = windows.seen(reading.sessions(), look);
+    seen.try_fold(0, async |lying, rows| Ok(lying + rows)).await
 }

@@ -15,6 +15,7 @@ use super::batch::{Step, Swept};
 use super::job::{StopSignal, StopWhy};
 use super::measure;
 use super::walk::{Seen, Walked, stopped, walk};
+use super::windows::Reading;
 use crate::database::{Access, Fault};
 use crate::ledger::{LedgerFault, Place};
 
@@ -70,6 +71,7 @@ pub(super) struct Verification<'a> {
     pub(super) place: &'a Place,
     /// What the walk has learnt.
     pub(super) pace: Pace,
+    pub(super) reading: Reading,
     /// Rows of the table when it was planned.
     pub(super) total: i64,
     /// Is told of rows changed.
@@ -98,7 +100,7 @@ impl Verification<'_> {
         let mut stuck: Option<BTreeSet<Key>> = None;
         let mut left = Left::default();
         let (mut passed_by, mut too_large) = (0, 0);
-        let mut windows = Box::pin(unless_stopped(stop, self.residual())).await?;
+        let (mut windows, plain) = Box::pin(unless_stopped(stop, self.first())).await?;
         let change = &self.step.rule.change;
         let in_levels = change.eligible.looks_at(&change.window.table);
         let mut moved = true;
@@ -133,8 +135,12 @@ impl Verification<'_> {
             stuck = None;
             left = Left::default();
         }
-        let overlooked = self.overlooked(known(&windows));
-        let overlooked = Box::pin(unless_stopped(stop, overlooked)).await?;
+        let overlooked = if plain == Some(0) {
+            0
+        } else {
+            let overlooked = self.overlooked(known(&windows));
+            Box::pin(unless_stopped(stop, overlooked)).await?
+        };
         let small = left.small;
         let left = run::Left {
             locked: left.locked,
@@ -155,21 +161,33 @@ impl Verification<'_> {
         Ok((residual, held_by, kept, oldest))
     }
 
+    /// What is left after the walk, and the same as a plain count sees it where there are sessions for both at
+    /// once and the table is of a size for one.
+    async fn first(&self) -> Result<(Vec<(Window, i64)>, Option<i64>), LedgerFault> {
+        if self.total > ONE_STATEMENT || self.reading.sessions() < 2 {
+            return Ok((self.residual().await?, None));
+        }
+        let (windows, plain) = futures::try_join!(self.residual(), self.plain())?;
+        // Of rows that are swept up it says nothing any more.
+        let plain = windows.is_empty().then_some(plain);
+        Ok((windows, plain))
+    }
+
+    /// A count by one statement.
+    async fn plain(&self) -> Result<i64, LedgerFault> {
+        let rule = Box::pin(self.step.kept.now()).await?;
+        Ok(measure::independent(self.step.database, &rule).await?)
+    }
+
     async fn residual(&self) -> Result<Vec<(Window, i64)>, LedgerFault> {
         let rule = Box::pin(self.step.kept.now()).await?;
-        Ok(measure::residual(
-            self.step.database,
-            &rule,
-            self.step.numbers,
-            self.pace.is_limited(),
-        )
-        .await?)
+        Ok(measure::residual(self.step.database, &rule, self.step.numbers, self.reading).await?)
     }
 
     /// What holds and duties keep, and which.
     async fn held(&self) -> Result<(i64, Vec<HeldCount>, KeptRows), LedgerFault> {
         let rule = Box::pin(self.step.kept.now()).await?;
-        let facts = measure::held(self.step.database, &rule, self.pace.is_limited()).await?;
+        let facts = measure::held(self.step.database, &rule, self.reading).await?;
         let held = &rule.count.eligible.held;
         let held_by = HeldCount::of(held, &facts.held_by);
         Ok((facts.held, held_by, rule.kept(&facts)))
@@ -221,8 +239,7 @@ impl Verification<'_> {
         }
         let mut least = i64::MAX;
         for _ in 0..PASSES {
-            let rule = Box::pin(self.step.kept.now()).await?;
-            let plain = measure::independent(self.step.database, &rule).await?;
+            let plain = self.plain().await?;
             if plain <= known_left {
                 return Ok(0);
             }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
+use crate::holds::{hold, placed};
 use crate::rig::{Rig, own, series};
 use crate::world::World;
 
@@ -40,6 +41,11 @@ pub(crate) fn cases() -> Vec<Case> {
         all(
             "a_locked_row_stays_alone_in_a_walk_by_numbers",
             locked_by_numbers,
+        ),
+        all("several_sessions_count_what_one_does", counted_at_once),
+        all(
+            "a_plan_by_another_unique_index_is_another_plan",
+            other_index,
         ),
     ]
     .into_iter()
@@ -322,5 +328,67 @@ fn locked_by_numbers(world: &World, server: Server) -> Result<()> {
     );
     rig.in_session(&mut application, "COMMIT")?;
     ensure!(rig.completed("two")? == [[1]]);
+    Ok(())
+}
+
+/// Windows that are counted at once share what hangs on their rows and the groups that these are in; what they
+/// saw is put together in the order of the key, by which the workers' ranges are made.
+fn counted_at_once(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (id bigint NOT NULL PRIMARY KEY, ended date, place integer);
+        CREATE TABLE c (id bigint NOT NULL PRIMARY KEY, a bigint NOT NULL REFERENCES t (id), b bigint REFERENCES t (id));
+        CREATE TABLE p (id bigint NOT NULL PRIMARY KEY, ended date, place integer);
+        CREATE INDEX c_a ON c (a); CREATE INDEX c_b ON c (b)";
+    // A row of `c` hangs on two of `t`, as a rule in windows far from each other: counted once.
+    let rules = "
+- table: ${schema}.t
+  since: {column: ended}
+  related:
+  - {table: '${schema}.c', of: '${schema}.t', match: [{column: a, equals: id}], action: {type: Delete}}
+  - {table: '${schema}.c', of: '${schema}.t', match: [{column: b, equals: id}], action: {type: Delete}}
+- table: ${schema}.p
+  since: {column: ended}
+  action:
+    type: Anonymise
+    columns: [{column: place, strategy: GeneraliseNumber, generaliseNumber: {width: 10}}]
+    kAnonymity: {quasiIdentifiers: [place], k: 500, below: Leave}
+";
+    let rig = Rig::new(world, server, "counted_at_once", schema, rules)?;
+    const ROWS: u32 = 150_000;
+    let rows = series(server, ROWS);
+    for table in ["t", "p"] {
+        rig.sql(&format!(
+            "INSERT INTO {table} SELECT n, CASE WHEN n % 3 = 0 THEN date '2020-01-01' ELSE current_date END, n % 1000 FROM {rows}"
+        ))?;
+    }
+    rig.sql(&format!(
+        "INSERT INTO c SELECT n, n, {ROWS} + 1 - n FROM {rows} WHERE n % 5 = 0"
+    ))?;
+    placed(&rig, &hold(&rig, "h", "t", "place", &["42", "43", "44"])?)?;
+    let one = serde_json::to_value(rig.plan()?)?;
+    let rig = rig.workers(4);
+    let several = rig.plan()?;
+    ensure!(several.rules[0].held > 0, "{several:?}");
+    ensure!(
+        serde_json::to_value(&several)? == one,
+        "{several:?} is not {one}"
+    );
+    Ok(())
+}
+
+/// Where a run has come to is told in the columns that it walks by. By other ones it would begin somewhere else.
+fn other_index(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (a bigint NOT NULL, b bigint NOT NULL, ended date); CREATE UNIQUE INDEX t_a ON t (a)";
+    let rig = Rig::new(world, server, "other_index", schema, RULE)?;
+    let digest = || anyhow::Ok(rig.plan()?.digest);
+    let by_a = digest()?;
+    rig.sql("CREATE INDEX t_ended ON t (ended)")?;
+    ensure!(digest()? == by_a, "an index that nobody walks by");
+    let drop = if server.is_postgres() {
+        "DROP INDEX t_a"
+    } else {
+        "DROP INDEX t_a ON t"
+    };
+    rig.sql(&format!("CREATE UNIQUE INDEX t_b ON t (b); {drop}"))?;
+    ensure!(digest()? != by_a);
     Ok(())
 }

@@ -10,6 +10,7 @@ use oubliette_core::catalog::Engine;
 
 use super::Request;
 use crate::bench::foreground::{self, Load};
+use crate::bench::meter;
 use crate::bench::snapshot::Snapshot;
 use crate::database::{ConnectSettings, Database};
 
@@ -112,6 +113,7 @@ impl Around {
         doing: impl Future<Output = anyhow::Result<(Vec<String>, Run)>>,
     ) -> anyhow::Result<(Vec<String>, Run)> {
         if let Some(load) = &self.load {
+            let before = meter::waited_for_rows(database).await?;
             let (done, seen) = Box::pin(foreground::beside(load, doing))
                 .await
                 .context("the application failed")?;
@@ -119,7 +121,8 @@ impl Around {
             let undo = load.application.undo();
             database.apart().await?.change(&undo).await?;
             run.foreground = Some(seen.foreground);
-            run.longest_lock_wait = Some(seen.longest_write);
+            let waited = meter::waited_for_rows(database).await?;
+            run.longest_lock_wait = Some(longest_wait(seen.longest_write, before.zip(waited)));
             if seen.refused > 0 {
                 let refused = Figure {
                     value: f64::from(u32::try_from(seen.refused).unwrap_or(u32::MAX)),
@@ -139,5 +142,30 @@ impl Around {
             return Ok(done);
         }
         doing.await
+    }
+}
+
+/// Milliseconds that no wait for a row was longer than: the longest write was not shorter than its wait, nor were
+/// all waits together, where the server has counted them, in whole milliseconds.
+fn longest_wait(longest_write: f64, waited: Option<(i64, i64)>) -> f64 {
+    let all = waited.and_then(|(before, after)| u32::try_from(after - before).ok());
+    all.map_or(longest_write, |all| longest_write.min(f64::from(all) + 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_is_longer_than_its_write_or_than_all_waits() {
+        for (waited, longest) in [
+            (None, 103.5),
+            (Some((900, 911)), 12.0),
+            (Some((900, 2_000)), 103.5),
+            // Begun anew meanwhile.
+            (Some((900, 0)), 103.5),
+        ] {
+            assert!((longest_wait(103.5, waited) - longest).abs() < f64::EPSILON);
+        }
     }
 }

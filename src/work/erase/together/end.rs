@@ -14,6 +14,7 @@ use crate::ledger::{Ended, LedgerFault};
 use crate::work::holds::{in_force, typed};
 use crate::work::job::Job;
 use crate::work::measure::{held, independent, residual};
+use crate::work::windows::Reading;
 
 impl Walking<'_> {
     /// Looks at every rule's rows once more under the holds of this moment, as whoever carries one run out
@@ -26,7 +27,7 @@ impl Walking<'_> {
         catalog: &Catalog,
     ) -> Result<Vec<usize>, Alone> {
         let database = &self.place.database;
-        let gentle = self.pace.is_limited();
+        let reading = Reading::of(self.pace.is_limited(), 1);
         let holds = in_force(of_all, self.store).await?;
         let holds = Box::pin(typed(of_all, catalog, holds)).await?;
         let unfit = |_| Alone::because("a hold does not fit");
@@ -37,7 +38,7 @@ impl Walking<'_> {
         }
         let mut left = Vec::new();
         for (step, rule) in self.rules.iter().enumerate() {
-            let known: i64 = residual(database, rule, Numbers::default(), gentle)
+            let known: i64 = residual(database, rule, Numbers::default(), reading)
                 .await?
                 .iter()
                 .map(|w| w.1)
@@ -46,14 +47,14 @@ impl Walking<'_> {
             for line in &mut self.lines {
                 let rule = &line.rules[step];
                 if known > 0 || plain > 0 {
-                    let theirs = residual(database, rule, Numbers::default(), gentle).await?;
+                    let theirs = residual(database, rule, Numbers::default(), reading).await?;
                     if !theirs.is_empty() || independent(database, rule).await? > 0 {
                         left.push(line.member);
                         continue;
                     }
                 }
                 // Nothing to be kept is nothing that a statement would have to count.
-                let facts = Box::pin(held(database, rule, gentle)).await?;
+                let facts = Box::pin(held(database, rule, reading)).await?;
                 let done = &mut line.steps[step];
                 done.kept = rule.kept(&facts);
                 done.held_by = HeldCount::of(&rule.count.eligible.held, &facts.held_by);

@@ -381,7 +381,8 @@ async fn of_rows(rule: &RuleDraft, rows: &[KeyRow], tx: &mut Tx) -> Result<RuleF
     let eligible = i64::try_from(rows.len()).unwrap_or(i64::MAX);
     facts.counted.total = eligible;
     facts.counted.eligible = eligible;
-    Box::pin(keepers(rule, &Window::default(), tx, &mut facts)).await?;
+    let keepers = Box::pin(keepers(rule, &Window::default(), tx)).await?;
+    keepers.enter(&mut facts);
     if !rows.is_empty() && !rule.nodes.is_empty() {
         let mut hanging = Walk::counting(rule);
         facts.related = Box::pin(hanging.count(rows, tx)).await?;
