@@ -55,7 +55,7 @@ something about other machines, seconds do not. `make bench` measures all of it 
   an insert; three of a hundred updates are of expired rows), and a latency counts from when its operation was due. It has the table for itself
   before and after the run; *during* is from the beginning of the call to its end, counting and verification too. A run is discarded if its p99 of these two idle windows differs by more than a factor of {MOST} between them or
   from the median of its session. This was decided before anything was measured; it also discards runs that leave the server slow for a while. Whose runs were discarded does it again after all turns, {AGAIN} times at the most. Idle is the quicker of the two. The longest lock wait is the application's longest write
-  from when it was sent: no wait for a lock was longer. It and *max* are the longest of all runs that count, the other latencies medians; how long somebody waited in
+  from when it was sent, or on InnoDB all waits for rows together where that is less: no wait for a row was longer. It and *max* are the longest of all runs that count, the other latencies medians; how long somebody waited in
   a discarded run stands with the reason.
 - What is shown as sent by Oubliette is the plan's text. Its windows are of the key; on PostgreSQL a plain delete of a large share goes by pages, with the same conditions and
   `ctid` for the key. Time limits, fence and checkpoint, which every batch has, too, are not shown.

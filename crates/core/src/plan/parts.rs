@@ -7,6 +7,7 @@ use super::graph::Node;
 use crate::approval::PlanParts;
 use crate::catalog::{Catalog, Table, TableKind};
 use crate::digest::{Digest, DigestError};
+use crate::name::Ident;
 use crate::policy::{Policy, Rule};
 use crate::sql::{ClockSql, Window};
 use crate::value::Value;
@@ -40,12 +41,16 @@ pub(super) fn digest(
                 .iter()
                 .filter(|r| r.to == table.name || r.from == table.name)
                 .collect();
-            json!({
+            let mut seen = json!({
                 "name": table.name, "kind": table.kind, "engine": table.storage_engine,
                 "columns": table.columns, "key": table.primary_key, "triggers": table.triggers,
                 "rules": table.rules, "checks": table.checks, "references": references,
                 "leaves": leaf_triggers(catalog, table),
-            })
+            });
+            if let Some(key) = walked_otherwise(rules, table) {
+                seen["walked"] = json!(key);
+            }
+            seen
         })
         .collect();
     let statements: Vec<_> = rules.iter().map(statements).collect();
@@ -61,6 +66,15 @@ pub(super) fn digest(
         all["duties"] = json!(duties.to_string());
     }
     Ok((Digest::of_json(&all)?, parts))
+}
+
+/// The columns by which a table's rows are walked where its primary key does not say it: where a run has come to is
+/// told in them.
+fn walked_otherwise<'a>(rules: &'a [RuleDraft], table: &Table) -> Option<Vec<&'a Ident>> {
+    let rule = rules.iter().find(|r| r.change.window.table == table.name)?;
+    let key = rule.change.window.key.iter().map(|column| &column.0.name);
+    let key: Vec<_> = key.collect();
+    (!table.primary_key.iter().eq(key.iter().copied())).then_some(key)
 }
 
 /// The triggers of a table's leaves; `None`: there are none, as in digests of older versions.
