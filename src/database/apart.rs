@@ -11,7 +11,7 @@ use sqlx::{Executor, raw_sql};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cancel::Canceller;
-use super::connect::{Database, Pools};
+use super::connect::Database;
 use super::fault::Fault;
 use super::session::{Link, statement};
 use super::{mysql, postgres};
@@ -31,15 +31,12 @@ impl Database {
     /// Opens a session of its own.
     pub async fn apart(&self) -> Result<Apart, Fault> {
         let slot = self.slot().await?;
-        let (link, own) = match self.pools() {
-            Pools::Postgres(pool) => (
-                Link::Postgres(self.acquired(pool.acquire().await).await?),
-                "SELECT pg_catalog.pg_backend_pid()",
-            ),
-            Pools::MySql(pool) => (
-                Link::MySql(self.acquired(pool.acquire().await).await?),
-                "SELECT CAST(CONNECTION_ID() AS SIGNED)",
-            ),
+        // What lies there has settings of ours, and the pool may have no other.
+        self.at_hand().clear();
+        let link = self.acquire().await?;
+        let own = match link {
+            Link::Postgres(_) => "SELECT pg_catalog.pg_backend_pid()",
+            Link::MySql(_) => "SELECT CAST(CONNECTION_ID() AS SIGNED)",
         };
         let mut apart = Apart {
             link: Some(link),

@@ -15,9 +15,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, MySqlPool, PgPool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::at_hand::{AtHand, Lent, TRUSTED};
 use super::authorities::authorities;
 use super::fault::{Fault, FaultClass};
-use super::session::Timeouts;
+use super::session::{Link, Timeouts};
 use super::{mysql, postgres};
 
 /// The engine a manifest declares; MariaDB is detected under MySQL.
@@ -86,6 +87,7 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     pools: Pools,
+    at_hand: AtHand,
     /// One for each connection of the pool. Whoever works on the database waits here for a free one,
     /// because the pool gives up after the time that connecting may take.
     slots: Arc<Semaphore>,
@@ -128,36 +130,32 @@ impl Database {
     /// a pool.
     pub async fn connect(settings: &ConnectSettings) -> Result<Self, Fault> {
         let limit = settings.connect_timeout;
-        let (pools, engine, version) = match settings.engine {
+        let pools = match settings.engine {
             DeclaredEngine::PostgreSql => {
                 let options = postgres_options(settings)?;
-                let version = within(limit, async {
-                    let mut first = options.connect().await.map_err(Fault::while_connecting)?;
-                    let version = postgres::version(&mut first).await;
-                    let _closed_anyway = first.close().await;
-                    version
-                })
-                .await?;
-                let pool = pool_of_postgres(settings).connect_lazy_with(options);
-                (Pools::Postgres(pool), Engine::Postgres, version)
+                Pools::Postgres(pool_of_postgres(settings).connect_lazy_with(options))
             }
             DeclaredEngine::MySql => {
                 let options = mysql_options(settings)?;
-                let (engine, version) = within(limit, async {
-                    let mut first = options.connect().await.map_err(Fault::while_connecting)?;
-                    let version = mysql::version(&mut first).await;
-                    let _closed_anyway = first.close().await;
-                    version
-                })
-                .await?;
-                let pool = pool_of_mysql(settings).connect_lazy_with(options);
-                (Pools::MySql(pool), engine, version)
+                Pools::MySql(pool_of_mysql(settings).connect_lazy_with(options))
             }
         };
+        let at_hand = AtHand::default();
+        let (engine, version) = within(limit, async {
+            let mut link = pools.first().await?;
+            let found = match &mut link {
+                Link::Postgres(first) => (Engine::Postgres, postgres::version(first).await?),
+                Link::MySql(first) => mysql::version(first).await?,
+            };
+            at_hand.put(Lent::now(link));
+            Ok(found)
+        })
+        .await?;
         refuse_too_old(engine, &version)?;
         let slots = usize::try_from(settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         Ok(Self(Arc::new(Inner {
             pools,
+            at_hand,
             slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
             engine,
             version,
@@ -178,6 +176,7 @@ impl Database {
 
     /// Closes all connections and waits for it. Transactions under way keep theirs until they end.
     pub async fn close(&self) {
+        self.0.at_hand.close();
         match &self.0.pools {
             Pools::Postgres(pool) => pool.close().await,
             Pools::MySql(pool) => pool.close().await,
@@ -187,6 +186,7 @@ impl Database {
     /// Closes the connections, where all lie idle or will in a moment. Each holds all authorities of the system anew,
     /// 130 kB where these are 150.
     pub async fn rest(&self) {
+        self.0.at_hand.clear();
         let limit = self.0.connect_timeout;
         match &self.0.pools {
             Pools::Postgres(pool) => rest(pool, limit).await,
@@ -196,6 +196,18 @@ impl Database {
 
     pub(super) fn pools(&self) -> &Pools {
         &self.0.pools
+    }
+
+    pub(super) fn at_hand(&self) -> &AtHand {
+        &self.0.at_hand
+    }
+
+    /// A connection of the pool.
+    pub(super) async fn acquire(&self) -> Result<Link, Fault> {
+        Ok(match self.pools() {
+            Pools::Postgres(pool) => Link::Postgres(self.acquired(pool.acquire().await).await?),
+            Pools::MySql(pool) => Link::MySql(self.acquired(pool.acquire().await).await?),
+        })
     }
 
     /// Waits for a connection of the pool to be free.
@@ -222,32 +234,54 @@ impl Database {
         clippy::disallowed_types,
         reason = "hands the driver's error to the one conversion"
     )]
-    pub(super) async fn acquired<C>(&self, acquired: Result<C, sqlx::Error>) -> Result<C, Fault> {
+    async fn acquired<C>(&self, acquired: Result<C, sqlx::Error>) -> Result<C, Fault> {
         let error = match acquired {
             Ok(connection) => return Ok(connection),
             Err(error) => error,
         };
-        if !matches!(error, sqlx::Error::PoolTimedOut) {
-            return Err(Fault::while_connecting(error));
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            self.limited(self.pools().try_apart()).await?;
         }
-        self.limited(async {
-            match &self.0.pools {
-                Pools::Postgres(pool) => pool
-                    .connect_options()
-                    .connect()
-                    .await
-                    .map(drop)
-                    .map_err(Fault::while_connecting),
-                Pools::MySql(pool) => pool
-                    .connect_options()
-                    .connect()
-                    .await
-                    .map(drop)
-                    .map_err(Fault::while_connecting),
-            }
-        })
-        .await?;
         Err(Fault::while_connecting(error))
+    }
+}
+
+impl Pools {
+    /// The first connection. Where there is none at once, one beside the pool says why: the pool would go on trying.
+    async fn first(&self) -> Result<Link, Fault> {
+        let first = async {
+            Ok(match self {
+                Self::Postgres(pool) => {
+                    Link::Postgres(pool.acquire().await.map_err(Fault::while_connecting)?)
+                }
+                Self::MySql(pool) => {
+                    Link::MySql(pool.acquire().await.map_err(Fault::while_connecting)?)
+                }
+            })
+        };
+        let mut first = std::pin::pin!(first);
+        if let Ok(first) = tokio::time::timeout(PROMPT, &mut first).await {
+            return first;
+        }
+        self.try_apart().await?;
+        first.await
+    }
+
+    /// Connects once beside the pool.
+    async fn try_apart(&self) -> Result<(), Fault> {
+        match self {
+            Self::Postgres(pool) => {
+                let apart = pool.connect_options().connect().await;
+                let apart = apart.map_err(Fault::while_connecting)?;
+                let _closed_anyway = apart.close().await;
+            }
+            Self::MySql(pool) => {
+                let apart = pool.connect_options().connect().await;
+                let apart = apart.map_err(Fault::while_connecting)?;
+                let _closed_anyway = apart.close().await;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -363,8 +397,8 @@ fn mysql_options(settings: &ConnectSettings) -> Result<MySqlConnectOptions, Faul
         .disable_statement_logging())
 }
 
-/// Connections that lay idle longer than this are tested before they are used.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// After so long without a first connection it is asked why.
+const PROMPT: Duration = Duration::from_millis(500);
 
 /// How long is waited for connections on their way back to the pool, which asks the server whether each still
 /// answers.
@@ -383,9 +417,7 @@ fn pool_of_postgres(settings: &ConnectSettings) -> PgPoolOptions {
         .max_lifetime(Some(Duration::from_mins(30)))
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
-            Box::pin(
-                async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) },
-            )
+            Box::pin(async move { Ok(meta.idle_for < TRUSTED || connection.ping().await.is_ok()) })
         })
 }
 
@@ -399,9 +431,7 @@ fn pool_of_mysql(settings: &ConnectSettings) -> MySqlPoolOptions {
         .max_lifetime(Some(Duration::from_mins(30)))
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
-            Box::pin(
-                async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) },
-            )
+            Box::pin(async move { Ok(meta.idle_for < TRUSTED || connection.ping().await.is_ok()) })
         })
 }
 

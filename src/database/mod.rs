@@ -5,6 +5,7 @@
 //! engines. No statement about a user's table is written here: those come from `oubliette_core::sql`.
 
 mod apart;
+mod at_hand;
 mod authorities;
 mod cancel;
 mod catalog;

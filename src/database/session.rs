@@ -18,8 +18,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::{MySql, Postgres, SqlSafeStr, SqlStr};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::at_hand::Lent;
 use super::cancel::Canceller;
-use super::connect::{Database, Pools, Version};
+use super::connect::{Database, Version};
 use super::fault::{Fault, FaultClass};
 use super::{mysql, postgres};
 
@@ -59,6 +60,16 @@ pub(super) enum Link {
     MySql(PoolConnection<MySql>),
 }
 
+impl Link {
+    /// Closes the socket, with no word to server or pool.
+    pub(super) fn cut(self) {
+        match self {
+            Self::Postgres(conn) => drop(conn.detach()),
+            Self::MySql(conn) => drop(conn.detach()),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum State {
     /// Nothing in flight, the transaction stands.
@@ -73,7 +84,7 @@ enum State {
 /// closed, never reused.
 pub struct Tx {
     /// Taken at the end.
-    link: Option<Link>,
+    lent: Option<Lent>,
     state: State,
     limit: Duration,
     canceller: Canceller,
@@ -113,12 +124,12 @@ impl Database {
         };
         let slot = self.slot().await?;
         let started = Instant::now();
-        let link = match self.pools() {
-            Pools::Postgres(pool) => Link::Postgres(self.acquired(pool.acquire().await).await?),
-            Pools::MySql(pool) => Link::MySql(self.acquired(pool.acquire().await).await?),
+        let lent = match self.at_hand().take() {
+            Some(lent) => lent,
+            None => Lent::now(self.acquire().await?),
         };
         let mut tx = Tx {
-            link: Some(link),
+            lent: Some(lent),
             state: State::Busy,
             limit: timeouts.statement,
             canceller: Canceller::new(self.clone()),
@@ -128,7 +139,7 @@ impl Database {
         let engine = self.engine();
         let begun = {
             let begin = async {
-                match tx.link.as_mut() {
+                match tx.link() {
                     Some(Link::Postgres(conn)) => postgres::begin(conn, read_only, timeouts).await,
                     Some(Link::MySql(conn)) => {
                         mysql::begin(conn, engine, read_only, timeouts).await
@@ -218,7 +229,7 @@ impl Tx {
         }
         self.state = State::Busy;
         let limit = self.limit + GRACE;
-        let Some(link) = self.link.as_mut() else {
+        let Some(link) = self.link() else {
             return Err(CommitFault::RolledBack(ended()));
         };
         let done = deadline(limit, end(link, "COMMIT")).await;
@@ -243,10 +254,10 @@ impl Tx {
         if !orderly {
             return;
         }
-        let Some(link) = self.link.as_mut() else {
+        self.state = State::Busy;
+        let Some(link) = self.link() else {
             return;
         };
-        self.state = State::Busy;
         if deadline(GRACE, end(link, "ROLLBACK")).await.is_ok() {
             self.release();
         }
@@ -262,10 +273,10 @@ impl Tx {
             State::Open => {}
             State::Busy | State::Failed(_) => return Err(ended()),
         }
-        let Some(link) = self.link.as_mut() else {
+        self.state = State::Busy;
+        let Some(link) = self.lent.as_mut().map(|lent| &mut lent.link) else {
             return Err(ended());
         };
-        self.state = State::Busy;
         let answer = {
             // On the heap: the driver's part is large, and a batch is many calls deep.
             let mut running = Box::pin(statement(link));
@@ -285,18 +296,24 @@ impl Tx {
         answer
     }
 
-    /// Gives the connection back to the pool, unless a cancellation may still arrive on it.
+    fn link(&mut self) -> Option<&mut Link> {
+        self.lent.as_mut().map(|lent| &mut lent.link)
+    }
+
+    /// Lays the connection at hand, unless a cancellation may still arrive on it.
     fn release(&mut self) {
         self.state = State::Open;
-        if self.canceller.retire() {
-            drop(self.link.take());
+        if self.canceller.retire()
+            && let Some(lent) = self.lent.take()
+        {
+            self.canceller.database().at_hand().put(lent);
         }
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        let Some(link) = self.link.take() else {
+        let Some(Lent { link, .. }) = self.lent.take() else {
             return;
         };
         let unheard = matches!(self.state, State::Busy);
@@ -308,10 +325,7 @@ impl Drop for Tx {
             self.canceller.retire();
         }
         // Closing the socket rolls back what is open. The pool replaces the connection.
-        match link {
-            Link::Postgres(conn) => drop(conn.detach()),
-            Link::MySql(conn) => drop(conn.detach()),
-        }
+        link.cut();
     }
 }
 

@@ -22,6 +22,7 @@ mod pages;
 mod persons;
 mod run;
 mod seal;
+mod steps;
 pub mod suppression;
 mod verify;
 mod walk;

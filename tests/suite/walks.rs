@@ -353,15 +353,15 @@ fn counted_at_once(world: &World, server: Server) -> Result<()> {
     kAnonymity: {quasiIdentifiers: [place], k: 500, below: Leave}
 ";
     let rig = Rig::new(world, server, "counted_at_once", schema, rules)?;
-    const ROWS: u32 = 150_000;
-    let rows = series(server, ROWS);
+    let many = 150_000;
+    let rows = series(server, many);
     for table in ["t", "p"] {
         rig.sql(&format!(
             "INSERT INTO {table} SELECT n, CASE WHEN n % 3 = 0 THEN date '2020-01-01' ELSE current_date END, n % 1000 FROM {rows}"
         ))?;
     }
     rig.sql(&format!(
-        "INSERT INTO c SELECT n, n, {ROWS} + 1 - n FROM {rows} WHERE n % 5 = 0"
+        "INSERT INTO c SELECT n, n, {many} + 1 - n FROM {rows} WHERE n % 5 = 0"
     ))?;
     placed(&rig, &hold(&rig, "h", "t", "place", &["42", "43", "44"])?)?;
     let one = serde_json::to_value(rig.plan()?)?;

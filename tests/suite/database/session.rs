@@ -1,6 +1,7 @@
 //! Transactions: what an error leaves behind, what a lost answer means, how a statement ends, and
 //! that no value gets into a fault.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use anyhow::{Result, bail, ensure};
@@ -50,6 +51,10 @@ pub(super) fn cases() -> Vec<Case> {
             (
                 "values_never_get_into_a_fault",
                 values_never_get_into_a_fault,
+            ),
+            (
+                "one_connection_serves_one_transaction_after_the_other",
+                one_after_the_other,
             ),
         ],
         &Server::ALL,
@@ -432,4 +437,49 @@ fn futures_can_be_spawned(database: &Database, tx: &'static mut Tx, bound: &'sta
     send(database.begin(Access::ReadOnly));
     send(database.probe());
     send(tx.rows(bound));
+}
+
+/// Each connection costs a handshake, and nothing of one transaction may be left for the next one. A closed database
+/// keeps none, not even that of a transaction that ends afterwards.
+fn one_after_the_other(world: &World, server: Server) -> Result<()> {
+    let (own, database) = with_rows(world, server, |_| {})?;
+    let session = plain(text(
+        server,
+        "SELECT pg_catalog.pg_backend_pid()",
+        "SELECT CAST(CONNECTION_ID() AS SIGNED)",
+    ));
+    world.block_on(async {
+        let mut seen = BTreeSet::new();
+        for round in 0..6 {
+            let mut tx = database.begin(Access::Change(PATIENT)).await?;
+            let row = tx.rows(&session).await?.pop();
+            seen.insert(row.and_then(|row| row.first()?.as_int()));
+            ensure!(tx.change(&delete(server)).await? == 1, "round {round}");
+            tx.rollback().await;
+        }
+        ensure!(seen.len() == 1, "{seen:?}");
+        let late = database.begin(Access::ReadOnly).await?;
+        let closing = tokio::spawn({
+            let database = database.clone();
+            async move { database.close().await }
+        });
+        tokio::task::yield_now().await;
+        late.rollback().await;
+        closing.await?;
+        let theirs = match server {
+            Server::Postgres15 | Server::Postgres18 => format!(
+                "SELECT count(*)::text FROM pg_stat_activity \
+                 WHERE datname = '{}' AND application_name = 'oubliette'",
+                own.name
+            ),
+            Server::MySql | Server::MariaDb => {
+                let ids: Vec<String> = seen.iter().flatten().map(ToString::to_string).collect();
+                format!(
+                    "SELECT CAST(count(*) AS CHAR) FROM information_schema.processlist WHERE id IN ({})",
+                    ids.join(", ")
+                )
+            }
+        };
+        until(&own, "nobody is connected", &theirs, |n| n == 0).await
+    })
 }
