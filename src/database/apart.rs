@@ -31,7 +31,7 @@ impl Database {
     /// Opens a session of its own.
     pub async fn apart(&self) -> Result<Apart, Fault> {
         let slot = self.slot().await?;
-        // What lies there has settings of ours, and the pool may have no other.
+        // The pool may have no other than one that lies there.
         self.at_hand().clear();
         let link = self.acquire().await?;
         let own = match link {

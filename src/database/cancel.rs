@@ -68,6 +68,7 @@ impl Canceller {
             return Ok(false);
         }
         self.life.used.store(true, Ordering::SeqCst);
+        let _one = self.database.cancelling().await;
         self.database
             .limited(async {
                 match self.database.pools() {

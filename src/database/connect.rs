@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, MySqlPool, PgPool};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::at_hand::{AtHand, Lent, TRUSTED};
 use super::authorities::authorities;
@@ -88,6 +88,8 @@ pub struct Database(Arc<Inner>);
 struct Inner {
     pools: Pools,
     at_hand: AtHand,
+    /// One cancellation is sent at a time: each takes a connection beside the pool.
+    cancelling: Mutex<()>,
     /// One for each connection of the pool. Whoever works on the database waits here for a free one,
     /// because the pool gives up after the time that connecting may take.
     slots: Arc<Semaphore>,
@@ -156,6 +158,7 @@ impl Database {
         Ok(Self(Arc::new(Inner {
             pools,
             at_hand,
+            cancelling: Mutex::new(()),
             slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
             engine,
             version,
@@ -183,7 +186,8 @@ impl Database {
         }
     }
 
-    /// Closes the connections, where all lie idle or will in a moment. Each holds all authorities of the system anew,
+    /// Closes the connections, where all lie idle or will in a moment; one that was in use when it was asked follows within
+    /// seconds. Each holds all authorities of the system anew,
     /// 130 kB where these are 150.
     pub async fn rest(&self) {
         self.0.at_hand.clear();
@@ -200,6 +204,11 @@ impl Database {
 
     pub(super) fn at_hand(&self) -> &AtHand {
         &self.0.at_hand
+    }
+
+    /// Waits until no other cancellation is being sent.
+    pub(super) async fn cancelling(&self) -> MutexGuard<'_, ()> {
+        self.0.cancelling.lock().await
     }
 
     /// A connection of the pool.
@@ -260,10 +269,14 @@ impl Pools {
             })
         };
         let mut first = std::pin::pin!(first);
-        if let Ok(first) = tokio::time::timeout(PROMPT, &mut first).await {
-            return first;
+        let why = async {
+            tokio::time::sleep(PROMPT).await;
+            self.try_apart().await
+        };
+        tokio::select! {
+            first = &mut first => return first,
+            why = why => why?,
         }
-        self.try_apart().await?;
         first.await
     }
 
@@ -398,7 +411,7 @@ fn mysql_options(settings: &ConnectSettings) -> Result<MySqlConnectOptions, Faul
 }
 
 /// After so long without a first connection it is asked why.
-const PROMPT: Duration = Duration::from_millis(500);
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// How long is waited for connections on their way back to the pool, which asks the server whether each still
 /// answers.

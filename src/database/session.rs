@@ -1,7 +1,7 @@
 //! One transaction: its beginning, its statements, its end.
 //!
-//! Owns the rule that after any error only a rollback is possible, and that a connection goes back
-//! to the pool only when both sides agree that nothing is open on it.
+//! Owns the rule that after any error only a rollback is possible, and that a connection is used
+//! again only when both sides agree that nothing is open on it.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ pub struct Tx {
     /// When a connection was free for it.
     started: Instant,
     /// Given back after the connection.
-    _slot: OwnedSemaphorePermit,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 /// How a COMMIT failed.
@@ -134,7 +134,7 @@ impl Database {
             limit: timeouts.statement,
             canceller: Canceller::new(self.clone()),
             started,
-            _slot: slot,
+            slot: Some(slot),
         };
         let engine = self.engine();
         let begun = {
@@ -319,8 +319,12 @@ impl Drop for Tx {
         let unheard = matches!(self.state, State::Busy);
         if unheard && let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // The server does not notice a closed socket in the middle of a statement.
-            let canceller = self.canceller.clone();
-            runtime.spawn(async move { canceller.cancel().await });
+            // Until it has heard, the server counts this session, too.
+            let (canceller, slot) = (self.canceller.clone(), self.slot.take());
+            runtime.spawn(async move {
+                let _unheard = canceller.cancel().await;
+                drop(slot);
+            });
         } else {
             self.canceller.retire();
         }

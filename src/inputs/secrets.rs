@@ -347,7 +347,8 @@ pub fn settings(target: &Target, login: Login) -> ConnectSettings {
     }
 }
 
-/// As many as a run uses at once, one to look, one to cancel from and one to spare.
+/// As many as a run uses at once, and three to spare: one counts beside those that verify, and a policy may be looked at
+/// meanwhile. Cancellations go beside them, one at a time.
 fn connections(target: &Target) -> u32 {
     let workers = match target.pacing.mode {
         PacingMode::Steady => 1,

@@ -146,7 +146,7 @@ async fn measure(
         tx.rollback().await;
         Ok(())
     };
-    let seen = windows.seen(reading.sessions(), look);
+    let seen = windows.seen(look);
     seen.try_collect::<()>().await?;
     Ok(groups.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -72,9 +72,10 @@ impl Pacing {
         }
     }
 
-    /// How tables are read.
+    /// How tables are read: where a rate is stated, by one session.
     pub(super) fn reading(&self) -> Reading {
-        Reading::of(!self.backlog, self.lanes())
+        let sessions = self.max_rows_per_second.map_or(self.lanes(), |_| 1);
+        Reading::of(!self.backlog, sessions)
     }
 }
 

@@ -28,6 +28,7 @@ use crate::database::{Access, Database, Fault, Tx};
 /// Rows of the window whose way is asked for: as many as a batch spans, because for a large part of
 /// a table reading all of it is the right way.
 const EXPLAINED: u32 = 500;
+
 /// Measures every rule.
 pub(super) async fn measure(
     database: &Database,
@@ -63,18 +64,19 @@ async fn measure_rule(
         tx.rollback().await;
         Ok((seen, window.upto))
     };
-    if let Some((seen, end)) = pin!(windows.seen(1, look)).try_next().await? {
+    if let Some((seen, end)) = pin!(windows.seen_by(1, look)).try_next().await? {
         seen.enter(end, &mut facts);
     }
     if let Some(window) = windows.next() {
         facts.unindexed = unindexed(database, rule, &window).await?;
-        // What refuses the plan is what each further window would do.
-        let sessions = if facts.unindexed {
+        // Several would read the whole table as often, or wait for each other.
+        let sessions = if facts.unindexed || are_together(rule) {
             1
         } else {
             reading.sessions()
         };
-        let mut rest = pin!(windows.seen(sessions, look));
+        let mut rest = pin!(windows.seen_by(sessions, look));
+        // What refuses the plan is what each further window would do.
         while !is_unindexed(rule, &facts)
             && let Some((seen, end)) = rest.try_next().await?
         {
@@ -189,11 +191,11 @@ async fn window_of(
         Box::pin(groups::add(rule, draft, window, tx, &shared.groups)).await?;
     }
     let mut related = vec![0; rule.nodes.len()];
-    // Where a row can be reached more than once, only its key says that it was counted.
-    let together = rule.nodes.iter().any(|node| !is_alone(rule, node));
-    if counted.eligible > 0 && together {
-        let rows = tx.rows(&rule.change.peek(window, width)).await?;
-        let rows: Vec<KeyRow> = rows.iter().map(|row| rule.change.key_row(row)).collect();
+    if counted.eligible > 0 && are_together(rule) {
+        let rows: Vec<KeyRow> = {
+            let rows = tx.rows(&rule.change.peek(window, width)).await?;
+            rows.iter().map(|row| rule.change.key_row(row)).collect()
+        };
         related = shared.hanging.lock().await.count(&rows, tx).await?;
     } else if counted.eligible > 0 {
         for (i, related) in related.iter_mut().enumerate() {
@@ -244,6 +246,11 @@ async fn unindexed(database: &Database, rule: &RuleDraft, window: &Window) -> Re
     Ok(reads_whole_table(sql.engine, &explained))
 }
 
+/// Whether a row that hangs on the rule's can be reached more than once: then only its key says that it was counted.
+fn are_together(rule: &RuleDraft) -> bool {
+    rule.nodes.iter().any(|node| !is_alone(rule, node))
+}
+
 /// Whether one way leads to a node's rows, through one table above.
 fn is_alone(rule: &RuleDraft, node: &Node) -> bool {
     let above = |link: &Link| match link.above.as_slice() {
@@ -285,7 +292,7 @@ pub(super) async fn residual(
         Ok((window, rows))
     };
     let mut left = Vec::new();
-    let mut seen = pin!(windows.seen(reading.sessions(), look));
+    let mut seen = pin!(windows.seen(look));
     while let Some((window, rows)) = seen.try_next().await? {
         if rows > 0 {
             left.push((window, rows));
@@ -365,7 +372,7 @@ pub(super) async fn held(
         tx.rollback().await;
         Ok(keepers)
     };
-    let mut seen = pin!(windows.seen(reading.sessions(), look));
+    let mut seen = pin!(windows.seen(look));
     while let Some(keepers) = seen.try_next().await? {
         keepers.enter(&mut facts);
     }

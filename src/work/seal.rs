@@ -104,6 +104,6 @@ async fn lying(
         tx.rollback().await;
         Ok(rows)
     };
-    let seen = windows.seen(reading.sessions(), look);
+    let seen = windows.seen(look);
     seen.try_fold(0, async |lying, rows| Ok(lying + rows)).await
 }

@@ -162,7 +162,12 @@ impl Run<'_> {
         }
         let resumed = rows.iter().any(|row| row.saved.done.own > 0);
         let pacing = &self.job.pacing;
-        let groups = Frozen::of(&self.job.database, rule, pacing.reading(), resumed);
+        // Where a window reads the whole table, several at once read it as often.
+        let reading = match pacing.reading() {
+            Reading::AtOnce(_) if facts.is_some_and(|f| f.unindexed) => Reading::AtOnce(1),
+            reading => reading,
+        };
+        let groups = Frozen::of(&self.job.database, rule, reading, resumed);
         let groups = Box::pin(groups).await?;
         if groups.as_ref().is_some_and(Frozen::refuses) {
             let refused = Walked::Halted(Halt::Fault(Reason::SmallGroups));
@@ -279,7 +284,11 @@ impl Run<'_> {
             step: common,
             place: &place,
             pace: learnt.alone(stated),
-            reading: Reading::of(settings.limited, pacing.lanes()),
+            reading: if settings.limited {
+                Reading::Gently
+            } else {
+                reading
+            },
             total,
             changed: &count,
         };
@@ -288,7 +297,7 @@ impl Run<'_> {
             Verified::Classed(residual, held_by, kept_rows, oldest_left) => {
                 let done = self.ending().done(index).await?;
                 let done = done.ok_or(LedgerFault::Malformed("run"))?;
-                let look = miscounted(common.database, rule, &self.row.id, &done, pacing.reading());
+                let look = miscounted(common.database, rule, &self.row.id, &done, reading);
                 let miscounted = Box::pin(look).await?;
                 let mut done = RuleRun {
                     residual,
@@ -300,7 +309,7 @@ impl Run<'_> {
                 };
                 if let Some(groups) = &groups {
                     let rule = Box::pin(kept.now()).await?;
-                    let found = groups.found(&self.job.database, &rule, pacing.reading(), total);
+                    let found = groups.found(&self.job.database, &rule, reading, total);
                     Box::pin(found).await?.enter(&mut done);
                 }
                 Ok(Stepped::Done(Box::new(done)))

@@ -92,9 +92,20 @@ impl<'a> Windows<'a> {
         self.lock().window.clone()
     }
 
-    /// What is seen in the windows from here on, in the order of the key. Their ends are found one after the
-    /// other; as many are looked at at once as there are sessions.
+    /// What is seen in the windows, in the order of the key.
     pub(super) fn seen<T, F>(
+        &self,
+        look: impl Fn(Look) -> F,
+    ) -> impl Stream<Item = Result<T, Fault>>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        self.seen_by(self.reading.sessions(), look)
+    }
+
+    /// What so many sessions see at once in the windows from here on, in the order of the key. Their ends are found one
+    /// after the other.
+    pub(super) fn seen_by<T, F>(
         &self,
         sessions: usize,
         look: impl Fn(Look) -> F,

@@ -331,8 +331,8 @@ fn locked_by_numbers(world: &World, server: Server) -> Result<()> {
     Ok(())
 }
 
-/// Windows that are counted at once share what hangs on their rows and the groups that these are in; what they
-/// saw is put together in the order of the key, by which the workers' ranges are made.
+/// Windows that are counted at once share the groups that their rows are in; what hangs on rows of several windows is
+/// counted once. What was seen is put together in the order of the key, by which the workers' ranges are made.
 fn counted_at_once(world: &World, server: Server) -> Result<()> {
     let schema = "CREATE TABLE t (id bigint NOT NULL PRIMARY KEY, ended date, place integer);
         CREATE TABLE c (id bigint NOT NULL PRIMARY KEY, a bigint NOT NULL REFERENCES t (id), b bigint REFERENCES t (id));

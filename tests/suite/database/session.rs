@@ -16,6 +16,7 @@ use super::{
 };
 use crate::case::{Case, Server};
 use crate::proxy::Proxy;
+use crate::sql;
 use crate::world::World;
 
 /// The cases of this file.
@@ -52,6 +53,7 @@ pub(super) fn cases() -> Vec<Case> {
                 "values_never_get_into_a_fault",
                 values_never_get_into_a_fault,
             ),
+            ("a_connection_that_nobody_needs_is_closed", nobody_needs),
             (
                 "one_connection_serves_one_transaction_after_the_other",
                 one_after_the_other,
@@ -443,16 +445,11 @@ fn futures_can_be_spawned(database: &Database, tx: &'static mut Tx, bound: &'sta
 /// keeps none, not even that of a transaction that ends afterwards.
 fn one_after_the_other(world: &World, server: Server) -> Result<()> {
     let (own, database) = with_rows(world, server, |_| {})?;
-    let session = plain(text(
-        server,
-        "SELECT pg_catalog.pg_backend_pid()",
-        "SELECT CAST(CONNECTION_ID() AS SIGNED)",
-    ));
     world.block_on(async {
         let mut seen = BTreeSet::new();
         for round in 0..6 {
             let mut tx = database.begin(Access::Change(PATIENT)).await?;
-            let row = tx.rows(&session).await?.pop();
+            let row = tx.rows(&session(server)).await?.pop();
             seen.insert(row.and_then(|row| row.first()?.as_int()));
             ensure!(tx.change(&delete(server)).await? == 1, "round {round}");
             tx.rollback().await;
@@ -466,20 +463,51 @@ fn one_after_the_other(world: &World, server: Server) -> Result<()> {
         tokio::task::yield_now().await;
         late.rollback().await;
         closing.await?;
-        let theirs = match server {
-            Server::Postgres15 | Server::Postgres18 => format!(
-                "SELECT count(*)::text FROM pg_stat_activity \
-                 WHERE datname = '{}' AND application_name = 'oubliette'",
-                own.name
-            ),
-            Server::MySql | Server::MariaDb => {
-                let ids: Vec<String> = seen.iter().flatten().map(ToString::to_string).collect();
-                format!(
-                    "SELECT CAST(count(*) AS CHAR) FROM information_schema.processlist WHERE id IN ({})",
-                    ids.join(", ")
-                )
-            }
-        };
+        let theirs = theirs(&own, &seen);
         until(&own, "nobody is connected", &theirs, |n| n == 0).await
     })
+}
+
+/// Nobody begins again, and nobody says that it is to rest.
+fn nobody_needs(world: &World, server: Server) -> Result<()> {
+    let (own, database) = with_rows(world, server, |_| {})?;
+    world.block_on(async {
+        let mut tx = database.begin(Access::ReadOnly).await?;
+        let row = tx.rows(&session(server)).await?.pop();
+        tx.rollback().await;
+        let seen = BTreeSet::from([row.and_then(|row| row.first()?.as_int())]);
+        until(&own, "nobody is connected", &theirs(&own, &seen), |n| {
+            n == 0
+        })
+        .await?;
+        database.begin(Access::ReadOnly).await?.rollback().await;
+        Ok(())
+    })
+}
+
+/// Which session it is.
+fn session(server: Server) -> Bound {
+    plain(text(
+        server,
+        "SELECT pg_catalog.pg_backend_pid()",
+        "SELECT CAST(CONNECTION_ID() AS SIGNED)",
+    ))
+}
+
+/// How many of these sessions are there; on PostgreSQL all of ours.
+fn theirs(own: &sql::Database, seen: &BTreeSet<Option<i64>>) -> String {
+    match own.server {
+        Server::Postgres15 | Server::Postgres18 => format!(
+            "SELECT count(*)::text FROM pg_stat_activity \
+             WHERE datname = '{}' AND application_name = 'oubliette'",
+            own.name
+        ),
+        Server::MySql | Server::MariaDb => {
+            let ids: Vec<String> = seen.iter().flatten().map(ToString::to_string).collect();
+            format!(
+                "SELECT CAST(count(*) AS CHAR) FROM information_schema.processlist WHERE id IN ({})",
+                ids.join(", ")
+            )
+        }
+    }
 }
