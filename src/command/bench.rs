@@ -128,6 +128,7 @@ pub async fn run(request: &Request, out: &mut impl Write) -> anyhow::Result<Exit
     let target = target_of(&url)?;
     let first = connect(&target, login.clone()).await?;
     not_foreign(&first).await?;
+    not_shown(request, &first).await?;
     if !request.yes && !agreed(request, &target, &first, &stop).await? {
         bail!("nothing was done: the answer was not yes");
     }
@@ -190,6 +191,31 @@ fn is_right(sheet: &Sheet) -> bool {
     let modes = sheet.cells.iter().flat_map(|cell| &cell.modes);
     let mut own = modes.filter(|mode| mode.name.is_ours());
     own.all(|mode| mode.runs.iter().all(Run::passed))
+}
+
+/// Refuses a server that would write the key of the pseudonyms into its log: the plan would refuse it hours later.
+async fn not_shown(request: &Request, database: &Database) -> anyhow::Result<()> {
+    let keyed = match request.work.as_slice() {
+        [] => condition::is_measured(request.condition, Work::Anonymise),
+        asked => asked.contains(&Work::Anonymise),
+    };
+    if !keyed {
+        return Ok(());
+    }
+    let server = database.probe().await?;
+    let shown = server.warnings.iter().filter(|warning| warning.shows_key);
+    let shown: Vec<String> = shown
+        .map(|warning| format!("{} is {}", warning.setting, warning.value))
+        .collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{}: this program does not anonymise where the server would write its key into the log. Change that for the \
+         time of the benchmark, or say by --work what is to be measured, without {}",
+        shown.join(", "),
+        Work::Anonymise.name()
+    )
 }
 
 /// What the schema is called, for people.

@@ -22,7 +22,7 @@ use super::graph::Walk;
 use super::groups;
 use super::pages;
 use super::whole;
-use super::windows::{Look, Reading, Windows};
+use super::windows::{Look, Reading, SMALL, Windows};
 use crate::database::{Access, Database, Fault, Tx};
 
 /// Rows of the window whose way is asked for: as many as a batch spans, because for a large part of
@@ -75,12 +75,15 @@ async fn measure_rule(
         } else {
             reading.sessions()
         };
-        let mut rest = pin!(windows.seen_by(sessions, look));
-        // What refuses the plan is what each further window would do.
-        while !is_unindexed(rule, &facts)
-            && let Some((seen, end)) = rest.try_next().await?
-        {
-            seen.enter(end, &mut facts);
+        for (sessions, rows) in [(1, SMALL), (sessions, i64::MAX)] {
+            let mut rest = pin!(windows.seen_by(sessions, look));
+            // What refuses the plan is what each further window would do.
+            while facts.counted.total < rows
+                && !is_unindexed(rule, &facts)
+                && let Some((seen, end)) = rest.try_next().await?
+            {
+                seen.enter(end, &mut facts);
+            }
         }
     }
     shared.enter(&mut facts);

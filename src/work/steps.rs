@@ -162,11 +162,7 @@ impl Run<'_> {
         }
         let resumed = rows.iter().any(|row| row.saved.done.own > 0);
         let pacing = &self.job.pacing;
-        // Where a window reads the whole table, several at once read it as often.
-        let reading = match pacing.reading() {
-            Reading::AtOnce(_) if facts.is_some_and(|f| f.unindexed) => Reading::AtOnce(1),
-            reading => reading,
-        };
+        let reading = pacing.reading().of_table(facts);
         let groups = Frozen::of(&self.job.database, rule, reading, resumed);
         let groups = Box::pin(groups).await?;
         if groups.as_ref().is_some_and(Frozen::refuses) {

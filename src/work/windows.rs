@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, Stream, TryStreamExt};
+use oubliette_core::plan::RuleFacts;
 use oubliette_core::sql::{Numbers, Window, WindowSql};
 use oubliette_core::value::Key;
 
@@ -19,6 +20,9 @@ const MOST: u32 = 200_000;
 const LEAST: u32 = 1_000;
 /// How long one window should take.
 const TARGET: Duration = Duration::from_millis(200);
+
+/// A table of fewer rows is counted sooner than another session has connected.
+pub(super) const SMALL: i64 = 100_000;
 
 /// How tables are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,15 @@ impl Reading {
             Self::Gently
         } else {
             Self::AtOnce(usize::try_from(sessions).unwrap_or(1))
+        }
+    }
+
+    /// The same, of a table that was counted: where a window reads all of it, several at once would read it as often.
+    pub(super) fn of_table(self, facts: Option<&RuleFacts>) -> Self {
+        let alone = facts.is_none_or(|facts| facts.unindexed || facts.counted.total < SMALL);
+        match self {
+            Self::AtOnce(_) if alone => Self::AtOnce(1),
+            other => other,
         }
     }
 

@@ -350,10 +350,10 @@ fn counted_at_once(world: &World, server: Server) -> Result<()> {
   action:
     type: Anonymise
     columns: [{column: place, strategy: GeneraliseNumber, generaliseNumber: {width: 10}}]
-    kAnonymity: {quasiIdentifiers: [place], k: 500, below: Leave}
+    kAnonymity: {quasiIdentifiers: [place], k: 1000, below: Leave}
 ";
     let rig = Rig::new(world, server, "counted_at_once", schema, rules)?;
-    let many = 150_000;
+    let many = 300_000;
     let rows = series(server, many);
     for table in ["t", "p"] {
         rig.sql(&format!(

@@ -353,7 +353,7 @@ pub struct PacingSpec {
     ))]
     pub batch_duration: Option<String>,
     /// For Backlog: how many workers change rows at once, each over a range of keys of its own, and how
-    /// many sessions count rows at once. Default: 1.
+    /// many sessions count larger tables at once. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16), extend("default" = 1))]
     pub workers: Option<i32>,

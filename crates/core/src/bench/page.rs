@@ -169,7 +169,7 @@ fn servers(text: &mut String, sheet: &Sheet) {
 
 fn standing(text: &mut String, all: &[Judged], notes: &Notes) {
     text.push_str(
-        "\n## Goals\n\nSet before they were measured.\n\n\
+        "\n## Goals\n\nThe bounds were set before anything was measured. Judged is what was measured with nothing else at work, and Steady beside an application; the other conditions are told further down.\n\n\
          | goal | must be | where | figure | with plan and verification | |\n|---|---|---|---|---|---|\n",
     );
     for judged in all {
@@ -200,15 +200,20 @@ fn standing(text: &mut String, all: &[Judged], notes: &Notes) {
     text.push_str("\n### Missed, and why\n\n");
     for judged in missed {
         let goal = &judged.goal;
+        let missed = judged
+            .findings
+            .iter()
+            .filter(|finding| !finding.met)
+            .count();
         let note = notes
             .get(goal.id)
             .map_or("nobody has written yet why.", |note| note.trim());
         let _ = writeln!(
             text,
-            "- **{}** ({}; the best figure is {}): {note}",
+            "- **{}** ({}, missed in {missed} of {}): {note}",
             goal.sentence,
             bound(goal),
-            best(judged),
+            judged.findings.len(),
         );
     }
 }
@@ -233,16 +238,6 @@ fn found(goal: &Goal, finding: &Finding) -> String {
         figure(goal, finding.figure),
         whole.unwrap_or_default(),
     )
-}
-
-fn best(judged: &Judged) -> String {
-    let figures = judged.findings.iter().map(|finding| finding.figure);
-    let best = match judged.goal.bound {
-        Bound::AtLeast(_) => figures.max_by(f64::total_cmp),
-        Bound::AtMost(_) => figures.min_by(f64::total_cmp),
-    };
-    best.map(|best| figure(&judged.goal, best))
-        .unwrap_or_default()
 }
 
 fn bound(goal: &Goal) -> String {

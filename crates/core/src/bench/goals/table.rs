@@ -154,7 +154,7 @@ pub fn goals() -> Vec<Goal> {
         ),
         goal(
             "guards",
-            "What guards, fence, checkpoint and holds cost while rows are changed: time against the same walk without them",
+            "What guards, fence and checkpoint cost while rows are changed, no hold being in force: time against the same walk without them",
             ALL,
             &[],
             Measure::Cost {
