@@ -130,6 +130,7 @@ fn measured(world: &World, server: Server) -> Result<()> {
     bench.nothing_is_left()?;
 
     idle(&bench)?;
+    shown(&bench)?;
     foreign(&bench)
 }
 
@@ -347,6 +348,25 @@ fn idle(bench: &Bench<'_>) -> Result<()> {
         "{code:?}: {err}"
     );
     bench.nothing_is_left()
+}
+
+/// A server whose log would get the key is refused before anything is made, not hours later. On PostgreSQL it is so for
+/// one database; elsewhere it would be for everybody.
+fn shown(bench: &Bench<'_>) -> Result<()> {
+    if !bench.database.server.is_postgres() {
+        return Ok(());
+    }
+    let alter = format!("ALTER DATABASE {}", bench.database.name);
+    bench.sql(&format!("{alter} SET log_min_duration_statement = 0"))?;
+    for arguments in [&["--yes"][..], &["--yes", "--work", "anonymise"]] {
+        let (code, _, err) = bench.call(arguments)?;
+        ensure!(
+            code == Some(1) && err.contains("log_min_duration_statement is 0"),
+            "{code:?}: {err}"
+        );
+        bench.nothing_is_left()?;
+    }
+    bench.sql(&format!("{alter} RESET log_min_duration_statement"))
 }
 
 /// What somebody else made under that name stays, and what would go to subscribers is not made.

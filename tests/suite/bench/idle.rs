@@ -49,7 +49,7 @@ const MANY: Many = Many {
 const QUICK: Many = Many {
     requests: 2_000,
     databases: 50,
-    idle: 6,
+    idle: 1,
 };
 /// One of so many requests has not ended.
 const LIVES: u32 = 100;
