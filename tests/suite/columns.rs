@@ -236,7 +236,9 @@ fn again_and_again(
         "{TABLE}; CREATE TABLE keepers (id integer NOT NULL PRIMARY KEY, t_id integer); \
          CREATE INDEX keepers_of ON keepers (t_id)"
     );
-    let rig = Rig::new(world, server, name, &schema, &rules)?;
+    let mut rig = Rig::new(world, server, name, &schema, &rules)?;
+    // Or it is over before anything is written again.
+    rig.pacing.max_rows_per_second = Some(3_000);
     fill(&rig, 3_000)?;
     let run = rig.begin_run("one")?;
     // A row at a time: who holds one and waits for another could meet a batch in a deadlock.
