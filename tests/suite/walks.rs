@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use oubliette_core::report::RunOutcome;
 
 use crate::case::{Case, Server};
@@ -371,6 +371,16 @@ fn counted_at_once(world: &World, server: Server) -> Result<()> {
     ensure!(
         serde_json::to_value(&several)? == one,
         "{several:?} is not {one}"
+    );
+    let Ok(plan) = rig.plan_of_run()?.approve(None) else {
+        bail!("the plan is refused");
+    };
+    let ends = &plan.facts()[0].ends;
+    ensure!(ends.len() > 2, "{} windows", ends.len());
+    // Keys are not shown.
+    ensure!(
+        ends.is_sorted_by(|a, b| a.0 < b.0 && a.1.all <= b.1.all),
+        "not in the order of the key"
     );
     Ok(())
 }

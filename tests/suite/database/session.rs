@@ -55,6 +55,10 @@ pub(super) fn cases() -> Vec<Case> {
             ),
             ("a_connection_that_nobody_needs_is_closed", nobody_needs),
             (
+                "a_connection_that_died_at_hand_changes_nothing",
+                died_at_hand,
+            ),
+            (
                 "one_connection_serves_one_transaction_after_the_other",
                 one_after_the_other,
             ),
@@ -481,6 +485,34 @@ fn nobody_needs(world: &World, server: Server) -> Result<()> {
         })
         .await?;
         database.begin(Access::ReadOnly).await?.rollback().await;
+        Ok(())
+    })
+}
+
+/// Whoever is given it finds out before anything is done, and whoever begins next has another one.
+fn died_at_hand(world: &World, server: Server) -> Result<()> {
+    let (own, database) = with_rows(world, server, |settings| settings.max_connections = 1)?;
+    world.block_on(async {
+        let mut tx = database.begin(Access::Change(PATIENT)).await?;
+        let row = tx.rows(&session(server)).await?.pop();
+        let id = row.and_then(|row| row.first()?.as_int()).unwrap_or(0);
+        tx.rollback().await;
+        own.admin
+            .execute(&if server.is_postgres() {
+                format!("SELECT pg_terminate_backend({id})")
+            } else {
+                format!("KILL {id}")
+            })
+            .await?;
+        let seen = BTreeSet::from([Some(id)]);
+        until(&own, "it is gone", &theirs(&own, &seen), |n| n == 0).await?;
+        if let Err(fault) = database.begin(Access::Change(PATIENT)).await {
+            ensure!(fault.is_retryable(), "{fault:?}");
+        }
+        let mut tx = database.begin(Access::Change(PATIENT)).await?;
+        ensure!(tx.change(&delete(server)).await? == 1);
+        tx.commit().await?;
+        ensure!(own.admin.number("SELECT count(*) FROM t").await? == 1);
         Ok(())
     })
 }
