@@ -366,6 +366,11 @@ fn shown(bench: &Bench<'_>) -> Result<()> {
         );
         bench.nothing_is_left()?;
     }
+    // One statement has no key.
+    let asked = "--yes --work anonymise --mode single --rows 1000 --others 1000 --repeat 1";
+    let (code, _, err) = bench.call(&asked.split(' ').collect::<Vec<_>>())?;
+    ensure!(code == Some(0), "{code:?}: {err}");
+    bench.nothing_is_left()?;
     bench.sql(&format!("{alter} RESET log_min_duration_statement"))
 }
 

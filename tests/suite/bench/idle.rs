@@ -73,7 +73,7 @@ fn beside_many(world: &World) -> Result<()> {
     let begun = Timestamp::now();
     let usual = if result::is_quick() { QUICK } else { MANY };
     let many = Many {
-        idle: result::given("OUBLIETTE_BENCH_IDLE")?.unwrap_or(usual.idle),
+        idle: result::size("OUBLIETTE_BENCH_IDLE", MANY.idle, QUICK.idle)?,
         ..usual
     };
     // Of its own: nobody else works by this account, or fills the server.

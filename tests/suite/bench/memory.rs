@@ -39,8 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn during(world: &World, server: Server) -> Result<()> {
     let begun = Timestamp::now();
-    let usual = if result::is_quick() { QUICK } else { ROWS };
-    let rows = i64::from(result::given("OUBLIETTE_MEMORY_ROWS")?.unwrap_or(usual));
+    let rows = i64::from(result::size("OUBLIETTE_MEMORY_ROWS", ROWS, QUICK)?);
     let rig = Rig::new(world, server, "bench_settings", "", "")?;
     let settings = async { result::cell(&rig.connect().await?, Work::Memory, (rows, rows)).await };
     let mut cell = rig.block_on(settings)?;

@@ -19,15 +19,13 @@ pub(crate) fn is_quick() -> bool {
     std::env::var_os("OUBLIETTE_BENCH_QUICK").is_some_and(|quick| !quick.is_empty())
 }
 
-/// A number that the environment gives instead of the usual one.
-pub(crate) fn given(variable: &str) -> Result<Option<u32>> {
+/// How many: what the environment says, else the usual number, or the quick one where smaller tables are asked for.
+pub(crate) fn size(variable: &str, usual: u32, quick: u32) -> Result<u32> {
     let Some(text) = std::env::var_os(variable) else {
-        return Ok(None);
+        return Ok(if is_quick() { quick } else { usual });
     };
     let number = text.to_str().and_then(|text| text.parse().ok());
-    number
-        .with_context(|| format!("{variable} is no number"))
-        .map(Some)
+    number.with_context(|| format!("{variable} is no number"))
 }
 
 /// A cell of a server, of so many rows of which so many are due, that nobody has done yet.

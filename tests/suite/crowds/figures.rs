@@ -20,16 +20,12 @@ use crate::world::World;
 /// So many customers, and so many of them that ask, once one by one and once together.
 const PEOPLE: u32 = 10_000;
 const ASKING: u32 = 1_000;
-const ASKING_QUICK: u32 = 100;
+const ASKING_QUICK: u32 = 50;
 
 /// Requests one by one, and others together.
 pub(crate) fn many_requests(world: &World, server: Server) -> Result<String> {
     let begun = Timestamp::now();
-    let asking = result::given("OUBLIETTE_BENCH_ASKING")?.unwrap_or(if result::is_quick() {
-        ASKING_QUICK
-    } else {
-        ASKING
-    });
+    let asking = result::size("OUBLIETTE_BENCH_ASKING", ASKING, ASKING_QUICK)?;
     let shop = Shop::new(world, server, PEOPLE)?;
     shop.rig.block_on(async {
         let places = shop.places().await?;
@@ -101,10 +97,11 @@ fn is_whole(outcome: &RequestOutcome) -> Result<()> {
 
 /// Visits of one person.
 const VISITS: u32 = 1_000_000;
+const VISITS_QUICK: u32 = 50_000;
 
 /// One person of very many rows, beside the statements that somebody would write by hand.
 pub(crate) fn one_person(world: &World, server: Server) -> Result<String> {
-    let visits = result::given("OUBLIETTE_BENCH_VISITS")?.unwrap_or(VISITS);
+    let visits = result::size("OUBLIETTE_BENCH_VISITS", VISITS, VISITS_QUICK)?;
     let shop = Shop::new(world, server, 4)?;
     let many = series(server, visits);
     for person in [1, 2] {

@@ -40,6 +40,8 @@ something about other machines, seconds do not. `make bench` measures all of it 
   comes. Of pt-archiver, *run* is the whole call, with the start of Perl. Its flags are those that are recommended for speed, by the primary key also where the clock has an index; others were not tried.
 - Loops take 1,000 rows a turn, as most of what is published does. Without an index on the clock every turn reads the table from its start, over the rows that are gone, so that ten times as
   many a turn would be up to ten times as quick, and hold up whoever waits for a row that much longer. Oubliette takes as many a batch as go in its `batchDuration`, 20,000 at the most; pt-archiver 10,000.
+- *Checkpoint* is the row of the ledger that says how far a run is; each batch writes it in its own transaction. *Fence* is the condition it is written under: a run that another
+  instance has taken over can commit no batch any more. *Sweep* takes the rows that were locked when the walk came by, or that moved behind it. *Bare walk* is the same walk by hand, without any of these, guards and holds.
 - Peers have the server's own isolation level, on InnoDB REPEATABLE READ, as somebody has who types a statement; Oubliette and the bare walk have READ COMMITTED.
 - Most tables are smaller than the two million rows that were meant, each says how many it has, because everything is to be over within three hours: what a run does once weighs more on them.
 - Every run begins with a fresh copy of the same rows, on PostgreSQL after VACUUM and CHECKPOINT. Autovacuum is off for these tables: it would
