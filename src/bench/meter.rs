@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use oubliette_core::bench::Run;
 use oubliette_core::bench::work::Layout;
 use oubliette_core::catalog::Engine;
-use oubliette_core::sql::Bound;
+use oubliette_core::sql::{Bound, log_position};
 use oubliette_core::value::Value;
 
 use super::ground::Ground;
@@ -102,11 +102,7 @@ pub async fn waited_for_rows(database: &Database) -> Result<Option<i64>, Fault> 
 
 /// Bytes of WAL or binlog that there are.
 async fn log(session: &mut Apart, engine: Engine) -> Option<i64> {
-    if engine == Engine::Postgres {
-        let query = Bound::fixed(
-            "SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::bigint",
-            Vec::new(),
-        );
+    if let Some(query) = log_position(engine) {
         return session.rows(&query).await.ok()?.first()?.first()?.as_int();
     }
     // Refused where there is no binlog.

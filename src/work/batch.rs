@@ -20,6 +20,7 @@ use oubliette_core::value::{Key, Value};
 use super::graph::{Walk, below_locked, take_hold};
 use super::groups::Frozen;
 use super::holds::Kept;
+use super::log;
 use super::pages;
 use super::seal::{add_copies, copy, stamp};
 use super::witness::Stood;
@@ -54,6 +55,8 @@ pub(super) struct Step<'a> {
     pub(super) groups: Option<&'a Frozen>,
     /// Where a sweep notes which rows it has changed.
     pub(super) swept: Option<&'a Swept>,
+    /// Whether a batch looks how much it writes to the server's log.
+    pub(super) log: bool,
 }
 
 /// So many keys are noted, and a batch's more. Of further rows that the application writes again it is
@@ -177,8 +180,8 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
     if let Ok(mut handle) = handle.lock() {
         *handle = Some(tx.canceller());
     }
-    match Box::pin(change(step, place, order, &mut tx)).await {
-        Ok((changed, done)) => match tx.commit().await {
+    match Box::pin(measured(step, place, order, &mut tx)).await {
+        Ok((changed, done, log)) => match tx.commit().await {
             Ok(()) => {
                 if let Some(Ok(mut swept)) = step.swept.map(Swept::lock)
                     && swept.len() < SWEPT
@@ -189,6 +192,7 @@ async fn try_once(step: Step<'_>, place: &Place, order: &Order, handle: &Handle)
                     changed,
                     reached: done.reached,
                     elapsed: started.elapsed(),
+                    log,
                 }
             }
             Err(CommitFault::RolledBack(fault)) => outcome(&fault),
@@ -255,6 +259,24 @@ fn outcome(fault: &Fault) -> Outcome {
             Outcome::Failed(fault.reason())
         }
     }
+}
+
+/// The same with what was written to the log meanwhile, by whomever.
+async fn measured(
+    step: Step<'_>,
+    place: &Place,
+    order: &Order,
+    tx: &mut Tx,
+) -> Result<(Rows, Done, Option<u64>), Stop> {
+    if !step.log {
+        let (changed, done) = Box::pin(change(step, place, order, tx)).await?;
+        return Ok((changed, done, None));
+    }
+    let before = log::written(tx).await?;
+    let (changed, done) = Box::pin(change(step, place, order, tx)).await?;
+    let after = log::written(tx).await?;
+    let log = before.zip(after);
+    Ok((changed, done, log.map(|(was, is)| is.saturating_sub(was))))
 }
 
 async fn change(

@@ -13,6 +13,7 @@ pub mod hold;
 mod holds;
 mod inspect;
 pub mod job;
+mod log;
 pub mod look;
 mod maps;
 mod measure;

@@ -20,6 +20,7 @@ use super::close::Ending;
 use super::groups::Frozen;
 use super::holds::Kept;
 use super::job::{Job, JobOutcome, ProgressSender, StopSignal, StopWhy};
+use super::log;
 use super::meter::Meter;
 use super::seal::miscounted;
 use super::verify::{Verification, Verified, verify};
@@ -171,6 +172,9 @@ impl Run<'_> {
         }
         let total = self.plan.facts().get(index).map_or(0, |f| f.counted.total);
         let thorough = AtomicBool::new(false);
+        let stated = pacing.max_rows_per_second.map(f64::from);
+        // By what the database does, not by what somebody states.
+        let paced = !pacing.backlog && stated.is_none();
         let common = Step {
             database: &self.job.database,
             store: self.store,
@@ -187,9 +191,9 @@ impl Run<'_> {
             thorough: &thorough,
             groups: groups.as_ref(),
             swept: None,
+            log: paced && log::is_told(&self.job.database).await,
         };
         let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);
-        let stated = pacing.max_rows_per_second.map(f64::from);
         let settings = PaceSettings {
             unit: Unit::Rows,
             target: pacing.batch_duration,

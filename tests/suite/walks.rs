@@ -47,10 +47,34 @@ pub(crate) fn cases() -> Vec<Case> {
             "a_plan_by_another_unique_index_is_another_plan",
             other_index,
         ),
+        on("steady_walks_in_steps_that_the_log_bears", by_log),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Behind a checkpoint each row takes two kilobytes of the log, because its page goes into it whole: without a bound
+/// thirty thousand are gone in a dozen batches, of which the last have five thousand.
+fn by_log(world: &World, server: Server) -> Result<()> {
+    let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, note text) \
+                  WITH (autovacuum_enabled = off)";
+    let mut rig = Rig::new(world, server, "by_log", schema, RULE)?;
+    rig.pacing.backlog = false;
+    let rows = 30_000;
+    rig.sql(&format!(
+        "INSERT INTO t SELECT n, date '2020-01-01', repeat('x', 1800) FROM {}; ANALYZE t",
+        series(server, 30_000)
+    ))?;
+    let bed = world.bed_server(server)?;
+    bed.sql(&rig.database.name, "CHECKPOINT")?;
+    ensure!(rig.completed("one")? == [[rows]]);
+    let batches = rig.number(&format!(
+        "SELECT max(seq) FROM {}",
+        rig.ledger("checkpoint")
+    ))?;
+    ensure!(batches >= 25, "{batches} batches");
+    Ok(())
 }
 
 /// `ORDER BY "id"` beside `SELECT "id"::bigint` sorted the rest of the table for every window: 600

@@ -281,6 +281,53 @@ fn backlog_never_waits() {
     assert_eq!(wait, Duration::ZERO);
 }
 
+proptest! {
+    /// Every commit of the application waits for what is in the log before it.
+    #[test]
+    fn steady_gives_the_log_forty_megabytes_a_second(
+        server in server(),
+        bytes in 10_u64..100_000,
+    ) {
+        let mut pace = pace(None, true);
+        let (mut log, mut seconds) = (0.0, 0.0);
+        for n in 0..200 {
+            let wrote = bytes * u64::from(pace.width());
+            pace.wrote(wrote);
+            let (rows, ms, wait) = batch(&mut pace, server, 1.0);
+            prop_assert!(rows >= 1.0);
+            // Of the first batch nothing is known beforehand.
+            if n > 0 {
+                log += rows * f64::from(u32::try_from(bytes).unwrap());
+                seconds += ms / 1_000.0 + wait.as_secs_f64();
+                let in_a_batch = f64::from(u32::try_from(wrote).unwrap());
+                prop_assert!(in_a_batch <= 2_000_000.0 || rows <= 1.0, "{in_a_batch} bytes");
+            }
+        }
+        prop_assert!(log / seconds <= 40_000_001.0, "{} a second", log / seconds);
+    }
+}
+
+/// Where the log is what holds it back, all of it is used.
+#[test]
+fn what_the_log_may_be_given_is_used() {
+    let quick = Server {
+        fixed: 1.0,
+        cost: 0.001,
+    };
+    let mut pace = pace(None, true);
+    let (mut log, mut seconds) = (0.0, 0.0);
+    for n in 0..100 {
+        pace.wrote(800 * u64::from(pace.width()));
+        let (rows, ms, wait) = batch(&mut pace, quick, 1.0);
+        if n >= 30 {
+            log += 800.0 * rows;
+            seconds += ms / 1_000.0 + wait.as_secs_f64();
+        }
+    }
+    let share = log / seconds / 40_000_000.0;
+    assert!((0.95..1.001).contains(&share), "{share}");
+}
+
 /// Beside an application a window is at the most half as wide again as the one before; where nobody waits a
 /// table is not gone before they are wide.
 #[test]

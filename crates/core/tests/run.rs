@@ -270,6 +270,7 @@ fn batch(world: &mut World, lane: &mut Lane, order: &Order, fate: Fate) -> Optio
                     changed,
                     reached,
                     elapsed: Duration::from_millis(20),
+                    log: None,
                 }
             } else {
                 Outcome::Missed { changed }
@@ -413,6 +414,7 @@ fn a_lane_that_meets_a_lock_says_why_it_waits_until_it_commits() {
         changed: Rows::own(1),
         reached: None,
         elapsed: Duration::from_millis(1),
+        log: None,
     });
     assert_eq!(lane.waits(), None);
 }
@@ -427,6 +429,7 @@ fn a_checkpoint_row_is_replaced_before_it_grows_old() {
             changed: Rows::own(1),
             reached: Some(vec![Value::Int(n)]),
             elapsed: Duration::from_millis(1),
+            log: None,
         });
     }
     assert_eq!(lane.next(), Directive::RollOver { part: 0 });

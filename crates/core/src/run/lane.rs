@@ -124,6 +124,8 @@ pub enum Outcome {
         reached: Option<Key>,
         /// How long it took.
         elapsed: Duration,
+        /// Bytes that were written to the server's log meanwhile; `None`: nobody looked.
+        log: Option<u64>,
     },
     /// It met a lock and was rolled back.
     Locked,
@@ -301,7 +303,11 @@ impl Lane {
                 changed,
                 reached,
                 elapsed,
+                log,
             } => {
+                if let Some(bytes) = log {
+                    self.pace.wrote(bytes);
+                }
                 self.committed(changed, reached, elapsed);
             }
             Outcome::TooMany => self.narrow(),

@@ -17,6 +17,9 @@ const RAISED: f64 = 1.002;
 const CUT: f64 = 0.5;
 /// The default rate is never below this, so that a slow first look cannot stall a run.
 const LEAST_RATE: f64 = 100.0;
+/// Bytes a second that the default rate writes to the log at the most: every commit of the application waits for all that
+/// is in the log before it (PERFORMANCE.md 14: 32 to 64 MB; docs/benchmarks.md).
+pub(super) const LOG_RATE: f64 = 40_000_000.0;
 /// The longest wait between two batches.
 const LONGEST: Duration = Duration::from_hours(1);
 
@@ -47,16 +50,15 @@ impl Rate {
         }
     }
 
-    /// A batch changed `rows` rows; `quick`: it was not slower than those before. Returns how long
-    /// to wait.
-    pub(super) fn took(&mut self, rows: f64, elapsed: Duration, quick: bool) -> Duration {
+    /// A batch changed `rows` rows and wrote `log` bytes to the log, 0 where nobody looked; `quick`: it
+    /// was not slower than those before. Returns how long to wait.
+    pub(super) fn took(&mut self, rows: f64, log: f64, elapsed: Duration, quick: bool) -> Duration {
         if !self.limited {
             return Duration::ZERO;
         }
-        let Some(rate) = self.stated.or_else(|| self.measured(rows, elapsed, quick)) else {
-            return Duration::ZERO;
-        };
-        let due = rows / rate.max(f64::MIN_POSITIVE);
+        let rate = self.stated.or_else(|| self.measured(rows, elapsed, quick));
+        let due = rate.map_or(0.0, |rate| rows / rate.max(f64::MIN_POSITIVE));
+        let due = due.max(log / LOG_RATE);
         let wait = (due - elapsed.as_secs_f64()).clamp(0.0, LONGEST.as_secs_f64());
         Duration::from_secs_f64(wait)
     }
