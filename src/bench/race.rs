@@ -9,6 +9,7 @@ use oubliette_core::catalog::Engine;
 use oubliette_core::sql::{Bound, Sql};
 
 use super::ground::Ground;
+use super::meter;
 use crate::database::{Apart, Fault};
 
 /// The name under which it stands among the checks.
@@ -72,31 +73,30 @@ async fn renew(
 
 /// Returns when somebody waits for a lock, or nobody has for long.
 async fn waited_for(ground: &Ground) {
-    let query = Bound::fixed(
-        match ground.database.engine() {
-            Engine::Postgres => {
-                "SELECT count(*) FROM pg_catalog.pg_stat_activity \
-                 WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            }
-            Engine::MySql | Engine::MariaDb => {
-                "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-            }
-        },
-        Vec::new(),
-    );
     let began = Instant::now();
     let Ok(mut session) = ground.database.apart().await else {
         return;
     };
     while began.elapsed() < OPEN {
         // Not everybody may ask: then the time passes.
-        let waiting = session.rows(&query).await;
-        let waiting = waiting
-            .ok()
-            .and_then(|rows| rows.first()?.first()?.as_int());
-        if waiting.is_some_and(|some| some > 0) {
+        let waiting = waiting(&mut session, ground.database.engine()).await;
+        if waiting.is_ok_and(|some| some.unwrap_or(0) > 0) {
             return;
         }
         tokio::time::sleep(ASKED).await;
     }
+}
+
+/// How many wait for a lock, or on InnoDB for a row.
+async fn waiting(session: &mut Apart, engine: Engine) -> Result<Option<i64>, Fault> {
+    if engine.is_innodb() {
+        return meter::wait_for_rows(session).await;
+    }
+    let query = Bound::fixed(
+        "SELECT count(*) FROM pg_catalog.pg_stat_activity \
+         WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        Vec::new(),
+    );
+    let rows = session.rows(&query).await?;
+    Ok(rows.first().and_then(|row| row.first()?.as_int()))
 }
