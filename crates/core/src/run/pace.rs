@@ -245,11 +245,12 @@ impl Pace {
         rate.map_or(self.widths.most, |rate| self.widest(rate))
     }
 
-    /// The widest window that writes no more to the log than may be written while a batch should run.
+    /// The widest window that writes no more to the log than may be written while a batch should run. Not
+    /// narrower than usual: what others write in the fixed part of a batch would narrow it to a row.
     fn by_log(&self) -> f64 {
         let bytes = LOG_RATE * self.target / 1_000.0;
         if self.per_row > 0.0 {
-            self.widest(bytes / self.per_row)
+            self.widest(bytes / self.per_row).max(self.widths.least)
         } else {
             self.widths.most
         }
