@@ -98,17 +98,12 @@ pub async fn waited_for_rows(database: &Database) -> Result<Option<i64>, Fault> 
     .await
 }
 
-/// Sessions that wait for a row. `information_schema.innodb_trx` would tell nothing new to whoever asks ten times a second.
-pub async fn wait_for_rows(session: &mut Apart) -> Result<Option<i64>, Fault> {
-    innodb(
-        session,
-        "SHOW GLOBAL STATUS WHERE Variable_name = 'Innodb_row_lock_current_waits'",
-    )
-    .await
-}
+/// How often somebody has waited for a row since InnoDB was started.
+pub(super) const WAITS_FOR_ROWS: &str =
+    "SHOW GLOBAL STATUS WHERE Variable_name = 'Innodb_row_lock_waits'";
 
 /// A number that InnoDB keeps.
-async fn innodb(session: &mut Apart, query: &'static str) -> Result<Option<i64>, Fault> {
+pub(super) async fn innodb(session: &mut Apart, query: &'static str) -> Result<Option<i64>, Fault> {
     let rows = session.rows(&Bound::fixed(query, Vec::new())).await?;
     let told = rows.first().and_then(|row| row.get(1));
     Ok(told.and_then(|told| told.as_text()?.parse().ok()))

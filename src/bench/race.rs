@@ -38,10 +38,13 @@ pub async fn race(
     ground.fresh(layout, false).await?;
     let row = ground.number(&race.pick).await?;
     let mut open = renew(ground, &table, &race, row).await?;
+    let mut looking = ground.database.apart().await?;
+    let engine = ground.database.engine();
+    let before = waits(&mut looking, engine).await;
     let mut working = Box::pin(work);
     let worked = tokio::select! {
         worked = &mut working => Some(worked),
-        () = waited_for(ground) => None,
+        () = waited_for(&mut looking, engine, before) => None,
     };
     open.run(&Sql::fixed("COMMIT"), LIMIT).await?;
     let worked = match worked {
@@ -71,32 +74,28 @@ async fn renew(
     Ok(session)
 }
 
-/// Returns when somebody waits for a lock, or nobody has for long.
-async fn waited_for(ground: &Ground) {
+/// Returns when somebody waits for a lock, or nobody has for long. `before`: what the count was before anybody could.
+async fn waited_for(session: &mut Apart, engine: Engine, before: i64) {
     let began = Instant::now();
-    let Ok(mut session) = ground.database.apart().await else {
-        return;
-    };
-    while began.elapsed() < OPEN {
-        // Not everybody may ask: then the time passes.
-        let waiting = waiting(&mut session, ground.database.engine()).await;
-        if waiting.is_ok_and(|some| some.unwrap_or(0) > 0) {
-            return;
-        }
+    while began.elapsed() < OPEN && waits(session, engine).await <= before {
         tokio::time::sleep(ASKED).await;
     }
 }
 
-/// How many wait for a lock, or on InnoDB for a row.
-async fn waiting(session: &mut Apart, engine: Engine) -> Result<Option<i64>, Fault> {
+/// How many wait for a lock; on InnoDB, how many have waited for a row since it was started, since its table of those who
+/// do (`information_schema.innodb_trx`) tells nothing new to whoever asks more often than ten times a second. 0 for whoever
+/// may not ask.
+async fn waits(session: &mut Apart, engine: Engine) -> i64 {
     if engine.is_innodb() {
-        return meter::wait_for_rows(session).await;
+        let told = meter::innodb(session, meter::WAITS_FOR_ROWS).await;
+        return told.ok().flatten().unwrap_or(0);
     }
     let query = Bound::fixed(
         "SELECT count(*) FROM pg_catalog.pg_stat_activity \
          WHERE wait_event_type = 'Lock' AND datname = current_database()",
         Vec::new(),
     );
-    let rows = session.rows(&query).await?;
-    Ok(rows.first().and_then(|row| row.first()?.as_int()))
+    let rows = session.rows(&query).await.ok();
+    rows.and_then(|rows| rows.first()?.first()?.as_int())
+        .unwrap_or(0)
 }

@@ -5,13 +5,18 @@ use oubliette_core::sql::log_position;
 use crate::database::{Access, Database, Fault, Tx};
 
 /// Whether the server tells. Asked apart: what is like PostgreSQL may refuse, which would end a batch.
-pub(super) async fn is_told(database: &Database) -> bool {
-    let Ok(mut tx) = database.begin(Access::ReadOnly).await else {
-        return false;
-    };
-    let told = matches!(written(&mut tx).await, Ok(Some(_)));
+pub(super) async fn is_told(database: &Database) -> Result<bool, Fault> {
+    let mut tx = database.begin(Access::ReadOnly).await?;
+    let told = written(&mut tx).await;
     tx.rollback().await;
-    told
+    match told {
+        Ok(told) => Ok(told.is_some()),
+        Err(fault) if fault.is_retryable() => Err(fault),
+        Err(fault) => {
+            tracing::warn!(fault = %fault, "the server does not tell how much is written to its log: Steady keeps to rows alone");
+            Ok(false)
+        }
+    }
 }
 
 /// Bytes that all sessions have written so far; `None`: the engine does not tell.

@@ -191,7 +191,7 @@ impl Run<'_> {
             thorough: &thorough,
             groups: groups.as_ref(),
             swept: None,
-            log: paced && log::is_told(&self.job.database).await,
+            log: paced && Box::pin(log::is_told(&self.job.database)).await?,
         };
         let lanes = u32::try_from(rows.len().max(1)).unwrap_or(1);
         let settings = PaceSettings {

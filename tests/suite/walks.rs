@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use oubliette_core::report::RunOutcome;
@@ -47,21 +48,20 @@ pub(crate) fn cases() -> Vec<Case> {
             "a_plan_by_another_unique_index_is_another_plan",
             other_index,
         ),
-        on("steady_walks_in_steps_that_the_log_bears", by_log),
+        on("steady_rests_for_what_it_wrote_to_the_log", by_log),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// Behind a checkpoint each row takes two kilobytes of the log, because its page goes into it whole: without a bound
-/// thirty thousand are gone in a dozen batches, of which the last have five thousand.
+/// Behind a checkpoint each row takes two kilobytes of the log, because its page goes into it whole. However quick the
+/// server is, the rests alone take as long as the log is to have for it; no slowness makes that less.
 fn by_log(world: &World, server: Server) -> Result<()> {
     let schema = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended date, note text) \
                   WITH (autovacuum_enabled = off)";
     let mut rig = Rig::new(world, server, "by_log", schema, RULE)?;
     rig.pacing.backlog = false;
-    rig.pacing.batch_duration = std::time::Duration::from_millis(50);
     let rows = 30_000;
     rig.sql(&format!(
         "INSERT INTO t SELECT n, date '2020-01-01', repeat('x', 1800) FROM {}",
@@ -72,12 +72,11 @@ fn by_log(world: &World, server: Server) -> Result<()> {
     for statement in ["VACUUM ANALYZE t", "CHECKPOINT"] {
         bed.sql(&rig.database.name, statement)?;
     }
+    let began = Instant::now();
     ensure!(rig.completed("one")? == [[rows]]);
-    let batches = rig.number(&format!(
-        "SELECT max(seq) FROM {}",
-        rig.ledger("checkpoint")
-    ))?;
-    ensure!(batches >= 25, "{batches} batches");
+    // 54 MB at 25 a second, but for the rest behind the last batch, of 10 MB at the most.
+    let took = began.elapsed();
+    ensure!(took >= Duration::from_millis(1_600), "{took:?}");
     Ok(())
 }
 

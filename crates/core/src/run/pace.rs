@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::fit::Fit;
-use super::rate::{LOG_RATE, Rate};
+use super::rate::Rate;
 
 /// Most rows one transaction may change while the application works.
 pub const MOST_CHANGED: u32 = 5_000;
@@ -97,8 +97,6 @@ pub struct Pace {
     rate: Rate,
     /// Bytes of the log that the batch wrote that is told of next.
     written: f64,
-    /// The same per changed row: rises at once, falls slowly; 0 where nobody looked.
-    per_row: f64,
     most_changed: f64,
     part: u32,
 }
@@ -124,7 +122,6 @@ impl Pace {
             share: widths.rows,
             rate: Rate::new(limited, rate),
             written: 0.0,
-            per_row: 0.0,
             most_changed: most_changed.into(),
             part,
         }
@@ -156,8 +153,7 @@ impl Pace {
         } else {
             1.0 - APART
         };
-        let width = (self.width * apart).min(self.by_rows());
-        whole(width.min(self.by_rate()).min(self.by_log())).max(1)
+        whole((self.width * apart).min(self.by_rows()).min(self.by_rate())).max(1)
     }
 
     /// A window of `width` rows or pages took `elapsed` and changed `changed` rows; `whole`: it was not cut
@@ -165,8 +161,8 @@ impl Pace {
     /// without a stated rate nothing for the first 5,000 changed rows or the first second of work,
     /// then what makes it a share of the rows a second that the engine does while it works: a fifth,
     /// 0.2 % more with each batch that is not slower than expected, up to two fifths, and half of it
-    /// after every lock that was waited for in vain, down to a twentieth. Not more, either, than the log
-    /// may be given in a second, where [`Pace::wrote`] was told.
+    /// after every lock that was waited for in vain, down to a twentieth. At least as
+    /// long, up to a second, as the log is to have for what [`Pace::wrote`] was told.
     pub fn took(&mut self, width: u32, changed: i64, elapsed: Duration, whole: bool) -> Duration {
         let ms = elapsed.as_secs_f64() * 1_000.0;
         let spanned = f64::from(width.max(1));
@@ -177,10 +173,6 @@ impl Pace {
             self.learn(spanned, rows, ms);
         }
         let log = std::mem::take(&mut self.written);
-        if rows > 0.0 {
-            let now = log / rows;
-            self.per_row = now.max(0.7 * self.per_row + 0.3 * now);
-        }
         self.rate.took(rows, log, elapsed, quick)
     }
 
@@ -243,17 +235,6 @@ impl Pace {
     fn by_rate(&self) -> f64 {
         let rate = self.rate.stated.filter(|_| self.rate.limited);
         rate.map_or(self.widths.most, |rate| self.widest(rate))
-    }
-
-    /// The widest window that writes no more to the log than may be written while a batch should run. Not
-    /// narrower than usual: what others write in the fixed part of a batch would narrow it to a row.
-    fn by_log(&self) -> f64 {
-        let bytes = LOG_RATE * self.target / 1_000.0;
-        if self.per_row > 0.0 {
-            self.widest(bytes / self.per_row).max(self.widths.least)
-        } else {
-            self.widths.most
-        }
     }
 
     /// The widest window that changes about so many rows.

@@ -15,12 +15,15 @@ const LEAST_SHARE: f64 = 0.05;
 /// What a quick batch adds to the share, and what a lock waited for in vain leaves of it.
 const RAISED: f64 = 1.002;
 const CUT: f64 = 0.5;
-/// The default rate is never below this, so that neither a slow first look nor the log can stall a run.
+/// The default rate is never below this, so that a slow first look cannot stall a run.
 const LEAST_RATE: f64 = 100.0;
-/// Bytes a second that the default rate writes to the log at the most: every commit of the application waits for all that
+/// Bytes a second that are written to the log at the most while batches run and rest: every commit of the application waits for all that
 /// is in the log before it. A fifth of what a usual disk of a cloud writes (125 MB a second, AWS gp3): the p95 of the
 /// benchmark's application was 1.3 times the idle one, with 40 MB 1.6, without a bound 1.9.
-pub(super) const LOG_RATE: f64 = 25_000_000.0;
+const LOG_RATE: f64 = 25_000_000.0;
+/// Seconds that one batch and its rest are made to take for the log at the most: others write to it, too, and it is not
+/// for them to stop a run.
+const LONGEST_FOR_LOG: f64 = 1.0;
 /// The longest wait between two batches.
 const LONGEST: Duration = Duration::from_hours(1);
 
@@ -59,8 +62,7 @@ impl Rate {
         }
         let rate = self.stated.or_else(|| self.measured(rows, elapsed, quick));
         let due = rate.map_or(0.0, |rate| rows / rate.max(f64::MIN_POSITIVE));
-        // Others write to it, too, and it is not for them to stop a run.
-        let due = due.max((log / LOG_RATE).min(rows.max(1.0) / LEAST_RATE));
+        let due = due.max((log / LOG_RATE).min(LONGEST_FOR_LOG));
         let wait = (due - elapsed.as_secs_f64()).clamp(0.0, LONGEST.as_secs_f64());
         Duration::from_secs_f64(wait)
     }
