@@ -140,7 +140,7 @@ proptest! {
         let mut pace = pace(None, false);
         throughput(&mut pace, before, [1.0; 80]);
         throughput(&mut pace, after, [1.0; 80]);
-        let reached = throughput(&mut pace, after, [1.0; 80]);
+        let reached = throughput(&mut pace, after, [1.0; 100]);
         prop_assert!(reached >= 0.75 * after.best(), "{reached} of {}", after.best());
     }
 

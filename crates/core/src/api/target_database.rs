@@ -362,8 +362,8 @@ pub struct PacingSpec {
     /// pause and measured; then the rate is a fifth of that, 0.2 % more after each batch that is not
     /// slower than expected, up to two fifths; half of it after a lock that was waited for in vain,
     /// down to a twentieth; never below 100. What the database does is measured with every batch. On
-    /// PostgreSQL a batch also rests, up to a second, until 25 MB a second have been written to the log
-    /// (WAL) since it began; a stated rate lifts that.
+    /// PostgreSQL each batch also rests, up to a second, as long as brings what was written to the log (WAL)
+    /// while it ran down to 25 MB a second; a stated rate lifts that.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_rows_per_second: Option<i64>,
