@@ -49,6 +49,7 @@ pub(crate) fn cases() -> Vec<Case> {
             other_index,
         ),
         on("steady_rests_for_what_it_wrote_to_the_log", by_log),
+        on("a_killed_steady_walk_counts_each_row_once", killed_steady),
     ]
     .into_iter()
     .flatten()
@@ -321,7 +322,18 @@ fn by_numbers(world: &World, server: Server) -> Result<()> {
 /// Killed while a batch waits for a row in the middle of its numbers: what the server has of it is undone, and
 /// the rest is counted once.
 fn killed_by_numbers(world: &World, server: Server) -> Result<()> {
-    let mut rig = numbers(world, server, "numbers_killed")?;
+    killed_holding(numbers(world, server, "numbers_killed")?)
+}
+
+/// The same where a batch looks before and after how far the log is.
+fn killed_steady(world: &World, server: Server) -> Result<()> {
+    let mut rig = numbers(world, server, "steady_killed")?;
+    rig.pacing.backlog = false;
+    killed_holding(rig)
+}
+
+/// Killed twice within a batch that waits for a row.
+fn killed_holding(mut rig: Rig<'_>) -> Result<()> {
     rig.pacing.lock_timeout = std::time::Duration::from_secs(50);
     for row in [1_000_065_000, 1_000_110_000] {
         let lock = format!("SELECT id FROM t WHERE id = {row} FOR UPDATE");
