@@ -57,7 +57,8 @@ fn settings_hold_whatever_the_server_says(world: &World, server: Server) -> Resu
         return innodb_settings_hold(world, &own);
     }
     let name = &own.name;
-    let hostile: String = [
+    let limited = server == Server::Postgres18;
+    let mut settings = vec![
         "lock_timeout = '1h'",
         "statement_timeout = 0",
         "synchronous_commit = off",
@@ -66,28 +67,22 @@ fn settings_hold_whatever_the_server_says(world: &World, server: Server) -> Resu
         "search_path = shadow, pg_catalog",
         "\"TimeZone\" = 'Asia/Kolkata'",
         "client_min_messages = debug1",
-    ]
-    .iter()
-    .fold(String::new(), |all, setting| {
+    ];
+    if limited {
+        // Wide enough for a machine that stands still to say BEGIN and its settings in.
+        settings.push("transaction_timeout = '30s'");
+    }
+    // In one message: each connection that begins behind it can only read.
+    let hostile = settings.iter().fold(String::new(), |all, setting| {
         format!("{all}ALTER DATABASE {name} SET {setting};")
     });
-    let database = |world: &World| {
-        world.block_on(async { Database::connect(&login(&own)?).await.map_err(Into::into) })
-    };
     world.block_on(own.admin.execute(
         "CREATE SCHEMA shadow; CREATE FUNCTION shadow.now() RETURNS timestamptz LANGUAGE sql \
          AS 'SELECT ''2000-01-01''::timestamptz'",
     ))?;
     world.block_on(own.admin.execute(&hostile))?;
-    let limited = server == Server::Postgres18;
-    if limited {
-        // Wide enough for a machine that stands still to say BEGIN and its settings in.
-        let limit = format!("ALTER DATABASE {name} SET transaction_timeout = '30s'");
-        world.block_on(own.admin.execute(&limit))?;
-    }
-    let database: Result<Database> = database(world);
-    let database = database?;
     world.block_on(async {
+        let database = Database::connect(&login(&own)?).await?;
         let mut tx = database.begin(HURRIED).await?;
         let found = shown(
             &mut tx,
