@@ -110,6 +110,8 @@ pub struct Taken {
 pub struct Store {
     ledger: Ledger,
     database: Database,
+    /// Whose it has to be still when work begins; `None`: nobody asks.
+    owner: Option<Owner>,
 }
 
 impl Store {
@@ -123,6 +125,7 @@ impl Store {
         let store = Self {
             ledger,
             database: database.clone(),
+            owner: Some(owner.clone()),
         };
         store.ensure_present().await?;
         let claim = store.ledger.claim(&owner.cluster, &owner.database);
@@ -145,13 +148,7 @@ impl Store {
             });
         }
         if found != *owner {
-            return Err(LedgerFault::Refused {
-                reason: Reason::LedgerOwned,
-                message: format!(
-                    "the ledger belongs to {found}: if that one is retired, hand the ledger over with \
-                     `oubliette ledger adopt`"
-                ),
-            });
+            return Err(owned_by(&found));
         }
         Ok(store)
     }
@@ -235,35 +232,39 @@ impl Store {
         Self {
             ledger,
             database: database.clone(),
+            owner: None,
         }
     }
 
     /// Version and owner; `None`: nobody's yet.
     pub async fn meta(&self) -> Result<Option<(i64, Owner)>, LedgerFault> {
-        let rows = self.read(&self.ledger.meta()).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
+        read_meta(&self.read(&self.ledger.meta()).await?)
+    }
+
+    /// Fails where the ledger was handed over since it was opened: a plan may have been counted for hours. Asked
+    /// behind the lock by which its new owner has raised the epochs or will.
+    async fn still_ours(&self, tx: &mut Tx) -> Result<(), LedgerFault> {
+        let Some(owner) = &self.owner else {
+            return Ok(());
         };
-        match row.as_slice() {
-            [version, cluster, database] => Ok(Some((
-                version.as_int().ok_or(LedgerFault::Malformed("meta"))?,
-                Owner {
-                    cluster: text(cluster, "meta")?,
-                    database: text(database, "meta")?,
-                },
-            ))),
-            _ => Err(LedgerFault::Malformed("meta")),
+        match read_meta(&tx.rows(&self.ledger.meta()).await?)? {
+            Some((_, found)) if found != *owner => Err(owned_by(&found)),
+            Some(_) => Ok(()),
+            None => Err(LedgerFault::Malformed("meta")),
         }
     }
 
     /// Hands the ledger to a new owner.
     pub async fn adopt(&self, owner: &Owner) -> Result<(), LedgerFault> {
         let mut tx = self.begin().await?;
+        // The former owner's operator may still be at work: from here on its fences miss. Runs are locked before
+        // the head and checkpoints, as by whoever ends a step, and those that were recorded meanwhile behind it.
+        let [runs, checkpoints] = self.ledger.raise_all_epochs();
+        tx.change(&runs).await?;
+        tx.rows(&self.ledger.lock_head()).await?;
         expect_one(tx.change(&self.ledger.adopt(owner)).await?, "meta")?;
-        // The former owner's operator may still be at work: from here on its fences miss.
-        for statement in self.ledger.raise_all_epochs() {
-            tx.change(&statement).await?;
-        }
+        tx.change(&runs).await?;
+        tx.change(&checkpoints).await?;
         finish(tx).await
     }
 
@@ -406,6 +407,10 @@ impl Store {
             tx.rollback().await;
             return Err(LedgerFault::TakenOver);
         }
+        if let Err(fault) = self.still_ours(&mut tx).await {
+            tx.rollback().await;
+            return Err(fault);
+        }
         let rows = tx.rows(&self.ledger.run(id)).await?;
         let epoch = rows
             .first()
@@ -437,6 +442,22 @@ impl Store {
                     .ok_or(LedgerFault::Malformed("checkpoint"))
             })
             .transpose()
+    }
+
+    /// Waits for every batch of a step that is still under way somewhere: one whose answer was lost may
+    /// commit yet.
+    pub async fn settle_step(&self, run: &str, epoch: i64, step: i32) -> Result<(), LedgerFault> {
+        let mut tx = self.begin().await?;
+        let ours = tx.rows(&self.ledger.lock_run(run, epoch)).await?.len() == 1;
+        if ours {
+            tx.rows(&self.ledger.lock_step(run, step)).await?;
+        }
+        tx.rollback().await;
+        if ours {
+            Ok(())
+        } else {
+            Err(LedgerFault::TakenOver)
+        }
     }
 
     /// Gives one worker of a step what the others may still change. Only while none of the step's
@@ -482,6 +503,9 @@ impl Store {
             tx.rollback().await;
             return Err(LedgerFault::TakenOver);
         }
+        // A hold is placed under it: one that raises the generation of the open checkpoints while one of
+        // them is replaced would find neither (on PostgreSQL the new one is not in its snapshot).
+        tx.rows(&self.ledger.lock_head()).await?;
         let rows = tx
             .rows(&self.ledger.lock_checkpoint(run, *step, *worker))
             .await?;
@@ -561,6 +585,7 @@ impl Store {
         if tx.rows(&self.ledger.lock_run(run, epoch)).await?.len() != 1 {
             return Err(LedgerFault::TakenOver);
         }
+        self.unbroken(tx, run, step).await?;
         let (hash, length) = read_head(&tx.rows(&self.ledger.lock_head()).await?)?;
         let link = evidence
             .follows(&hash)
@@ -575,6 +600,23 @@ impl Store {
         tx.change(&self.ledger.insert_evidence(length + 1, run, &link))
             .await?;
         Ok(link.hash)
+    }
+
+    /// Fails where a run has not as many steps in the evidence as were finished: a server has taken over that had
+    /// not got all that was committed, and going on would hide it.
+    async fn unbroken(&self, tx: &mut Tx, run: &str, finished: i32) -> Result<(), LedgerFault> {
+        let evidenced = tx.rows(&self.ledger.evidence_of(run)).await?.len();
+        if i32::try_from(evidenced) == Ok(finished) {
+            return Ok(());
+        }
+        Err(LedgerFault::Refused {
+            reason: Reason::LedgerRewound,
+            message: format!(
+                "the run {run} has finished {finished} steps, of which the ledger's evidence has {evidenced}, as \
+                 after a failover that lost commits: the rows of the others may be back. The run stays \
+                 open, and goes on from what the ledger has"
+            ),
+        })
     }
 
     async fn close(
@@ -614,15 +656,21 @@ impl Store {
             .collect()
     }
 
-    /// Ends a run at our epoch.
+    /// Ends a run at our epoch, with evidence of so many steps.
     pub async fn finish_run(
         &self,
         run: &str,
         epoch: i64,
+        steps: i32,
         state: &str,
         report: &str,
     ) -> Result<(), LedgerFault> {
         let mut tx = self.begin().await?;
+        if tx.rows(&self.ledger.lock_run(run, epoch)).await?.len() != 1 {
+            tx.rollback().await;
+            return Err(LedgerFault::TakenOver);
+        }
+        self.unbroken(&mut tx, run, steps).await?;
         self.close(&mut tx, run, epoch, state, report).await?;
         finish(tx).await
     }
@@ -646,6 +694,33 @@ impl Store {
 
     async fn begin(&self) -> Result<Tx, Fault> {
         self.database.begin(Access::Change(LEDGER_TIMEOUTS)).await
+    }
+}
+
+/// Version and owner; `None`: nobody's yet.
+fn read_meta(rows: &[Vec<Value>]) -> Result<Option<(i64, Owner)>, LedgerFault> {
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    match row.as_slice() {
+        [version, cluster, database] => Ok(Some((
+            version.as_int().ok_or(LedgerFault::Malformed("meta"))?,
+            Owner {
+                cluster: text(cluster, "meta")?,
+                database: text(database, "meta")?,
+            },
+        ))),
+        _ => Err(LedgerFault::Malformed("meta")),
+    }
+}
+
+fn owned_by(owner: &Owner) -> LedgerFault {
+    LedgerFault::Refused {
+        reason: Reason::LedgerOwned,
+        message: format!(
+            "the ledger belongs to {owner}: if that one is retired, hand the ledger over with \
+             `oubliette ledger adopt`"
+        ),
     }
 }
 

@@ -29,6 +29,7 @@ use crate::inputs::requests::Petition;
 use crate::inputs::secrets::GatherFault;
 use crate::metrics::Metrics;
 use crate::work::erase::{Allowed, Ask, Place, Standing, perform, standing};
+use crate::work::job::RememberedHolds;
 use crate::work::owned;
 
 /// What is known of a request before anything of it is done.
@@ -177,7 +178,7 @@ async fn places(
             target: chosen.target.clone(),
             // Nothing outside of the ledger remembers either without a cluster.
             remembered: Vec::new(),
-            holds: Vec::new(),
+            holds: RememberedHolds::default(),
             pseudonym_key,
         });
     }

@@ -30,7 +30,7 @@ use crate::inputs::secrets::GatherFault;
 use crate::ledger::LedgerFault;
 use crate::metrics::Metrics;
 use crate::work;
-use crate::work::job::{Job, Order, PolicyRef};
+use crate::work::job::{Job, Order, PolicyRef, RememberedHolds};
 use crate::work::owned;
 
 /// What is asked of the command.
@@ -241,7 +241,7 @@ pub(super) fn order(promise: &Promise, owner: &Owner, kind: JobKind) -> Order {
         kind,
         // Nothing outside of the ledger remembers it without a cluster.
         remembered: Vec::new(),
-        holds: Vec::new(),
+        holds: RememberedHolds::default(),
         metrics: Metrics::new(),
         consent: None,
         assent: None,

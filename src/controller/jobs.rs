@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::retention_policy::Seen;
 use super::runs::Ticket;
-use super::{Context, Name, approvals, record};
+use super::{Context, Name, approvals, record, scope};
 use crate::inputs::cluster::{Cluster, DatabaseInput};
 use crate::inputs::secrets::GatherFault;
 use crate::work;
@@ -48,10 +48,10 @@ pub(super) fn start(seen: &Seen, kind: JobKind, assent: Option<Assent>, context:
             input.namespace.clone(),
             mandate.database.clone(),
         )),
-        holds: context.scopes.remembered_holds(&Name::new(
-            input.namespace.clone(),
-            mandate.database.clone(),
-        )),
+        holds: scope::remembered_holds(
+            &context.scopes,
+            Name::new(input.namespace.clone(), mandate.database.clone()),
+        ),
         metrics: context.metrics.clone(),
         consent: None,
         assent: assent.clone(),

@@ -24,7 +24,7 @@ use super::memory::Memory;
 use super::watched::Watched;
 use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
 use crate::metrics::Kind;
-use crate::work::job::RememberedHold;
+use crate::work::job::{RememberedHold, RememberedHolds};
 
 /// One watch of all kinds.
 pub(super) struct Scope {
@@ -76,6 +76,12 @@ pub(super) struct Watch {
     maps_known: CancellationToken,
     requests_known: CancellationToken,
     approvals: approvals::Watch,
+}
+
+/// The holds on a database that are in force by the word of their objects, whenever they are asked for.
+pub(super) fn remembered_holds(scopes: &Arc<Scopes>, database: Name) -> RememberedHolds {
+    let scopes = scopes.clone();
+    RememberedHolds::by(move || scopes.remembered_holds(&database))
 }
 
 /// Everything that is watched.
@@ -218,8 +224,8 @@ impl Scopes {
         self.scopes.iter().flat_map(|scope| scope.holds.state())
     }
 
-    /// The holds on a database that are in force by the word of their objects.
-    pub(super) fn remembered_holds(&self, database: &Name) -> Vec<RememberedHold> {
+    /// The holds on a database that are in force now by the word of their objects.
+    fn remembered_holds(&self, database: &Name) -> Vec<RememberedHold> {
         let holds = self.holds_on(database).filter(|hold| {
             let has = |path| hold.data.pointer(path).is_some();
             has("/status/acceptedAt") && !has("/status/released")

@@ -65,11 +65,16 @@ impl Store {
     }
 
     /// Records runs with all of their workers in one transaction. `TakenOver`: another worker
-    /// has begun one of one of these policies meanwhile, and none is recorded.
+    /// has begun one of one of these policies meanwhile, and none is recorded. `LedgerOwned`: the ledger was
+    /// handed over meanwhile.
     pub async fn record_all(&self, runs: &[Beginning]) -> Result<(), LedgerFault> {
         let mut tx = self.begin().await?;
         // Under the head's lock: of two that come at once the second sees the first one's runs.
         tx.rows(&self.ledger.lock_head()).await?;
+        if let Err(fault) = self.still_ours(&mut tx).await {
+            tx.rollback().await;
+            return Err(fault);
+        }
         for some in runs.chunks(SHORT) {
             let owners: Vec<&str> = some.iter().map(|one| one.run.policy_uid.as_str()).collect();
             if !tx.rows(&self.ledger.open_of(&owners)).await?.is_empty() {

@@ -54,6 +54,7 @@ async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, 
     let (run, step, _) = whole.place;
     let ledger = whole.step.store.sql();
     let sql = whole.parted.aside_sql(part);
+    let rule = whole.rule(saved).await?;
     let mut tx = whole
         .step
         .database
@@ -68,7 +69,7 @@ async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, 
         return Ok(Tried::Stays);
     }
     // A look before anything is touched: rows that come back were out of sight for a moment.
-    let seen = whole.count(&mut tx, sql.live(), saved).await?;
+    let seen = whole.count(&mut tx, sql.live(), &rule).await?;
     let fits = |n: i64| (saved.done + Rows::own(n)).fit(saved.ceiling);
     if !seen.is_some_and(fits) {
         return Ok(Tried::Stays);
@@ -86,7 +87,7 @@ async fn attempt(whole: Whole<'_>, part: &Part, saved: &Saved) -> Result<Tried, 
         alter(&mut tx, &sql.go_on(next)).await?;
     }
     alter(&mut tx, &sql.exchange()).await?;
-    let Some(n) = whole.count(&mut tx, sql.exchanged(), saved).await? else {
+    let Some(n) = whole.count(&mut tx, sql.exchanged(), &rule).await? else {
         return Ok(Tried::Stays);
     };
     let gone = ledger.carry_intent(run, &acting, IntentState::Gone, n);

@@ -96,6 +96,11 @@ impl Ending<'_> {
         state: &str,
         outcome: RunOutcome,
     ) -> Result<RunReport, LedgerFault> {
+        let number = i32::try_from(steps.len()).unwrap_or(i32::MAX);
+        // Whoever was told to stop did not wait for an answer that was lost.
+        self.store
+            .settle_step(&self.row.id, self.epoch, number)
+            .await?;
         let half = self
             .done(steps.len())
             .await?
@@ -103,7 +108,6 @@ impl Ending<'_> {
         let Some(half) = half else {
             return self.end(steps, state, outcome).await;
         };
-        let number = i32::try_from(steps.len()).unwrap_or(i32::MAX);
         let evidence = self.evidence(&half)?;
         steps.push(half.clone());
         let mut report = self.report(steps, outcome)?;
@@ -131,10 +135,11 @@ impl Ending<'_> {
         state: &str,
         outcome: RunOutcome,
     ) -> Result<RunReport, LedgerFault> {
+        let steps = i32::try_from(rules.len()).unwrap_or(i32::MAX);
         let mut report = self.report(rules, outcome)?;
         report.evidence = self.store.head().await?.0.parse().ok();
         self.store
-            .finish_run(&self.row.id, self.epoch, state, &json(&report)?)
+            .finish_run(&self.row.id, self.epoch, steps, state, &json(&report)?)
             .await?;
         Ok(report)
     }

@@ -36,7 +36,7 @@ use oubliette_core::target::Target;
 use secrecy::SecretSlice;
 
 use super::give_up::give_up;
-use super::job::{ProgressSender, RememberedHold, StopSignal, StopWhy};
+use super::job::{ProgressSender, RememberedHolds, StopSignal, StopWhy};
 use super::walk::stopped;
 use crate::database::Database;
 use crate::ledger::{LedgerFault, Store};
@@ -64,7 +64,7 @@ pub struct Place {
     /// Heads of its evidence chain that are remembered outside of it.
     pub remembered: Vec<String>,
     /// Holds that are in force by the word of their objects.
-    pub holds: Vec<RememberedHold>,
+    pub holds: RememberedHolds,
     /// The key of the map's pseudonyms.
     pub pseudonym_key: Option<SecretSlice<u8>>,
 }

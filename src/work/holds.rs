@@ -71,7 +71,7 @@ impl<'a> Kept<'a> {
 /// restored to an instant before it was placed, and it has to be placed again first.
 pub(super) async fn in_force(job: &Job, store: &Store) -> Result<Holds, LedgerFault> {
     let holds = store.active_holds().await?;
-    for remembered in &job.holds {
+    for remembered in &job.holds.now() {
         if holds.has(&remembered.uid) {
             continue;
         }

@@ -1,6 +1,7 @@
 //! One piece of work on one database: a plan, or a run. The same for controller and CLI.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use oubliette_core::api::retention_policy::RetentionPolicySpec;
@@ -88,6 +89,29 @@ pub struct RememberedHold {
     pub name: String,
 }
 
+/// The holds that are in force by the word of their objects. Asked each time: one that is accepted while a
+/// job runs binds it, too, whatever becomes of the database.
+#[derive(Clone, Default)]
+pub struct RememberedHolds(Option<Arc<dyn Fn() -> Vec<RememberedHold> + Send + Sync>>);
+
+impl RememberedHolds {
+    /// Those that this tells.
+    pub fn by(ask: impl Fn() -> Vec<RememberedHold> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(ask)))
+    }
+
+    /// Those of this moment.
+    pub fn now(&self) -> Vec<RememberedHold> {
+        self.0.as_ref().map(|ask| ask()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RememberedHolds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RememberedHolds").finish_non_exhaustive()
+    }
+}
+
 /// What is to be done, before anything of it was read from Secrets or connected to.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -104,7 +128,7 @@ pub struct Order {
     /// Heads of the ledger's evidence chain that are remembered outside of it.
     pub remembered: Vec<String>,
     /// Holds that are remembered outside of the ledger.
-    pub holds: Vec<RememberedHold>,
+    pub holds: RememberedHolds,
     /// Where its batches are counted.
     pub metrics: Metrics,
     /// What somebody agreed to, where a plan was shown to anybody.
@@ -214,7 +238,7 @@ pub struct Job {
     pub remembered: Vec<String>,
     /// Holds that are in force by the word of their objects: a ledger without one of them has lost it,
     /// and nothing runs.
-    pub holds: Vec<RememberedHold>,
+    pub holds: RememberedHolds,
     /// Where its batches are counted.
     pub metrics: Metrics,
     /// What somebody agreed to: then nothing else runs, and no other run is gone on with than the one

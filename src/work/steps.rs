@@ -328,11 +328,15 @@ impl Run<'_> {
             }
             // The run stays open: it goes on where it was once the fault is gone.
             Walked::Halted(Halt::Fault(reason)) if goes_on_after(reason) => {
+                let message = if reason == Reason::LedgerRewound {
+                    "the ledger went back while the run was under way, as after a failover that lost \
+                     commits: the run goes on from what the ledger has"
+                } else {
+                    "the run was interrupted by the database and will be resumed from its checkpoint"
+                };
                 return Ok(JobOutcome::Failed {
                     reason,
-                    message: "the run was interrupted by the database and will be resumed from \
-                              its checkpoint"
-                        .to_owned(),
+                    message: message.to_owned(),
                     passing: true,
                 });
             }

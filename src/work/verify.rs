@@ -278,7 +278,8 @@ impl Verification<'_> {
         let sql = &rule.change;
         let mut tx = step.database.begin(Access::Change(step.timeouts)).await?;
         let first = tx.rows(&sql.look(&window, CLASSED)).await?;
-        let full = first.len() >= usize::try_from(CLASSED).unwrap_or(usize::MAX);
+        let room = usize::try_from(CLASSED).unwrap_or(usize::MAX);
+        let full = first.len() >= room;
         let end = first
             .last()
             .filter(|_| full)
@@ -288,16 +289,22 @@ impl Verification<'_> {
             upto: end.clone().or_else(|| window.upto.clone()),
         };
         let free = tx.rows(&sql.choose(&part, true, CLASSED)).await?;
-        // Read again: what the application took away or renewed meanwhile is not locked.
+        // Nobody is to wait for them through another look.
+        tx.rollback().await;
+        let mut tx = step.database.begin(Access::ReadOnly).await?;
+        // Read again: what the application took away or renewed meanwhile is neither locked nor left.
         let all = tx.rows(&sql.look(&part, CLASSED)).await?;
         tx.rollback().await;
+        let all: BTreeSet<Key> = all.iter().map(|row| sql.window.key_of(row)).collect();
         let mut free: Vec<KeyRow> = free.iter().map(|row| sql.key_row(row)).collect();
-        let seen: BTreeSet<&Key> = free.iter().map(|row| &row.key).collect();
-        let locked = all
-            .iter()
-            .filter(|row| !seen.contains(&sql.window.key_of(row)))
-            .count();
-        left.locked += count(locked);
+        let seen: BTreeSet<Key> = free.iter().map(|row| row.key.clone()).collect();
+        // What fell due since the first look is for the next run.
+        let due: BTreeSet<Key> = first.iter().map(|row| sql.window.key_of(row)).collect();
+        let locked = all.difference(&seen).filter(|key| due.contains(*key));
+        left.locked += count(locked.count());
+        if all.len() < room {
+            free.retain(|row| all.contains(&row.key));
+        }
         if let Some(groups) = step.groups {
             let before = free.len();
             free.retain(|row| groups.covers(row));

@@ -1,6 +1,7 @@
 //! Partitions that go as a whole, before the walk of their rule: those of the plan, each looked at
 //! again where nobody can write to it. What does not go so is left to the walk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use oubliette_core::api::reason::Reason;
@@ -185,14 +186,19 @@ impl Whole<'_> {
         }
     }
 
+    /// The rule under the holds of the generation that the fence compares. Not asked within a transaction: persons
+    /// who are held may have to be looked for, and nobody is to wait for a partition as long as that takes.
+    pub(super) async fn rule(&self, saved: &Saved) -> Result<Arc<RuleDraft>, LedgerFault> {
+        Box::pin(self.step.kept.at(saved.hold_gen)).await
+    }
+
     /// The count of a partition where it is, without a lock on it.
     pub(super) async fn count(
         &self,
         tx: &mut Tx,
         rows: Rowed<'_>,
-        saved: &Saved,
+        rule: &RuleDraft,
     ) -> Result<Option<i64>, LedgerFault> {
-        let rule = Box::pin(self.step.kept.at(saved.hold_gen)).await?;
         if rule.count.eligible.looks_elsewhere() {
             // A hold on a person that was placed since: the walk asks it row by row.
             return Ok(None);
@@ -207,13 +213,17 @@ impl Whole<'_> {
     /// PostgreSQL: everything in one transaction with the ledger. While rows are counted the application
     /// reads the partition; nobody writes to it from before the count to the commit.
     async fn truncate(&self, part: &Part, saved: &Saved) -> Result<Tried, LedgerFault> {
+        let rule = match self.rule(saved).await {
+            Ok(rule) => rule,
+            Err(fault) => return after(fault),
+        };
         let timeouts = self.step.timeouts;
         let access = Access::Change(Timeouts {
             statement: timeouts.statement.min(timeouts.lock + COUNTED_IN),
             ..timeouts
         });
         let mut tx = self.step.database.begin(access).await?;
-        match Box::pin(self.truncate_in(&mut tx, part, saved)).await {
+        match Box::pin(self.truncate_in(&mut tx, part, saved, &rule)).await {
             Ok(Tried::Gone) => match tx.commit().await {
                 // Where the answer was lost, the caller reads under lock how it ended.
                 Ok(()) | Err(CommitFault::Unknown(_)) => Ok(Tried::Gone),
@@ -235,6 +245,7 @@ impl Whole<'_> {
         tx: &mut Tx,
         part: &Part,
         saved: &Saved,
+        rule: &RuleDraft,
     ) -> Result<Tried, LedgerFault> {
         tx.change(&lock(&part.name)).await?;
         // What was said of it may have changed until it was locked: it may be no part of the table any
@@ -242,7 +253,7 @@ impl Whole<'_> {
         if !due_in(tx, self.parted).await?.contains(part) {
             return Ok(Tried::Stays);
         }
-        let Some(n) = self.count(tx, Rowed::Table(&part.name), saved).await? else {
+        let Some(n) = self.count(tx, Rowed::Table(&part.name), rule).await? else {
             return Ok(Tried::Stays);
         };
         if !(saved.done + Rows::own(n)).fit(saved.ceiling) {

@@ -1,18 +1,22 @@
 //! Commits whose answers are lost between program and server: one COMMIT in three of a run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use oubliette::work::job::JobOutcome;
+use oubliette_core::api::reason::Reason;
+use oubliette_core::decide::job::StopWhy;
 use oubliette_core::report::{RunOutcome, RunReport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::case::{Case, Server};
 use crate::engine::pseudonym;
-use crate::rig::{Rig, counts, series};
+use crate::races::RULE;
+use crate::rig::{Rig, counts, own, series};
+use crate::wait::wait_for;
 use crate::world::World;
 
 /// The cases.
@@ -24,6 +28,10 @@ pub(crate) fn cases() -> Vec<Case> {
             lost_commits,
         ),
         all("a_commit_still_in_flight_is_waited_for", late_commits),
+        all(
+            "a_commit_in_flight_is_counted_by_who_abandons_the_run",
+            abandoned,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -31,13 +39,15 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// What becomes of a commit that is chosen.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Loss {
     /// It is carried out, and the answer is lost.
     Answer,
     /// The client loses its connection first; the commit arrives a while later, when the client
     /// has long begun to find out.
     Late,
+    /// The same of the next one only, once this says so.
+    Next(Arc<AtomicBool>),
 }
 
 /// With the epoch alone in the fence, and a plain read after a lost answer, pseudonyms were hashed
@@ -101,6 +111,44 @@ fn lossy(world: &World, server: Server, loss: Loss) -> Result<()> {
     rig.expect_a_whole_chain()
 }
 
+/// The policy goes while a commit is under way whose answer nobody waits for any more.
+fn abandoned(world: &World, server: Server) -> Result<()> {
+    let schema =
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, ended ${civil} NULL, note varchar(80))";
+    let mut rig = Rig::new(world, server, "abandoned_late", schema, RULE)?.steady(1000);
+    rig.sql(&format!(
+        "INSERT INTO t SELECT n, timestamp '2020-01-01 00:00:00', 'old' FROM {}",
+        series(server, 20_000)
+    ))?;
+    rig.block_on(rig.connect())?;
+    rig.pacing.lock_timeout = Duration::from_secs(10);
+    let now = Arc::new(AtomicBool::new(false));
+    let target = rig.database.endpoint.port;
+    let proxy = rig.block_on(Lossy::start(target, Loss::Next(Arc::clone(&now))))?;
+    rig.through = Some(proxy.port);
+    let run = rig.begin_run("one")?;
+    rig.wait_until("SELECT count(*) FROM t", |n| n < 20_000)?;
+    now.store(true, Ordering::SeqCst);
+    wait_for("a commit is lost", Duration::from_mins(1), || {
+        let lost = proxy.lost.load(Ordering::SeqCst);
+        Ok(if lost > 0 {
+            Ok(())
+        } else {
+            Err("none is".to_owned())
+        })
+    })?;
+    run.stop(StopWhy::Deleted);
+    let run = rig.block_on(run.ran())?;
+    let gone = 20_000 - rig.number("SELECT count(*) FROM t")?;
+    ensure!(
+        run.outcome == RunOutcome::Stopped(Reason::Abandoned),
+        "{run:?}"
+    );
+    ensure!(own(&run) == gone, "{gone} rows are gone: {run:?}");
+    rig.expect_no_keys_kept()?;
+    rig.expect_a_whole_chain()
+}
+
 /// Begins the run again until it has come to its end.
 fn finish(rig: &Rig<'_>) -> Result<RunReport> {
     let mut last = String::new();
@@ -147,8 +195,9 @@ impl Lossy {
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (seen, lost) = (Arc::clone(&seen), Arc::clone(&counter));
+                let loss = loss.clone();
                 tokio::spawn(async move {
-                    let _ended = forward(client, target, loss, &seen, &lost).await;
+                    let _ended = forward(client, target, &loss, &seen, &lost).await;
                 });
             }
         });
@@ -164,7 +213,7 @@ fn chosen(number: u32) -> bool {
 async fn forward(
     client: TcpStream,
     target: u16,
-    loss: Loss,
+    loss: &Loss,
     seen: &AtomicU32,
     lost: &AtomicU32,
 ) -> Result<()> {
@@ -187,15 +236,22 @@ async fn forward(
         let question = &buffer[..n];
         // Not READ COMMITTED.
         let commit = question.ends_with(b"COMMIT\0") || question.ends_with(b"COMMIT");
-        if commit && chosen(seen.fetch_add(1, Ordering::SeqCst)) {
+        let is_lost = || match loss {
+            Loss::Answer | Loss::Late => chosen(seen.fetch_add(1, Ordering::SeqCst)),
+            Loss::Next(now) => now.swap(false, Ordering::SeqCst),
+        };
+        if commit && is_lost() {
             lost.fetch_add(1, Ordering::SeqCst);
             // The client's connection ends when both halves are dropped.
             answers.abort();
             let _ended = answers.await;
             drop(from_client);
-            if matches!(loss, Loss::Late) {
-                tokio::time::sleep(Duration::from_millis(400)).await;
-            }
+            let late = match loss {
+                Loss::Answer => 0,
+                Loss::Late => 400,
+                Loss::Next(_) => 2_000,
+            };
+            tokio::time::sleep(Duration::from_millis(late)).await;
             to_server.write_all(question).await?;
             // The server's side stays open long enough to obey.
             tokio::time::sleep(Duration::from_millis(300)).await;

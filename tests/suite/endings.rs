@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use oubliette::ledger::Store;
+use oubliette::ledger::{LedgerFault, Store};
 use oubliette::work::job::{JobKind, JobOutcome, StopWhy};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::ledger::Ledger;
@@ -27,6 +27,10 @@ pub(crate) fn cases() -> Vec<Case> {
         all(
             "a_run_cut_short_has_its_evidence_and_its_end_or_neither",
             cut_in_the_middle,
+        ),
+        all(
+            "a_failover_that_lost_a_finished_step_ends_no_run_as_completed",
+            behind,
         ),
         all(
             "an_adopted_ledger_leaves_its_former_workers_nothing",
@@ -187,6 +191,47 @@ fn waiting_for_the_ledger(rig: &Rig<'_>, what: &str) -> String {
     }
 }
 
+/// The evidence of the first step is gone while the second is under way, as on a replica that takes over.
+fn behind(world: &World, server: Server) -> Result<()> {
+    let rules =
+        format!("- {{table: '${{schema}}.u', since: {{column: ended, timeZone: UTC}}}}\n{RULE}");
+    let schema =
+        format!("{TABLE}; CREATE TABLE u (id integer NOT NULL PRIMARY KEY, ended ${{civil}} NULL)");
+    let mut rig = patient(Rig::new(world, server, "behind", &schema, &rules)?);
+    fill(&rig, 1000)?;
+    rig.sql(&format!("INSERT INTO u VALUES (1, {OLD})"))?;
+    rig.pacing.batch_duration = Duration::from_millis(5);
+    let mut application = rig.holding("UPDATE t SET note = 'mine' WHERE id = 900")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    let (evidence, head) = (rig.ledger("evidence"), rig.ledger("chain_head"));
+    ensure!(rig.number(&format!("SELECT count(*) FROM {evidence}"))? == 1);
+    rig.sql(&format!("INSERT INTO u VALUES (1, {OLD})"))?;
+    rig.sql(&format!("DELETE FROM {evidence}"))?;
+    rig.sql(&format!("UPDATE {head} SET hash = '', length = 0"))?;
+    rig.in_session(&mut application, "COMMIT")?;
+    let outcome = rig.block_on(run.outcome())?;
+    ensure!(
+        matches!(
+            outcome,
+            JobOutcome::Failed {
+                reason: Reason::LedgerRewound,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    // It goes on from what the ledger has.
+    let open = format!(
+        "SELECT count(*) FROM {} WHERE state = 'open'",
+        rig.ledger("run")
+    );
+    ensure!(rig.number(&open)? == 1, "the run has ended");
+    let evidenced = rig.number(&format!("SELECT count(*) FROM {evidence}"))?;
+    ensure!(evidenced == 0, "what follows the gap is evidenced");
+    rig.expect_a_whole_chain()
+}
+
 /// Without raising the epochs, the former owner's worker went on to the end of its run.
 fn adopted(world: &World, server: Server) -> Result<()> {
     let mut rig = patient(rig(world, server, "adopted", 1000)?);
@@ -203,8 +248,21 @@ fn adopted(world: &World, server: Server) -> Result<()> {
             engine: database.engine(),
             place: "oubliette".parse()?,
         };
+        // It counts its plan for as long as it takes, and then takes the run over.
+        let early = Store::open(&database, ledger.clone(), &former).await?;
         let store = Store::unchecked(&database, ledger);
         store.adopt(&rig.owner).await?;
+        let late = early.take_over("one").await;
+        ensure!(
+            matches!(
+                late,
+                Err(LedgerFault::Refused {
+                    reason: Reason::LedgerOwned,
+                    ..
+                })
+            ),
+            "{late:?}"
+        );
         anyhow::Ok(())
     })?;
     rig.in_session(&mut application, "COMMIT")?;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use oubliette::ledger::Store;
 use oubliette::work::erase::{Allowed, Ask, Place, forget, perform};
 use oubliette::work::hold::{Matter, Place as HeldPlace, keep_person, remembered};
-use oubliette::work::job::StopWhy;
+use oubliette::work::job::{RememberedHolds, StopWhy};
 use oubliette_core::duty::{DataMap, NamedMap};
 use oubliette_core::erasure::Scope;
 use oubliette_core::erasure::find::{Doubt, Known};
@@ -299,7 +299,7 @@ pub(crate) async fn place(rig: &Rig<'_>, map: &str) -> Result<Place> {
         owner: rig.owner.clone(),
         target,
         remembered: Vec::new(),
-        holds: Vec::new(),
+        holds: RememberedHolds::default(),
         pseudonym_key: Some(SecretSlice::from(KEY.to_vec())),
     })
 }

@@ -9,7 +9,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 use oubliette::database::{self, ConnectSettings, DeclaredEngine, Timeouts, Tls};
 use oubliette::metrics::Metrics;
-use oubliette::work::job::{Job, JobKind, JobOutcome, Pacing, PolicyRef, STATEMENT_LIMIT, StopWhy};
+use oubliette::work::job::{
+    Job, JobKind, JobOutcome, Pacing, PolicyRef, RememberedHolds, STATEMENT_LIMIT, StopWhy,
+};
 use oubliette::work::{perform, plan};
 use oubliette_core::digest::Digest;
 use oubliette_core::duty::{DataMap, NamedMap};
@@ -346,7 +348,7 @@ impl<'w> Rig<'w> {
             },
             kind,
             remembered: self.remembered.clone(),
-            holds: Vec::new(),
+            holds: RememberedHolds::default(),
             metrics: self.metrics.clone(),
             consent: None,
             assent: self.assent.clone(),

@@ -176,6 +176,36 @@ fn lane(saved: &Saved) -> Lane {
     Lane::new(Window::default(), saved.clone(), Style::WindowFirst, pace())
 }
 
+#[test]
+fn a_checkpoint_that_went_back_stops_the_lane() {
+    let was = Saved {
+        part: 2,
+        seq: 7,
+        hold_gen: 3,
+        ..fresh(10)
+    };
+    for is in [
+        Saved {
+            seq: 6,
+            ..was.clone()
+        },
+        Saved {
+            part: 1,
+            ..was.clone()
+        },
+        Saved {
+            hold_gen: 2,
+            ..was.clone()
+        },
+    ] {
+        let mut lane = lane(&was);
+        lane.take(Outcome::Lost);
+        lane.take(Outcome::Settled(Some(is)));
+        let rewound = Halt::Fault(Reason::LedgerRewound);
+        assert_eq!(lane.next(), Directive::Halt(rewound));
+    }
+}
+
 /// Runs a walk of the key through the fates; behind their end everything commits.
 fn drive(rows: i64, fates: &[Fate]) -> (World, Lane) {
     let mut world = World::over((0..rows).map(|k| (k * 3, 0)).collect(), fresh(rows));

@@ -427,6 +427,12 @@ impl Lane {
             self.halted = Some(Halt::TakenOver);
             return;
         }
+        let (is, was) = (&found, &self.saved);
+        if (is.part, is.seq) < (was.part, was.seq) || is.hold_gen < was.hold_gen {
+            // No row of a ledger goes back. A server has taken over that had not got all that was committed.
+            self.halted = Some(Halt::Fault(Reason::LedgerRewound));
+            return;
+        }
         // The answer to a roll-over was lost: at our epoch nobody else can have done it.
         let rolled = found.part != self.saved.part;
         let raised = found.seq != self.saved.seq;
