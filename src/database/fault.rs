@@ -351,8 +351,12 @@ impl Fault {
             Some("pg_catalog") if state == "23505" => FaultClass::Serialization,
             _ => class_of_sqlstate(state, fatal && phase == Phase::Session),
         };
-        // Only the server's own integrity checks fill these with names; RAISE could put anything there.
-        let names = class == FaultClass::Constraint;
+        // Only the server's own integrity checks fill these with names; RAISE could put anything there, with
+        // whatever state. What a function has raised has that function first in its context.
+        let raised = error
+            .r#where()
+            .is_some_and(|of| !of.starts_with("SQL statement"));
+        let names = class == FaultClass::Constraint && !raised;
         Self {
             class,
             sqlstate: Some(state.to_owned()),
@@ -367,6 +371,17 @@ impl Fault {
         let class = class_of_number(number, state, phase);
         let (constraint, table) = if class == FaultClass::Constraint {
             names_in_message(number, message)
+        } else {
+            (None, None)
+        };
+        // SIGNAL of a trigger could have written the message.
+        let plain = |name: &String| {
+            name.chars()
+                .all(|c| c.is_alphanumeric() || "_$-.".contains(c))
+        };
+        let are_plain = constraint.iter().chain(&table).all(plain);
+        let (constraint, table) = if are_plain {
+            (constraint, table)
         } else {
             (None, None)
         };
@@ -539,6 +554,13 @@ mod tests {
         assert_eq!(fault.constraint.as_deref(), Some("email"));
         assert_eq!(fault.table.as_deref(), Some("people"));
         assert!(!format!("{fault} {fault:?}").contains("ada@"));
+    }
+
+    #[test]
+    fn what_a_trigger_writes_like_a_name_is_told_only_where_it_can_be_one() {
+        let fault = mysql(1062, "x' for key 'ada@example.org'");
+        assert_eq!(fault.class, FaultClass::Constraint);
+        assert_eq!((&fault.constraint, &fault.table), (&None, &None));
     }
 
     /// What a client is told of a self-signed certificate that it was given as its authority.

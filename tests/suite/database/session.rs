@@ -354,6 +354,16 @@ fn values_never_get_into_a_fault(world: &World, server: Server) -> Result<()> {
         "SELECT $1::text::int8 FROM public.people",
         "INSERT INTO people SELECT ?, email, age, parent FROM people",
     );
+    let trigger = text(
+        server,
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING \
+         ERRCODE = '23514', CONSTRAINT = OLD.email, TABLE = OLD.email; END $$; \
+         CREATE TRIGGER tell BEFORE DELETE ON people FOR EACH ROW EXECUTE FUNCTION tell()",
+        "CREATE TRIGGER tell BEFORE DELETE ON people FOR EACH ROW BEGIN \
+         DECLARE m varchar(128) DEFAULT CONCAT('x'' for key ''', OLD.email, ''''); \
+         SIGNAL SQLSTATE '23000' SET MYSQL_ERRNO = 1062, MESSAGE_TEXT = m; END",
+    );
+    let told = text(server, "DELETE FROM public.people", "DELETE FROM people");
     let email = || Value::Text(PLANTED.to_owned());
     let other = || Value::Text(format!("x{PLANTED}"));
     let statements = [
@@ -407,6 +417,15 @@ fn values_never_get_into_a_fault(world: &World, server: Server) -> Result<()> {
             let commit = tx.commit().await;
             ensure!(!format!("{commit:?}").contains("planted"));
         }
+        // Nor what a trigger has put where names of constraints and tables stand.
+        own.admin.execute(trigger).await?;
+        let mut tx = database.begin(Access::Change(PATIENT)).await?;
+        let fault = fault(tx.change(&plain(told)).await)?;
+        let shown = format!("{fault} {fault:?} {tx:?}");
+        ensure!(
+            fault.class == FaultClass::Constraint && !shown.contains("planted"),
+            "{shown}"
+        );
         Ok(())
     })
 }
