@@ -47,6 +47,7 @@ use self::runs::Runs;
 use self::scope::Scopes;
 use crate::inputs::cluster::Cluster;
 use crate::metrics::{Kind, Metrics};
+use crate::resource::bounds;
 use crate::serve::Outside;
 use crate::signing::SigningKey;
 use crate::telemetry::contained;
@@ -152,7 +153,7 @@ struct Context {
     duplicates: Duplicates,
     /// Looks at requests under way.
     alone: Alone,
-    scopes: Scopes,
+    scopes: Arc<Scopes>,
     metrics: Metrics,
     reporter: Reporter,
     stop: CancellationToken,
@@ -209,6 +210,7 @@ pub async fn run(
 ) {
     let watching = outside.gates.require("watches");
     watching.close();
+    bounds::prepare();
     let kinds = Kinds::new();
     let (runs, nudged) = Runs::new(settings.jobs);
     // Requests wait for their turn where those that wait can be carried out together.
@@ -225,7 +227,7 @@ pub async fn run(
         persons: Persons::default(),
         duplicates: Duplicates::default(),
         alone: Alone::default(),
-        scopes,
+        scopes: Arc::new(scopes),
         metrics: outside.metrics,
         reporter: Reporter {
             controller: MANAGER.to_owned(),

@@ -16,7 +16,7 @@ use sqlx::{ConnectOptions, Connection, MySqlPool, PgPool};
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::at_hand::{AtHand, Lent, TRUSTED};
-use super::authorities::authorities;
+use super::authorities::{Authorities, authorities};
 use super::fault::{Fault, FaultClass};
 use super::session::{Link, Timeouts};
 use super::{mysql, postgres};
@@ -184,6 +184,11 @@ impl Database {
             Pools::Postgres(pool) => pool.close().await,
             Pools::MySql(pool) => pool.close().await,
         }
+    }
+
+    /// Whether nobody else holds it.
+    pub fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
     }
 
     /// Closes the connections, where all lie idle or will in a moment; one that was in use when it was asked follows within
@@ -371,6 +376,11 @@ fn postgres_options(settings: &ConnectSettings) -> Result<PgConnectOptions, Faul
         Tls::VerifyCa => PgSslMode::VerifyCa,
         Tls::Disable => PgSslMode::Disable,
     };
+    // Always set: otherwise the driver would read PGSSLROOTCERT.
+    let options = match authorities(settings.tls, settings.ca.as_deref())? {
+        Authorities::Pem(pem) => options.ssl_root_cert_from_pem(pem),
+        Authorities::File(path) => options.ssl_root_cert(path),
+    };
     Ok(options
         .host(&settings.host)
         .port(settings.port)
@@ -378,8 +388,6 @@ fn postgres_options(settings: &ConnectSettings) -> Result<PgConnectOptions, Faul
         .username(&settings.username)
         .password(settings.password.expose_secret())
         .ssl_mode(mode)
-        // Always set: otherwise the driver would read PGSSLROOTCERT.
-        .ssl_root_cert_from_pem(authorities(settings.tls, settings.ca.as_deref())?)
         .application_name("oubliette")
         .extra_float_digits(None)
         .statement_cache_capacity(0)
@@ -392,7 +400,12 @@ fn mysql_options(settings: &ConnectSettings) -> Result<MySqlConnectOptions, Faul
         Tls::VerifyCa => MySqlSslMode::VerifyCa,
         Tls::Disable => MySqlSslMode::Disabled,
     };
-    Ok(MySqlConnectOptions::new()
+    let options = MySqlConnectOptions::new();
+    let options = match authorities(settings.tls, settings.ca.as_deref())? {
+        Authorities::Pem(pem) => options.ssl_ca_from_pem(pem),
+        Authorities::File(path) => options.ssl_ca(path),
+    };
+    Ok(options
         .host(&settings.host)
         .port(settings.port)
         .database(&settings.database)
@@ -406,7 +419,6 @@ fn mysql_options(settings: &ConnectSettings) -> Result<MySqlConnectOptions, Faul
         .no_engine_substitution(false)
         .timezone(None)
         .set_names(false)
-        .ssl_ca_from_pem(authorities(settings.tls, settings.ca.as_deref())?)
         .disable_statement_logging())
 }
 

@@ -79,9 +79,11 @@ struct Made {
 /// The connections to a database, and what they were made from.
 struct Held {
     made: Made,
-    /// When the ConfigMap was last read.
+    /// When the ConfigMap was last read, and what it had.
     ca_read: Instant,
-    database: Database,
+    ca: Option<Vec<u8>>,
+    /// `None`: nobody uses it at the moment, and a pool of no connections would be 10 kB.
+    database: Option<Database>,
 }
 
 impl Held {
@@ -205,28 +207,36 @@ impl Cluster {
         let slot = self.slot(&input.uid);
         // Held while connecting: who comes second uses what the first has made.
         let mut slot = slot.lock().await;
-        if let Some(held) = &*slot
-            && held.is_fresh(input.generation, &versions)
-        {
-            return Ok(held.database.clone());
+        let fresh = slot
+            .as_ref()
+            .filter(|held| held.is_fresh(input.generation, &versions));
+        if let Some(database) = fresh.and_then(|held| held.database.as_ref()) {
+            return Ok(database.clone());
         }
-        let ca_read = Instant::now();
-        let mut ca = None;
-        if let Some(Ca::ConfigMap(at)) = &connection.tls.ca {
+        let mut ca_read = Instant::now();
+        let (mut version_of_ca, mut ca) = (None, None);
+        if let Some(held) = fresh {
+            (ca_read, version_of_ca, ca) = (held.ca_read, held.made.ca.clone(), held.ca.clone());
+        } else if let Some(Ca::ConfigMap(at)) = &connection.tls.ca {
             let map: ConfigMap = self.get(namespace, &at.name).await?;
-            ca = Some(version(&map));
-            login.ca = Some(secrets::pem_of_map(&map, at)?);
+            version_of_ca = Some(version(&map));
+            ca = Some(secrets::pem_of_map(&map, at)?);
         }
         let made = Made {
             generation: input.generation,
             secrets: versions,
-            ca,
+            ca: version_of_ca,
         };
         if let Some(held) = slot.as_mut()
             && held.made == made
         {
             held.ca_read = ca_read;
-            return Ok(held.database.clone());
+            if let Some(database) = &held.database {
+                return Ok(database.clone());
+            }
+        }
+        if ca.is_some() {
+            login.ca.clone_from(&ca);
         }
         let from = (namespace.as_str(), connection.credentials.as_str());
         let database = secrets::connect(&input.target, login, Some(from)).await?;
@@ -234,7 +244,8 @@ impl Cluster {
         *slot = Some(Held {
             made,
             ca_read,
-            database: database.clone(),
+            ca,
+            database: Some(database.clone()),
         });
         Ok(database)
     }
@@ -258,14 +269,28 @@ impl Cluster {
         secrets::hold_values(self.get(namespace, &at.name).await?, at)
     }
 
-    /// What a person is known by, in the Secret of a request, and which Secret that is.
+    /// What a person is known by, in the Secret of a request, and which Secret that is. `begun`: since when the
+    /// request changes rows. One that was made under the name in that second or later may be about somebody
+    /// else, whom nobody has approved, and is not read: ledgers know the person by then.
     pub async fn subject(
         &self,
         namespace: &str,
         name: &str,
         identifiers: &[String],
+        begun: Option<Timestamp>,
     ) -> Result<(Known, String), GatherFault> {
         let secret: Secret = self.get(namespace, name).await?;
+        let made = secret.metadata.creation_timestamp.as_ref();
+        let anew = made
+            .zip(begun)
+            .is_some_and(|(made, begun)| made.0.as_second() >= begun.as_second());
+        if anew {
+            secrets::wipe(secret);
+            return Err(GatherFault::SubjectAnew {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            });
+        }
         let uid = secret.uid().unwrap_or_default();
         Ok((subject::known(secret, identifiers)?, uid))
     }
@@ -334,8 +359,18 @@ impl Cluster {
         let slot = self.lock().get(uid).cloned();
         let Some(slot) = slot else { return };
         // Whoever holds it connects.
-        let held = slot.try_lock().ok();
-        let database = held.and_then(|held| held.as_ref().map(|held| held.database.clone()));
+        let Ok(mut held) = slot.try_lock() else {
+            return;
+        };
+        let Some(held_database) = held.as_mut().map(|held| &mut held.database) else {
+            return;
+        };
+        let database = if held_database.as_ref().is_some_and(Database::is_alone) {
+            held_database.take()
+        } else {
+            held_database.clone()
+        };
+        drop(held);
         if let Some(database) = database {
             database.rest().await;
         }

@@ -64,8 +64,8 @@ impl Note {
     }
 }
 
-/// By namespace and name.
-type Notes = BTreeMap<(Arc<str>, Box<str>), Note>;
+/// By namespace and name. Boxed: half of the places of a tree's leaves are empty.
+type Notes = BTreeMap<(Arc<str>, Box<str>), Box<Note>>;
 
 #[derive(Default)]
 struct Held {
@@ -100,7 +100,8 @@ impl Held {
     fn all(&self) -> impl Iterator<Item = (&(Arc<str>, Box<str>), &Note)> {
         let former = self.former.iter();
         let former = former.filter(|(name, _)| !self.notes.contains_key(*name));
-        self.notes.iter().chain(former)
+        let all = self.notes.iter().chain(former);
+        all.map(|(name, note)| (name, &**note))
     }
 }
 
@@ -163,6 +164,8 @@ impl Ended {
                         note.look_before(before.look_at);
                     }
                 }
+                // Collected anew, as a list in order leaves every leaf half empty.
+                let listed = listed.into_iter().collect();
                 held.former = std::mem::replace(&mut held.notes, listed);
                 drop(held);
                 self.asked.notify_one();
@@ -193,11 +196,11 @@ impl Ended {
         metrics.stands(Kind::ErasureRequest, &namespace, &name, why);
         metrics.request_due(&namespace, &name, None);
         let mut held = self.lock();
-        let note = Note {
+        let note = Box::new(Note {
             uid: request.uid().unwrap_or_default().into(),
             of: Remembered::of(&status, |text| held.interned(text)),
             look_at: None,
-        };
+        });
         let key = (held.interned(&namespace), Box::from(name));
         let before = held.current().insert(key.clone(), note);
         drop(held);
