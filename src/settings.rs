@@ -21,8 +21,8 @@ use crate::inputs::words;
 #[derive(Clone, Debug, Default, Args)]
 #[group(id = "settings_file")]
 pub struct Given {
-    /// The settings file: calendar, letter, controller, backups, retention of records, signing,
-    /// suppression, targets. Without it the defaults hold.
+    /// The settings file: calendar, letter, controller, backups, retention of records, namespaces of maps,
+    /// signing, suppression, targets. Without it the defaults hold.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub settings: Option<PathBuf>,
 }

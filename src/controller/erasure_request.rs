@@ -10,7 +10,9 @@ mod places;
 mod plan;
 mod tell;
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -23,6 +25,7 @@ use oubliette_core::api::erasure_request::{
     CertificateStatus, DigestsStatus, DuplicateStatus, ErasureRequestSpec, ErasureRequestStatus,
 };
 use oubliette_core::api::parse::FieldError;
+use oubliette_core::api::reason::Reason;
 use oubliette_core::approval::{ApprovalGuard, Asks, TargetKind};
 use oubliette_core::decide::approval::Filed;
 use oubliette_core::decide::erasure_request::{Action, Decision, Observed, Stage, decide};
@@ -47,6 +50,9 @@ use crate::work::erase::{Allowed, Ask};
 
 /// How often a write is tried whose object has changed meanwhile.
 const ATTEMPTS: usize = 4;
+
+/// What a look does in ledgers takes no longer than this: rows of a large table may be read for minutes.
+const STEP: Duration = Duration::from_mins(10);
 
 /// The object stays until the request has ended, once rows were changed.
 const FINALIZER: &str = "oubliette.dev/in-use";
@@ -93,14 +99,11 @@ pub(super) async fn reconcile(
         let spec = parse(&object);
         let status = read_status(&object);
         let chosen = match &spec {
-            Ok(request) => choose(&name, &request.scope, context)
+            Ok(request) => choose(&name, &request.scope, planned(&status), context)
                 .await
                 .and_then(Chosen::awake)
                 .map(|chosen| chosen.begun(&status)),
-            Err(_) => Err(Verdict::new(
-                oubliette_core::api::reason::Reason::Pending,
-                "the spec has faults",
-            )),
+            Err(_) => Err(Verdict::new(Reason::Pending, "the spec has faults")),
         };
         if let (Ok(request), Ok(chosen)) = (&spec, &chosen) {
             duplicates::recall(&name, &uid, request, &status, chosen, context).await;
@@ -119,13 +122,13 @@ pub(super) async fn reconcile(
                     let known_in = status.begun_at.is_some().then_some(&chosen);
                     let ends = (status, done.ending);
                     let gone = let_go::let_go(&name, &uid, request, ends, known_in, context);
-                    done.forgotten = Some(Box::pin(gone).await);
+                    done.forgotten = Some(in_time(Box::pin(gone)).await);
                     done.action = Some(action.clone());
                     continue;
                 }
                 (Action::Certify, Ok(chosen)) => {
                     let issued = certify::issue(&name, &uid, request, status, chosen, context);
-                    done.certified = Some(Box::pin(issued).await);
+                    done.certified = Some(in_time(Box::pin(issued)).await);
                     done.action = Some(action.clone());
                     continue;
                 }
@@ -196,6 +199,24 @@ pub(super) async fn reconcile(
         return Ok(Requeue::requeue(decision.requeue_after));
     }
     Err(RecordFault::Stale.into())
+}
+
+/// UIDs of the maps by which a request was begun.
+fn planned(status: &ErasureRequestStatus) -> &[String] {
+    let plan = status.plan.as_ref();
+    let plan = plan.filter(|_| status.begun_at.is_some());
+    plan.map(|plan| plan.map_uids.as_slice())
+        .unwrap_or_default()
+}
+
+/// What a look does in the ledgers, unless one of them keeps it waiting: there are few looks at a time, and others
+/// wait for theirs. What was begun is begun anew.
+async fn in_time<T>(step: impl Future<Output = Result<T, Verdict>>) -> Result<T, Verdict> {
+    let answer = timeout(STEP, step).await;
+    answer.unwrap_or_else(|_| {
+        let message = "a ledger of the request does not answer in time";
+        Err(Verdict::new(Reason::Unreachable, message))
+    })
 }
 
 /// Why a job stops that was begun under other maps than those that bind it now, whether it waits its turn or
@@ -280,6 +301,10 @@ fn decide_from(
         status,
         maps: maps.as_ref().copied(),
         map_uids: &chosen.as_ref().map(Chosen::uids).unwrap_or_default(),
+        passed_by: chosen
+            .as_ref()
+            .map(|chosen| chosen.passed_by.as_slice())
+            .unwrap_or_default(),
         four_eyes: chosen.as_ref().is_ok_and(|chosen| chosen.four_eyes),
         approvals: &given.approvals,
         stage: match &job {
@@ -399,7 +424,8 @@ fn start(
         under: None,
     };
     let generation = ticket.generation;
-    let begun = read_status(object).begun_at.is_some() && round.is_empty();
+    let begun_at = read_status(object).begun_at;
+    let begun = begun_at.is_some() && round.is_empty();
     let status = status.clone();
     let planned = allowed.is_none();
     let work = {
@@ -409,7 +435,12 @@ fn start(
                 let mut places = chosen.places(&context).await?;
                 let known = context
                     .cluster
-                    .subject(&name.namespace, &request.secret, &chosen.identifiers)
+                    .subject(
+                        &name.namespace,
+                        &request.secret,
+                        &chosen.identifiers,
+                        begun_at,
+                    )
                     .await;
                 let known = match known {
                     Ok(known) => known,

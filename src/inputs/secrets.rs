@@ -56,6 +56,17 @@ pub enum GatherFault {
         /// Its name.
         name: String,
     },
+    /// A Secret of a request that was made after the request was begun.
+    #[error(
+        "the Secret {namespace}/{name} was made after the request was begun: it may be about somebody \
+         else, and is not read"
+    )]
+    SubjectAnew {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// A Secret or ConfigMap that was not given.
     #[error("the {kind} {namespace}/{name} is not among the manifests: give its file with -f")]
     NotAmong {
@@ -198,6 +209,7 @@ impl GatherFault {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Missing { .. }
+            | Self::SubjectAnew { .. }
             | Self::NotAmong { .. }
             | Self::Unreadable { .. }
             | Self::Key { .. } => Reason::SecretMissing,

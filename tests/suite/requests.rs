@@ -48,6 +48,10 @@ pub(crate) fn cases() -> Vec<Case> {
         one("a_map_that_is_edited_voids_what_was_approved", edited),
         one("a_request_is_ended_before_anything_is_erased", ended),
         one(
+            "a_map_of_another_namespace_is_asked_only_where_it_is_named",
+            foreign,
+        ),
+        one(
             "who_must_prove_who_they_are_is_not_looked_for_before",
             identity,
         ),
@@ -401,6 +405,48 @@ fn due(office: &Office<'_>, name: &str, last: Option<Date>) -> Result<()> {
     })
 }
 
+/// Whoever opens a map to others is not told by it whom they erase, nor stops them by what is wrong with it.
+fn foreign(world: &World, server: Server) -> Result<()> {
+    let office = Office::open(world, server, "request_foreign")?;
+    let theirs = world.namespace("request_theirs")?;
+    let own = &office.namespace.name;
+    let usable = json!({
+        "from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": own}},
+    });
+    theirs.apply_value(&json!({
+        "apiVersion": API_VERSION, "kind": "DataMap", "metadata": {"name": "trap"},
+        "spec": {
+            "databaseRef": {"name": "nowhere"}, "usableFrom": usable,
+            "subjects": [{
+                "role": "learner", "table": "public.t",
+                "identifiers": [{"name": "email", "column": "email"}],
+            }],
+            "tables": [{
+                "name": "t", "table": "public.t", "reachedBy": [{"from": "learner"}],
+                "decision": {"type": "Delete"},
+            }],
+        },
+    }))?;
+    let seen = office.planned("sr", &json!({}))?;
+    ensure!(seen["status"]["plan"]["databases"] == 2, "{seen}");
+    let words = format!("not searched: the DataMaps {}/trap", theirs.name);
+    let told = |object: &Value| match condition(object, "Found") {
+        Some(found) if found["message"].to_string().contains(&words) => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    let what = "tells of the map";
+    office
+        .namespace
+        .wait_until(REQUEST, "sr", what, PATIENCE, told)?;
+    let trap = json!([{"namespace": theirs.name, "name": "trap"}]);
+    let subject = "oubliette.dev/subject";
+    office.secret("named", subject, &json!({"email": EMAIL}))?;
+    office.file_with("named", &json!({"scope": {"dataMapRefs": trap}}))?;
+    office.reason("named", "DatabaseNotFound")?;
+    office.finish(&["sr", "named"])?;
+    theirs.finish()
+}
+
 fn identity(world: &World, server: Server) -> Result<()> {
     let office = Office::open(world, server, "request_identity")?;
     // No Secret yet: it would be missed as soon as anybody looked for the person.
@@ -466,7 +512,20 @@ fn killed(world: &World, server: Server) -> Result<()> {
     office.namespace.delete("v1", "Secret", "sr-subject")?;
     operator.kill()?;
     office.hurry()?;
+    // Whoever files requests gets no ConfigMap of somebody else's overwritten, or deleted with the request.
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sr-certificate"},
+        "data": {"tls.crt": "theirs"},
+    });
+    office.namespace.apply_value(&theirs)?;
     operator = office.operator(&[])?;
+    office.reason("sr", "CertificateNotKept")?;
+    let map = resource("v1", "ConfigMap");
+    let kept = office.namespace.get_any(&map, "sr-certificate")?;
+    ensure!(kept["data"] == theirs["data"], "{kept}");
+    office
+        .namespace
+        .delete("v1", "ConfigMap", "sr-certificate")?;
     office.state("sr", "AwaitingReply")?;
     office.many_gone("sr")?;
     office.reply("sr")?;

@@ -91,7 +91,7 @@ pub struct WantedRows {
 pub struct WantedSubject {
     /// The Secret with the identifiers, in the hold's namespace.
     pub secret: String,
-    /// Only through these maps; none: all that may be used from the hold's namespace.
+    /// Only through these maps; none: all of the hold's namespace, and of those that the settings name.
     pub maps: Vec<MapName>,
 }
 

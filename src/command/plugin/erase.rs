@@ -47,8 +47,8 @@ pub struct Request {
     /// Only this role of the maps. Default: every one.
     #[arg(long)]
     pub role: Option<String>,
-    /// Only this DataMap, as NAME or NAMESPACE/NAME; may be repeated. Default: every one that may be
-    /// used from here.
+    /// Only this DataMap, as NAME or NAMESPACE/NAME; may be repeated. Default: every one of the
+    /// namespace, and of those that the operator's settings name as `mapNamespaces`.
     #[arg(long = "map", value_name = "MAP", add = ArgValueCandidates::new(names::maps))]
     pub maps: Vec<String>,
     /// Only what is held for this purpose; may be repeated. Default: all.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use oubliette_core::api::erasure_request::{
     CertificateStatus, ErasureRequestStatus, RequestOutcome,
 };
@@ -82,7 +82,8 @@ pub(super) async fn issue(
     })
 }
 
-/// Writes a ConfigMap with these keys; it goes with the request.
+/// Writes a ConfigMap with these keys; it goes with the request. One that was not made for the request is left
+/// as it is: whoever files requests may name them as they like, and may not write ConfigMaps.
 pub(super) async fn keep(
     name: &Name,
     uid: &str,
@@ -105,13 +106,42 @@ pub(super) async fn keep(
         "data": data,
     });
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &name.namespace);
-    let how = PatchParams::apply(MANAGER).force();
     let failed = |why: String| {
         let message = format!("the ConfigMap {map} cannot be written: {why}");
         Err(Verdict::new(Reason::CertificateNotKept, message))
     };
-    match timeout(record::CALL, api.patch(map, &how, &Patch::Apply(&body))).await {
-        Ok(Ok(_)) => Ok(()),
+    let write = async {
+        let Some(found) = api.get_opt(map).await? else {
+            let new = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
+            let how = PostParams {
+                field_manager: Some(MANAGER.to_owned()),
+                ..PostParams::default()
+            };
+            return api.create(&how, &new).await.map(|_| true);
+        };
+        if !found
+            .owner_references()
+            .iter()
+            .any(|owner| owner.uid == uid)
+        {
+            return Ok(false);
+        }
+        let data = Some(data).filter(|data| !data.is_empty());
+        let as_found = json!({
+            "metadata": {"resourceVersion": found.metadata.resource_version}, "data": data,
+        });
+        let how = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(&as_found);
+        api.patch(map, &how, &patch).await.map(|_| true)
+    };
+    match timeout(record::CALL, write).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => failed(format!(
+            "there is one of that name that was not made for the request {name}: move it out of the way"
+        )),
         Ok(Err(kube::Error::Api(status))) => failed(format!(
             "{} ({}); is {} among the chart's rbac.requestNamespaces?",
             status.message, status.code, name.namespace

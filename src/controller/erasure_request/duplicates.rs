@@ -78,9 +78,10 @@ pub(super) async fn recall(
         return;
     }
     let secret = &request.secret;
+    let begun = status.begun_at;
     let known = context
         .cluster
-        .subject(&name.namespace, secret, &chosen.identifiers);
+        .subject(&name.namespace, secret, &chosen.identifiers, begun);
     // Nothing waits for it: whatever needs the Secret tells what is wrong with it.
     if let Ok((known, _)) = known.await {
         context.duplicates.note(uid, chosen, &known, context);

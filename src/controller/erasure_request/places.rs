@@ -1,4 +1,6 @@
-//! Which maps a request is about: those that it names, or all that may be used from its namespace.
+//! Which maps a request is about: those that it names, or all of its namespace and of those that the operator's
+//! settings name, as far as they may be used from there. Whoever writes a map is sent what a person is known by,
+//! and says where to look next: nobody writes one for others by themselves.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +10,7 @@ use oubliette_core::api::erasure_request::ErasureRequestStatus;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::approval::ApprovalGuard;
 use oubliette_core::decide::Verdict;
+use oubliette_core::decide::erasure_request::passed_by as passed_by_in_words;
 use oubliette_core::digest::Digest;
 use oubliette_core::duty::{self, Against, NamedMap};
 use oubliette_core::erasure::Scope;
@@ -17,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::super::data_map::{Bound, parse};
 use super::super::legal_hold::find_database;
-use super::super::scope::database_of;
+use super::super::scope::{database_of, remembered_holds};
 use super::super::target_database::connect;
 use super::super::{Context, Name};
 use crate::inputs::cluster::DatabaseInput;
@@ -43,6 +46,8 @@ pub(in super::super) struct Chosen {
     pub(super) four_eyes: bool,
     /// The identifiers that they know.
     pub(in super::super) identifiers: Vec<String>,
+    /// Maps of other namespaces that may be used, and that nobody has named.
+    pub(super) passed_by: Vec<String>,
 }
 
 impl Chosen {
@@ -163,7 +168,7 @@ impl Chosen {
                 owner,
                 target: wanted.input.target.clone(),
                 remembered: context.scopes.remembered(&wanted.database),
-                holds: context.scopes.remembered_holds(&wanted.database),
+                holds: remembered_holds(&context.scopes, wanted.database.clone()),
                 pseudonym_key: key,
             });
         }
@@ -171,11 +176,13 @@ impl Chosen {
     }
 }
 
-/// The maps that a request is about. What cannot be read fails: a person must not be left in a database
+/// The maps that a request is about. `begun`: UIDs of those by which it was begun, which it is about whatever the
+/// settings say since. What cannot be read fails: a person must not be left in a database
 /// because its map was misspelt.
 pub(in super::super) async fn choose(
     name: &Name,
     scope: &Scope,
+    begun: &[String],
     context: &Context,
 ) -> Result<Chosen, Verdict> {
     let all: BTreeMap<Name, _> = context
@@ -200,26 +207,46 @@ pub(in super::super) async fn choose(
         return Err(Verdict::new(Reason::NoMap, message));
     }
     let mut chosen = Vec::new();
+    let mut passed_by = Vec::new();
+    let trusted = &context.platform.map_namespaces;
     for (map_name, object) in &all {
-        if !named.is_empty() && !named.contains(map_name) {
+        let is_named = named.contains(map_name);
+        if !named.is_empty() && !is_named {
             continue;
         }
-        if let Some(wanted) = wanted(name, map_name, object, scope, context).await? {
-            chosen.push(wanted);
-        } else if named.contains(map_name) {
-            let message = format!(
-                "the DataMap {map_name} has no `subjects`, or may not be used from the namespace {}. {}",
-                name.namespace,
-                Reason::NoMap.remedy()
-            );
-            return Err(Verdict::new(Reason::NoMap, message));
+        let meant = is_named
+            || map_name.namespace == name.namespace
+            || trusted.contains(&map_name.namespace)
+            || object.uid().is_some_and(|uid| begun.contains(&uid));
+        let usable = is_of_persons(object)
+            && match usable_from(object, map_name, name, context).await {
+                // Nothing of one that nobody means stops the request.
+                Err(_) if !meant => false,
+                usable => usable?,
+            };
+        match (usable, meant) {
+            // What is wrong with one that nobody means is nothing to the request.
+            (true, false) => passed_by.push(map_name.to_string()),
+            (true, true) => chosen.push(wanted(map_name, object, scope, context).await?),
+            (false, _) if is_named => {
+                let message = format!(
+                    "the DataMap {map_name} has no `subjects`, or may not be used from the namespace {}. {}",
+                    name.namespace,
+                    Reason::NoMap.remedy()
+                );
+                return Err(Verdict::new(Reason::NoMap, message));
+            }
+            (false, _) => {}
         }
     }
     if chosen.is_empty() {
-        return Err(Verdict::new(
-            Reason::NoMap,
-            format!("{} {}", Reason::NoMap.meaning(), Reason::NoMap.remedy()),
-        ));
+        let sentence = passed_by_in_words(&passed_by);
+        let meaning = Reason::NoMap.meaning();
+        let message = match sentence {
+            Some(sentence) => format!("{}; {sentence}", meaning.trim_end_matches('.')),
+            None => format!("{meaning} {}", Reason::NoMap.remedy()),
+        };
+        return Err(Verdict::new(Reason::NoMap, message));
     }
     let mut identifiers: Vec<String> = chosen.iter().flat_map(|w| w.map.identifiers()).collect();
     identifiers.sort();
@@ -230,21 +257,24 @@ pub(in super::super) async fn choose(
     Ok(Chosen {
         four_eyes,
         identifiers,
+        passed_by,
         wanted: chosen,
     })
 }
 
-/// A map with its database; `None`: it is not about persons, or not for this namespace.
+/// Whether a map says where persons are.
+fn is_of_persons(object: &DynamicObject) -> bool {
+    let roles = object.data.pointer("/spec/subjects");
+    roles.is_some_and(|roles| *roles != json!([]))
+}
+
+/// A map with its database.
 async fn wanted(
-    request_name: &Name,
     name: &Name,
     object: &DynamicObject,
     scope: &Scope,
     context: &Context,
-) -> Result<Option<Wanted>, Verdict> {
-    if object.data.pointer("/spec/subjects").is_none() {
-        return Ok(None);
-    }
+) -> Result<Wanted, Verdict> {
     let faulty = || {
         let message = format!("the DataMap {name} has faults; its own condition names them");
         Verdict::new(Reason::DutiesUnreadable, message)
@@ -252,17 +282,12 @@ async fn wanted(
     let database = database_of(object).ok_or_else(faulty)?;
     let input = find_database(name, &database, context).await?;
     let map = parse(object, Some(&input.target)).map_err(|_| faulty())?;
-    if map.people.roles.is_empty()
-        || !usable_from(&map.usable_from, name, request_name, context).await?
-    {
-        return Ok(None);
-    }
     let bound = Bound::on(&database, &input, context).await;
     if let Some(unreadable) = bound.unreadable.first() {
         return Err(Verdict::new(Reason::DutiesUnreadable, unreadable));
     }
     let spec = object.data.get("spec").cloned().unwrap_or_default();
-    Ok(Some(Wanted {
+    Ok(Wanted {
         spec: json!({
             "map": spec,
             "role": scope.role,
@@ -278,16 +303,17 @@ async fn wanted(
         maps: bound.maps,
         database,
         input,
-    }))
+    })
 }
 
 fn digested(target: &Target) -> Value {
     target.digest_input()
 }
 
-/// Whether a map's owner allows its use from a request's namespace.
+/// Whether a map's owner allows its use from a request's namespace. Asked before anything else of it: what is
+/// wrong with one that is not for others stops nobody else.
 async fn usable_from(
-    from: &UsableFrom,
+    object: &DynamicObject,
     map: &Name,
     request: &Name,
     context: &Context,
@@ -295,6 +321,13 @@ async fn usable_from(
     if map.namespace == request.namespace {
         return Ok(true);
     }
+    let spec = object.data.pointer("/spec/usableFrom").cloned();
+    let Ok(from) = spec.map(serde_json::from_value).transpose() else {
+        return Ok(false);
+    };
+    let Some(from) = UsableFrom::read(from.as_ref()) else {
+        return Ok(false);
+    };
     let labels = match from {
         UsableFrom::Same | UsableFrom::All => BTreeMap::new(),
         UsableFrom::Selector(_) => context

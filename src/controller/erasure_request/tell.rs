@@ -85,7 +85,12 @@ async fn person(
     if asks {
         let secret = context
             .cluster
-            .subject(&name.namespace, &request.secret, &chosen.identifiers)
+            .subject(
+                &name.namespace,
+                &request.secret,
+                &chosen.identifiers,
+                status.begun_at,
+            )
             .await;
         match secret {
             Ok(secret) => add(&secret.0),

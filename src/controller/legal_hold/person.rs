@@ -36,7 +36,7 @@ pub(super) async fn keep(
         maps: subject.maps.clone(),
         ..Scope::default()
     };
-    let chosen = choose(&name, &scope, context).await;
+    let chosen = choose(&name, &scope, &[], context).await;
     if let Some(release) = &wanted.release {
         let (stores, missing) = stores(object, &name, &chosen, context).await?;
         let kept = hold::release_person(&id, release, &stores).await;
@@ -53,7 +53,7 @@ pub(super) async fn keep(
     if known.names().next().is_none() {
         let read = context
             .cluster
-            .subject(&name.namespace, &subject.secret, &chosen.identifiers)
+            .subject(&name.namespace, &subject.secret, &chosen.identifiers, None)
             .await;
         (known, _) = read.map_err(|fault| Verdict::new(fault.reason(), fault.to_string()))?;
     }

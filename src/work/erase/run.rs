@@ -348,7 +348,7 @@ async fn begin(
             reason: Reason::SecretMissing,
             message: format!(
                 "the ledgers do not know yet who is meant, and the Secret of the request cannot be \
-                 read. {}",
+                 read, or was made after the request was begun. {}",
                 Reason::SecretMissing.remedy()
             ),
             passing: true,

@@ -162,12 +162,16 @@ fn comes_back(world: &World, server: Server) -> Result<()> {
         "{metrics}"
     );
 
-    // Where the map says so, it goes as the first time.
+    // Where the map says so, it goes as the first time. Whom a Secret names that somebody has made under the name
+    // since is nobody's business.
     let before = ended_at(&office)?;
+    let somebody = json!({"email": "jose@example.org.uk"});
+    office.secret("sr", "oubliette.dev/subject", &somebody)?;
     let patch = json!({"spec": {"reappeared": "EraseAgain"}});
     office.namespace.patch("DataMap", "learning", &patch)?;
     again(&office, "Reappeared", Some(&before))?;
     office.rows(true)?;
+    office.namespace.delete("v1", "Secret", "sr-subject")?;
     nothing_told(&office)?;
 
     // Under a new key the digests of the old one still find who was erased under it.

@@ -109,7 +109,7 @@ pub struct ErasureRequestSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub grounds: Option<Vec<Choice<RequestGround>>>,
-    /// What it is about. Default: every map that may be used from here, in every role. Immutable.
+    /// What it is about. Default: every map of the namespace, in every role. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<ScopeSpec>,
     /// What somebody has confirmed: that a place outside the databases has done its part, or that a
@@ -291,7 +291,8 @@ pub struct ScopeSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = WORD_PATTERN))]
     pub role: Option<String>,
-    /// Only these DataMaps. Left out: every one that may be used from here.
+    /// Only these DataMaps. Left out: every one of the request's namespace, and those of the namespaces that the
+    /// operator's settings name (`mapNamespaces`), as far as their owners let it use them (`usableFrom`).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_MAPS), extend("x-kubernetes-list-type" = "atomic"))]
     pub data_map_refs: Option<Vec<MapRef>>,

@@ -122,7 +122,9 @@ pub struct HeldSubjectSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub secret_ref: Option<SecretRef>,
-    /// Only these DataMaps. Left out: every one that may be used from here, also those that come later.
+    /// Only these DataMaps. Left out: every one of the hold's namespace, and those of the namespaces that the
+    /// operator's settings name (`mapNamespaces`), as far as their owners let it use them (`usableFrom`), also
+    /// those that come later.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_MAPS), extend("x-kubernetes-list-type" = "atomic"))]
     pub data_map_refs: Option<Vec<MapRef>>,

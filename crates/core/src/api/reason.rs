@@ -88,7 +88,7 @@ reasons! {
     WindowClosed Well "Something is to be counted or changed, and the database may be worked on only in `pacing.windows`; it goes on when the next one opens, at `status.windowOpensAt`."
         "Nothing. Whoever owns the TargetDatabase can widen `pacing.windows`.";
     // Whether a policy keeps up: reasons of the condition FallingBehind, beside those of what ended its last run.
-    KeepingUp Well "No row is left that was due when the last run was, but for rows that a legal hold keeps, and each run has ended before the next was due."
+    KeepingUp Well "No row is left that was due when the last run was, but for rows that a legal hold or a duty keeps or that were left in small groups, and each run has ended before the next was due."
         "Nothing.";
     WindowsTooShort Well "A run has not ended, or not begun, before the next one was due, because the database may be worked on only in `pacing.windows`. Rows are kept longer than promised."
         "Have whoever owns the TargetDatabase widen `pacing.windows` or raise `pacing.maxRowsPerSecond`; `status.keepUp` says when it will have caught up as it is.";
@@ -130,7 +130,7 @@ reasons! {
     SubjectUnfit Waiting "The Secret with the person's identifiers cannot be used. Nothing is changed."
         "Do what the message says; the Secret is of type `oubliette.dev/subject` and immutable, and its keys are identifiers of DataMaps.";
     NoMap Retrying "There is no DataMap with persons that may be used from here. Nothing is changed."
-        "Write one with `subjects`, correct `dataMapRefs`, or have its owner widen `usableFrom`.";
+        "Write one with `subjects`, name that of another namespace in `dataMapRefs`, or have its owner widen `usableFrom`.";
     PlacesUnfit Stalled "A place outside the databases that a DataMap names cannot be told. Nothing is erased."
         "Do what the message says: have the target declared in the operator's settings, or write `via: Manual` and an owner.";
     Telling Working "Places outside the databases are told, until each has accepted."

@@ -334,7 +334,7 @@ words! {
 #[serde(rename_all = "camelCase")]
 pub struct PacingSpec {
     /// Steady: rate-limited, so that the application hardly notices. Backlog: as fast as the server
-    /// allows, with several workers; for a first clean-up at a quiet time. Default: Steady.
+    /// allows, with as many `workers` as are set; for a first clean-up at a quiet time. Default: Steady.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = "Steady"))]
     pub mode: Option<Choice<PacingMode>>,
@@ -357,13 +357,13 @@ pub struct PacingSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16), extend("default" = 1))]
     pub workers: Option<i32>,
-    /// For Steady: most rows changed per second. Left out: a share of what the database does while a
-    /// batch runs. The first 5000 rows of a rule, or its first second of work, are changed without a
+    /// Most rows changed per second, in either mode. Left out: in Backlog no bound, in Steady a share of what the
+    /// database does while a batch runs. The first 5000 rows of a rule, or its first second of work, are changed without a
     /// pause and measured; then the rate is a fifth of that, 0.2 % more after each batch that is not
     /// slower than expected, up to two fifths; half of it after a lock that was waited for in vain,
     /// down to a twentieth; never below 100. What the database does is measured with every batch. On
-    /// PostgreSQL each batch also rests, up to a second, as long as brings what was written to the log (WAL)
-    /// while it ran down to 25 MB a second; a stated rate lifts that.
+    /// PostgreSQL each batch and the rest behind it also take as long as what was written to the log (WAL)
+    /// while it ran takes at 25 MB a second, for this a second at the most; a stated rate lifts that.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_rows_per_second: Option<i64>,

@@ -5,6 +5,7 @@ mod again;
 mod duplicates;
 
 pub use again::{Back, Looked};
+pub use duplicates::passed_by;
 
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct Observed<'a> {
     pub maps: Result<Digest, &'a Verdict>,
     /// Their UIDs.
     pub map_uids: &'a [String],
+    /// Maps of other namespaces that it could be about, and is not because nobody has named them.
+    pub passed_by: &'a [String],
     /// Whether one of the databases asks for four eyes.
     pub four_eyes: bool,
     /// The Approvals of its name.

@@ -6,12 +6,13 @@
 
 pub mod calendar;
 pub mod letter;
+pub mod maps;
 pub mod records;
 pub mod signing;
 pub mod suppression;
 pub mod targets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use self::calendar::{Calendar, CalendarSpec, DUE_SOON_DAYS};
 use self::letter::{Controller, ControllerSpec, LetterSpec};
+use self::maps::MAX_NAMESPACES;
 use self::records::{BackupsSpec, Records};
 use self::signing::{Signing, SigningSpec};
 use self::suppression::{Suppression, SuppressionSpec};
@@ -41,6 +43,12 @@ pub struct SettingsSpec {
     /// The letter to the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub letter: Option<LetterSpec>,
+    /// Namespaces whose DataMaps belong to the requests and holds of every namespace that name none, as far as
+    /// each map's `usableFrom` allows. Whoever writes a DataMap there is sent what persons are known by. Left out:
+    /// what names no maps is about those of its own namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_NAMESPACES), inner(length(min = 1, max = 63)))]
+    pub map_namespaces: Option<Vec<String>>,
     /// With which key certificates are signed. Left out: they are not signed, and say so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing: Option<SigningSpec>,
@@ -79,6 +87,8 @@ pub struct Settings {
     pub letter: Template,
     /// When records end.
     pub records: Records,
+    /// Namespaces whose DataMaps belong to the requests and holds of others.
+    pub map_namespaces: BTreeSet<String>,
     /// With which key certificates are signed.
     pub signing: Option<Signing>,
     /// Recipients outside the databases.
@@ -95,6 +105,7 @@ impl Default for Settings {
             controller: Controller::default(),
             letter: Template::default(),
             records: Records::default(),
+            map_namespaces: BTreeSet::new(),
             signing: None,
             targets: Vec::new(),
             suppression: None,
@@ -118,6 +129,7 @@ impl Settings {
             letter,
             backups,
             record_retention,
+            map_namespaces,
             signing,
             targets,
             suppression,
@@ -128,6 +140,7 @@ impl Settings {
         let controller = letter::parse_controller(&at.field("controller"), controller.as_ref());
         let letter = letter::parse(&at.field("letter"), letter.as_ref(), template);
         let records = records::parse(&at, record_retention.as_ref(), backups.as_ref());
+        let namespaces = maps::parse(&at.field("mapNamespaces"), map_namespaces.as_deref());
         let signing = signing::parse(&at.field("signing"), signing.as_ref());
         let targets = targets::parse(&at.field("targets"), targets.as_deref());
         let suppression = match &suppression {
@@ -142,6 +155,7 @@ impl Settings {
                 controller: controller?,
                 letter: letter?,
                 records: records?,
+                map_namespaces: namespaces?,
                 signing: signing?,
                 targets: targets?,
                 suppression: suppression?,
@@ -187,6 +201,7 @@ mod tests {
             "letter": {"template": "Case {{ case }}\n"},
             "backups": {"keptFor": "P35D"},
             "recordRetention": "P3Y",
+            "mapNamespaces": ["crm", "hr"],
         }))
         .unwrap();
         assert_eq!(settings.calendar.zone.iana_name(), Some("Europe/London"));
@@ -195,6 +210,8 @@ mod tests {
         assert_eq!(settings.letter.text(), "Case {{ case }}\n");
         assert_eq!(settings.records.backups.unwrap().to_string(), "P35D");
         assert_eq!(settings.records.retention.unwrap().to_string(), "P3Y");
+        let namespaces: Vec<_> = settings.map_namespaces.iter().collect();
+        assert_eq!(namespaces, ["crm", "hr"]);
     }
 
     #[test]
@@ -272,6 +289,11 @@ mod tests {
                 json!({"recordRetention": "P0D"}),
                 "settings.recordRetention",
                 "at least one day",
+            ),
+            (
+                json!({"mapNamespaces": ["crm", "crm/learning"]}),
+                "settings.mapNamespaces[1]",
+                "such as `crm`",
             ),
         ] {
             let faults = parse(&spec).unwrap_err();

@@ -11,7 +11,7 @@ use crate::api::parse::At;
 
 /// With which key certificates are signed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct SigningSpec {
     /// A file with a private key of Ed25519 in PEM form (PKCS#8), as `openssl genpkey -algorithm ed25519`
     /// writes it. Example: `/etc/oubliette-keys/signing.pem`.

@@ -28,7 +28,7 @@ const PURPOSE: &str = "not to be contacted again";
 
 /// Digests of erased identifiers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct SuppressionSpec {
     /// The file with the key: at least 32 bytes, such as `openssl rand -base64 32` prints. Whoever has
     /// it and a ledger can ask whether somebody was erased. Example:

@@ -25,7 +25,7 @@ const DEFAULT_TIMEOUT: &str = "10s";
 
 /// Where a place is told over HTTPS.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct TargetSpec {
     /// Its name: that of a place in `elsewhere` of a DataMap, with `via: Webhook`. Example:
     /// `mailing-list`.

@@ -199,7 +199,7 @@ impl At<'_> {
     }
 
     /// The name of a namespace.
-    fn namespace(&self, name: &str) -> Option<String> {
+    pub(crate) fn namespace(&self, name: &str) -> Option<String> {
         if !is_label(name) {
             self.invalid(format!("{name:?} {NO_NAME}, such as `crm`"));
             return None;

@@ -247,6 +247,13 @@ pub(super) fn parse_limits(at: &At<'_>, spec: Option<&LimitsSpec>) -> Option<Lim
     })
 }
 
+impl UsableFrom {
+    /// Reads who may use an object, and nothing else of it; `None`: it has faults, which the object tells.
+    pub fn read(spec: Option<&UsableFromSpec>) -> Option<Self> {
+        parse_usable_from(&Faults::default().root(), spec)
+    }
+}
+
 pub(super) fn parse_usable_from(at: &At<'_>, spec: Option<&UsableFromSpec>) -> Option<UsableFrom> {
     let Some(UsableFromSpec {
         from,

@@ -69,6 +69,7 @@ struct World {
     looked: Vec<Looked>,
     lost: Vec<String>,
     duplicates: Vec<DuplicateStatus>,
+    passed_by: Vec<String>,
     failures: Failures,
     deleting: bool,
     ending: bool,
@@ -94,6 +95,7 @@ impl World {
             looked: vec![],
             lost: vec![],
             duplicates: vec![],
+            passed_by: vec![],
             failures: Failures::default(),
             deleting: false,
             ending: false,
@@ -166,6 +168,7 @@ impl World {
             looked: &self.looked,
             lost: &self.lost,
             duplicates: &self.duplicates,
+            passed_by: &self.passed_by,
             records: (&self.records, &Calendar::default()),
             digests_ended: self.digests_ended,
             failures: self.failures,
@@ -365,6 +368,18 @@ fn other_requests_about_the_person_are_told_until_it_is_begun_and_hold_nothing_u
     world.duplicates.clear();
     world.look();
     assert_eq!(world.status.duplicates.len(), 1);
+}
+
+#[test]
+fn maps_that_nobody_has_named_are_told_to_who_approves() {
+    let mut world = World::planned();
+    world.passed_by = (1..=5).map(|n| format!("hr/hr-{n}")).collect();
+    world.is(Reason::ApprovalMissing);
+    let mut conditions = world.status.conditions.iter();
+    let found = conditions.find(|c| c.type_ == FOUND).expect("Found");
+    let words = "the person is in one database; not searched: the DataMaps hr/hr-1, hr/hr-2, hr/hr-3 and 2 more,";
+    assert!(found.message.starts_with(words), "{}", found.message);
+    assert_eq!(passed_by(&[]), None);
 }
 
 #[test]

@@ -131,6 +131,7 @@ impl LetterFacts {
             signing: _,
             targets: _,
             suppression: _,
+            map_namespaces: _,
             records,
         } = settings;
         let day = |at: Timestamp| calendar.day(at);
