@@ -1,5 +1,5 @@
-//! `oubliette bench-page`: the page of the benchmark, from the results that `make bench` left. It is
-//! committed like the other files that the program writes; no test compares it, because its results are not.
+//! `oubliette bench-page`: the page of the benchmark, from the results that `make bench` left. Both are committed, and a
+//! test compares them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub struct Request {
     #[arg(default_value = ".")]
     root: PathBuf,
     /// The folder of the results.
-    #[arg(long, default_value = "target/bench")]
+    #[arg(long, default_value = "tests/bench/results")]
     results: PathBuf,
     /// The page, from the root.
     #[arg(long, default_value = "docs/benchmarks.md")]
@@ -89,6 +89,17 @@ mod tests {
         let sheet: Sheet = serde_json::from_str(sheet).unwrap();
         let written = text(vec![sheet], &notes(root).unwrap()).unwrap();
         assert!(written.contains("# Benchmarks"), "{written}");
+    }
+
+    #[test]
+    fn the_page_is_that_of_the_results() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let results = results(&root.join("tests/bench/results")).unwrap();
+        let page = fs::read_to_string(root.join("docs/benchmarks.md")).unwrap();
+        assert!(
+            page == text(results, &notes(root).unwrap()).unwrap(),
+            "`cargo run -- bench-page` writes docs/benchmarks.md"
+        );
     }
 
     #[test]
