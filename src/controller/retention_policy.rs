@@ -146,6 +146,11 @@ async fn act(
         }
         Action::Start(kind) => start(&seen, kind, assent, context),
     }
+    if !context.scopes.has_policy(&seen.name, &seen.uid) {
+        // It went meanwhile: nobody drops the series after us.
+        let Name { namespace, name } = &seen.name;
+        context.metrics.forget_policy(namespace, name);
+    }
     record::events(context, &context.kinds.policy, object, events).await;
     Requeue::requeue(requeue_after)
 }
