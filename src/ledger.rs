@@ -16,6 +16,7 @@ use oubliette_core::run::Saved;
 use oubliette_core::sql::Bound;
 use oubliette_core::value::Value;
 
+use self::owner::owned_by;
 use crate::database::{Access, Database, Fault, FaultClass, Timeouts, Tx};
 
 mod chain;
@@ -23,6 +24,7 @@ mod erased;
 mod hold;
 mod intent;
 mod many;
+mod owner;
 mod subject;
 
 pub use many::{Beginning, Ended, FIRST_EPOCH};
@@ -234,38 +236,6 @@ impl Store {
             database: database.clone(),
             owner: None,
         }
-    }
-
-    /// Version and owner; `None`: nobody's yet.
-    pub async fn meta(&self) -> Result<Option<(i64, Owner)>, LedgerFault> {
-        read_meta(&self.read(&self.ledger.meta()).await?)
-    }
-
-    /// Fails where the ledger was handed over since it was opened: a plan may have been counted for hours. Asked
-    /// behind the lock by which its new owner has raised the epochs or will.
-    async fn still_ours(&self, tx: &mut Tx) -> Result<(), LedgerFault> {
-        let Some(owner) = &self.owner else {
-            return Ok(());
-        };
-        match read_meta(&tx.rows(&self.ledger.meta()).await?)? {
-            Some((_, found)) if found != *owner => Err(owned_by(&found)),
-            Some(_) => Ok(()),
-            None => Err(LedgerFault::Malformed("meta")),
-        }
-    }
-
-    /// Hands the ledger to a new owner.
-    pub async fn adopt(&self, owner: &Owner) -> Result<(), LedgerFault> {
-        let mut tx = self.begin().await?;
-        // The former owner's operator may still be at work: from here on its fences miss. Runs are locked before
-        // the head and checkpoints, as by whoever ends a step, and those that were recorded meanwhile behind it.
-        let [runs, checkpoints] = self.ledger.raise_all_epochs();
-        tx.change(&runs).await?;
-        tx.rows(&self.ledger.lock_head()).await?;
-        expect_one(tx.change(&self.ledger.adopt(owner)).await?, "meta")?;
-        tx.change(&runs).await?;
-        tx.change(&checkpoints).await?;
-        finish(tx).await
     }
 
     /// Whether the ledger is behind what is remembered of it. One that is not there has nothing.
@@ -694,33 +664,6 @@ impl Store {
 
     async fn begin(&self) -> Result<Tx, Fault> {
         self.database.begin(Access::Change(LEDGER_TIMEOUTS)).await
-    }
-}
-
-/// Version and owner; `None`: nobody's yet.
-fn read_meta(rows: &[Vec<Value>]) -> Result<Option<(i64, Owner)>, LedgerFault> {
-    let Some(row) = rows.first() else {
-        return Ok(None);
-    };
-    match row.as_slice() {
-        [version, cluster, database] => Ok(Some((
-            version.as_int().ok_or(LedgerFault::Malformed("meta"))?,
-            Owner {
-                cluster: text(cluster, "meta")?,
-                database: text(database, "meta")?,
-            },
-        ))),
-        _ => Err(LedgerFault::Malformed("meta")),
-    }
-}
-
-fn owned_by(owner: &Owner) -> LedgerFault {
-    LedgerFault::Refused {
-        reason: Reason::LedgerOwned,
-        message: format!(
-            "the ledger belongs to {owner}: if that one is retired, hand the ledger over with \
-             `oubliette ledger adopt`"
-        ),
     }
 }
 

@@ -99,10 +99,9 @@ pub(super) async fn reconcile(
         let spec = parse(&object);
         let status = read_status(&object);
         let chosen = match &spec {
-            Ok(request) => choose(&name, &request.scope, planned(&status), context)
+            Ok(request) => choose(&name, &request.scope, begun_with(&status), context)
                 .await
-                .and_then(Chosen::awake)
-                .map(|chosen| chosen.begun(&status)),
+                .and_then(Chosen::awake),
             Err(_) => Err(Verdict::new(Reason::Pending, "the spec has faults")),
         };
         if let (Ok(request), Ok(chosen)) = (&spec, &chosen) {
@@ -202,9 +201,9 @@ pub(super) async fn reconcile(
 }
 
 /// UIDs of the maps by which a request was begun.
-fn planned(status: &ErasureRequestStatus) -> &[String] {
-    let plan = status.plan.as_ref();
-    let plan = plan.filter(|_| status.begun_at.is_some());
+fn begun_with(status: &ErasureRequestStatus) -> &[String] {
+    let begun = status.begun_at.is_some() || status.completed_at.is_some();
+    let plan = status.plan.as_ref().filter(|_| begun);
     plan.map(|plan| plan.map_uids.as_slice())
         .unwrap_or_default()
 }

@@ -11,6 +11,7 @@ use oubliette_core::decide::job::StopWhy;
 use oubliette_core::report::{RunOutcome, RunReport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::case::{Case, Server};
 use crate::engine::pseudonym;
@@ -46,8 +47,8 @@ enum Loss {
     /// The client loses its connection first; the commit arrives a while later, when the client
     /// has long begun to find out.
     Late,
-    /// The same of the next one only, once this says so.
-    Next(Arc<AtomicBool>),
+    /// The same of the next one only, once the first says so: it arrives when the second does.
+    Next(Arc<AtomicBool>, Arc<Notify>),
 }
 
 /// With the epoch alone in the fence, and a plain read after a lost answer, pseudonyms were hashed
@@ -122,9 +123,12 @@ fn abandoned(world: &World, server: Server) -> Result<()> {
     ))?;
     rig.block_on(rig.connect())?;
     rig.pacing.lock_timeout = Duration::from_secs(10);
-    let now = Arc::new(AtomicBool::new(false));
+    let (now, arrive) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
     let target = rig.database.endpoint.port;
-    let proxy = rig.block_on(Lossy::start(target, Loss::Next(Arc::clone(&now))))?;
+    let proxy = rig.block_on(Lossy::start(
+        target,
+        Loss::Next(Arc::clone(&now), Arc::clone(&arrive)),
+    ))?;
     rig.through = Some(proxy.port);
     let run = rig.begin_run("one")?;
     rig.wait_until("SELECT count(*) FROM t", |n| n < 20_000)?;
@@ -138,6 +142,9 @@ fn abandoned(world: &World, server: Server) -> Result<()> {
         })
     })?;
     run.stop(StopWhy::Deleted);
+    // The ledger is asked for the batch's row. Where the counts had been read before, they were too low.
+    rig.wait_for_a_waiter()?;
+    arrive.notify_one();
     let run = rig.block_on(run.ran())?;
     let gone = 20_000 - rig.number("SELECT count(*) FROM t")?;
     ensure!(
@@ -238,7 +245,7 @@ async fn forward(
         let commit = question.ends_with(b"COMMIT\0") || question.ends_with(b"COMMIT");
         let is_lost = || match loss {
             Loss::Answer | Loss::Late => chosen(seen.fetch_add(1, Ordering::SeqCst)),
-            Loss::Next(now) => now.swap(false, Ordering::SeqCst),
+            Loss::Next(now, _) => now.swap(false, Ordering::SeqCst),
         };
         if commit && is_lost() {
             lost.fetch_add(1, Ordering::SeqCst);
@@ -246,12 +253,11 @@ async fn forward(
             answers.abort();
             let _ended = answers.await;
             drop(from_client);
-            let late = match loss {
-                Loss::Answer => 0,
-                Loss::Late => 400,
-                Loss::Next(_) => 2_000,
-            };
-            tokio::time::sleep(Duration::from_millis(late)).await;
+            match loss {
+                Loss::Answer => {}
+                Loss::Late => tokio::time::sleep(Duration::from_millis(400)).await,
+                Loss::Next(_, arrive) => arrive.notified().await,
+            }
             to_server.write_all(question).await?;
             // The server's side stays open long enough to obey.
             tokio::time::sleep(Duration::from_millis(300)).await;

@@ -2,11 +2,13 @@
 //! row of it changes afterwards (P5).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use oubliette::ledger::Store;
-use oubliette::work::job::JobOutcome;
+use oubliette::work::job::{JobOutcome, RememberedHold, RememberedHolds};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::hold::{Hold, HoldOperator, HoldTest};
 use oubliette_core::ledger::{HoldRow, Ledger, Released};
@@ -14,7 +16,7 @@ use oubliette_core::report::{RunOutcome, RunReport};
 use zeroize::Zeroizing;
 
 use crate::case::{Case, Server};
-use crate::races::{OLD, RULE, engine, fill, patient, rig};
+use crate::races::{OLD, RULE, TABLE, engine, fill, patient, rig};
 use crate::rig::{Rig, counts, own, series};
 use crate::world::World;
 
@@ -39,6 +41,10 @@ pub(crate) fn cases() -> Vec<Case> {
             between_runs,
         ),
         all("what_cannot_be_compared_is_held", nulls),
+        all(
+            "a_hold_that_objects_remember_and_the_ledger_lacks_stops_a_run_under_way",
+            lost_meanwhile,
+        ),
         all("a_held_grandchild_keeps_its_parent", grandchild),
         all(
             "a_held_child_that_comes_while_its_parent_is_locked_keeps_it",
@@ -217,6 +223,54 @@ fn between_lock_and_fence(world: &World, server: Server) -> Result<()> {
         ensure!(rig.number("SELECT count(*) FROM t WHERE id = 7 AND note = 'old'")? == 1);
     }
     Ok(())
+}
+
+/// A hold that is accepted while a run is under way, and lost at once by a server that takes over without it.
+fn lost_meanwhile(world: &World, server: Server) -> Result<()> {
+    let rules =
+        format!("{RULE}- {{table: '${{schema}}.u', since: {{column: ended, timeZone: UTC}}}}\n");
+    let schema =
+        format!("{TABLE}; CREATE TABLE u (id integer NOT NULL PRIMARY KEY, ended ${{civil}} NULL)");
+    let mut rig = patient(Rig::new(world, server, "lost_meanwhile", &schema, &rules)?);
+    fill(&rig, 100)?;
+    rig.sql(&format!("INSERT INTO u VALUES (1, {OLD})"))?;
+    let accepted = Arc::new(AtomicBool::new(false));
+    let known = accepted.clone();
+    rig.holds = RememberedHolds::by(move || {
+        let known = known.load(Ordering::SeqCst);
+        let one = known.then(|| RememberedHold {
+            uid: "h".to_owned(),
+            name: "suite/h".to_owned(),
+        });
+        one.into_iter().collect()
+    });
+    let mut application = rig.holding("UPDATE t SET note = 'mine' WHERE id = 60")?;
+    let run = rig.begin_run("one")?;
+    rig.wait_for_a_waiter()?;
+    accepted.store(true, Ordering::SeqCst);
+    rig.in_session(&mut application, "COMMIT")?;
+    let outcome = rig.block_on(run.outcome())?;
+    ensure!(
+        matches!(
+            outcome,
+            JobOutcome::Failed {
+                reason: Reason::HoldsUnreadable,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    ensure!(
+        rig.number("SELECT count(*) FROM u")? == 1,
+        "the next rule went on"
+    );
+    // Placed again it binds, and the run goes on.
+    let store = store(&rig)?;
+    rig.block_on(place(&store, &hold(&rig, "h", "u", "id", &["1"])?))?;
+    let run = rig.run("one")?;
+    ensure!(run.outcome == RunOutcome::Completed, "{run:?}");
+    ensure!(rig.number("SELECT count(*) FROM u")? == 1, "{run:?}");
+    rig.expect_a_whole_chain()
 }
 
 /// A run that stands in the ledger with holds that came before and after it was planned.

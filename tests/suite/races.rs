@@ -328,7 +328,7 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
             checkpoints: Vec::new(),
             targets: Vec::new(),
         };
-        let refused = new.record_all(&[another]).await;
+        let refused = new.record_all(std::slice::from_ref(&another)).await;
         ensure!(
             matches!(refused, Err(LedgerFault::TakenOver)),
             "a policy has two open runs: {refused:?}"
@@ -377,14 +377,31 @@ fn stale_store(world: &World, server: Server) -> Result<()> {
         placing.execute("ROLLBACK").await?;
         ensure!(new.roll_over(&place, rightful, 0).await? == 1);
         new.finish_step("one", rightful, 0, &evidence).await?;
+        // As on a server that has got one step more, or one less, than was finished.
+        for finished in [0, 2] {
+            let ended = new.finish_run("one", rightful, finished, "done", "{}");
+            ensure!(refused_by(&ended.await, Reason::LedgerRewound));
+        }
         new.finish_run("one", rightful, 1, "done", "{}").await?;
         ensure!(
             new.take_over("one").await.is_err(),
             "an ended run was taken over"
         );
+        // Handed over while a plan was counted: nothing is begun by it.
+        let mut heir = rig.owner.clone();
+        "another TargetDatabase".clone_into(&mut heir.database);
+        new.adopt(&heir).await?;
+        ensure!(refused_by(
+            &old.record_all(&[another]).await,
+            Reason::LedgerOwned
+        ));
         Ok(())
     })?;
     rig.expect_a_whole_chain()
+}
+
+fn refused_by(what: &Result<(), LedgerFault>, why: Reason) -> bool {
+    matches!(what, Err(LedgerFault::Refused { reason, .. }) if *reason == why)
 }
 
 pub(crate) fn engine(server: Server) -> oubliette_core::catalog::Engine {

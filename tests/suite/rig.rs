@@ -59,6 +59,8 @@ pub(crate) struct Rig<'w> {
     pub(crate) readers: Vec<String>,
     /// Heads of the evidence chain that are remembered elsewhere.
     pub(crate) remembered: Vec<String>,
+    /// Holds that objects remember.
+    pub(crate) holds: RememberedHolds,
     /// What its runs are allowed by.
     pub(crate) assent: Option<Assent>,
     /// When it may be worked on.
@@ -152,6 +154,7 @@ impl<'w> Rig<'w> {
             },
             metrics: Metrics::new(),
             remembered: Vec::new(),
+            holds: RememberedHolds::default(),
             assent: None,
             windows: WorkWindows::default(),
             tables: String::new(),
@@ -348,7 +351,7 @@ impl<'w> Rig<'w> {
             },
             kind,
             remembered: self.remembered.clone(),
-            holds: RememberedHolds::default(),
+            holds: self.holds.clone(),
             metrics: self.metrics.clone(),
             consent: None,
             assent: self.assent.clone(),

@@ -1,12 +1,9 @@
-//! Which maps a request is about: those that it names, or all of its namespace and of those that the operator's
-//! settings name, as far as they may be used from there. Whoever writes a map is sent what a person is known by,
-//! and says where to look next: nobody writes one for others by themselves.
+//! Which maps a request is about, as far as they may be used from its namespace, with their databases.
 
 use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use oubliette_core::api::erasure_request::ErasureRequestStatus;
 use oubliette_core::api::reason::Reason;
 use oubliette_core::approval::ApprovalGuard;
 use oubliette_core::decide::Verdict;
@@ -75,15 +72,6 @@ impl Chosen {
             suspended.database
         );
         Err(Verdict::new(Reason::Suspended, message))
-    }
-
-    /// What is left of it for a request that was begun: the maps that it was planned with.
-    pub(super) fn begun(mut self, status: &ErasureRequestStatus) -> Self {
-        let begun = status.begun_at.is_some() || status.completed_at.is_some();
-        if let Some(plan) = status.plan.as_ref().filter(|_| begun) {
-            self.wanted.retain(|one| plan.map_uids.contains(&one.uid));
-        }
-        self
     }
 
     /// A digest of what the maps say is done to a person's rows: a plan by others is another one.
@@ -176,9 +164,9 @@ impl Chosen {
     }
 }
 
-/// The maps that a request is about. `begun`: UIDs of those by which it was begun, which it is about whatever the
-/// settings say since. What cannot be read fails: a person must not be left in a database
-/// because its map was misspelt.
+/// The maps that a request is about. `begun`: UIDs of those by which it was begun, and about no others, whatever
+/// came since and the settings say. What cannot be read fails: a person must not be left in a database because its
+/// map was misspelt.
 pub(in super::super) async fn choose(
     name: &Name,
     scope: &Scope,
@@ -210,14 +198,15 @@ pub(in super::super) async fn choose(
     let mut passed_by = Vec::new();
     let trusted = &context.platform.map_namespaces;
     for (map_name, object) in &all {
-        let is_named = named.contains(map_name);
-        if !named.is_empty() && !is_named {
+        let meant = if begun.is_empty() {
+            let map = (map_name.namespace.as_str(), map_name.name.as_str());
+            scope.means(&name.namespace, map, trusted)
+        } else {
+            object.uid().is_some_and(|uid| begun.contains(&uid))
+        };
+        if !(meant || named.is_empty() && begun.is_empty()) {
             continue;
         }
-        let meant = is_named
-            || map_name.namespace == name.namespace
-            || trusted.contains(&map_name.namespace)
-            || object.uid().is_some_and(|uid| begun.contains(&uid));
         let usable = is_of_persons(object)
             && match usable_from(object, map_name, name, context).await {
                 // Nothing of one that nobody means stops the request.
@@ -228,7 +217,7 @@ pub(in super::super) async fn choose(
             // What is wrong with one that nobody means is nothing to the request.
             (true, false) => passed_by.push(map_name.to_string()),
             (true, true) => chosen.push(wanted(map_name, object, scope, context).await?),
-            (false, _) if is_named => {
+            (false, _) if named.contains(map_name) => {
                 let message = format!(
                     "the DataMap {map_name} has no `subjects`, or may not be used from the namespace {}. {}",
                     name.namespace,
@@ -239,7 +228,8 @@ pub(in super::super) async fn choose(
             (false, _) => {}
         }
     }
-    if chosen.is_empty() {
+    // Of one that was begun it is told which map is gone.
+    if chosen.is_empty() && begun.is_empty() {
         let sentence = passed_by_in_words(&passed_by);
         let meaning = Reason::NoMap.meaning();
         let message = match sentence {

@@ -1,5 +1,7 @@
 //! A parsed ErasureRequest; `api::erasure_request` is what people write.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::api::erasure_request::{
@@ -76,10 +78,23 @@ pub struct Extension {
 pub struct Scope {
     /// Only this role.
     pub role: Option<String>,
-    /// Only these maps; none: all that may be used.
+    /// Only these maps; none: see [`Scope::means`].
     pub maps: Vec<MapName>,
     /// Only these purposes; none: all.
     pub purposes: Vec<String>,
+}
+
+impl Scope {
+    /// Whether a request or hold of the namespace `own` is about the map of that namespace and name, as far as it
+    /// may use it. One that names none is about those of its own namespace and of the `trusted` ones: whoever
+    /// writes a map is sent what a person is known by, and nobody is to write one for others by themselves.
+    pub fn means(&self, own: &str, map: (&str, &str), trusted: &BTreeSet<String>) -> bool {
+        if self.maps.is_empty() {
+            return map.0 == own || trusted.contains(map.0);
+        }
+        let mut named = self.maps.iter();
+        named.any(|named| (named.namespace.as_deref().unwrap_or(own), &*named.name) == map)
+    }
 }
 
 /// A DataMap's name.
@@ -113,4 +128,31 @@ pub struct Close {
     pub ground: Option<RefusalGround>,
     /// Who decides.
     pub by: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_of_others_is_meant_where_it_is_named_or_its_namespace_trusted() {
+        let (nobody, trusted) = (BTreeSet::new(), BTreeSet::from(["hr".to_owned()]));
+        let all = Scope::default();
+        assert!(all.means("crm", ("crm", "a"), &nobody));
+        assert!(!all.means("crm", ("hr", "a"), &nobody));
+        assert!(all.means("crm", ("hr", "a"), &trusted));
+        assert!(!all.means("crm", ("evil", "a"), &trusted));
+        let map = |namespace: Option<&str>| MapName {
+            namespace: namespace.map(str::to_owned),
+            name: "a".to_owned(),
+        };
+        let named = Scope {
+            maps: vec![map(None), map(Some("evil"))],
+            ..Scope::default()
+        };
+        assert!(named.means("crm", ("crm", "a"), &nobody));
+        assert!(named.means("crm", ("evil", "a"), &nobody));
+        assert!(!named.means("crm", ("crm", "b"), &nobody));
+        assert!(!named.means("crm", ("hr", "a"), &trusted));
+    }
 }
