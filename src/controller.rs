@@ -10,10 +10,12 @@ mod conflicts;
 mod coverage;
 mod data_map;
 mod erasure_request;
+mod held;
 mod jobs;
 mod legal_hold;
 mod memory;
 mod persons;
+mod read;
 mod record;
 mod retention_policy;
 mod runs;
@@ -26,12 +28,10 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kube::Client;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta};
 use kube::runtime::Config;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Reporter;
-use kube::runtime::reflector::ObjectRef;
-use oubliette_core::api::parse::{FieldError, one_line};
 use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::job::StopWhy;
 use oubliette_core::erasure::SuppressionKeys;
@@ -95,9 +95,13 @@ impl Name {
     }
 
     fn of(object: &DynamicObject) -> Self {
+        Self::of_metadata(&object.metadata)
+    }
+
+    fn of_metadata(metadata: &ObjectMeta) -> Self {
         Self::new(
-            object.metadata.namespace.clone().unwrap_or_default(),
-            object.metadata.name.clone().unwrap_or_default(),
+            metadata.namespace.clone().unwrap_or_default(),
+            metadata.name.clone().unwrap_or_default(),
         )
     }
 }
@@ -111,20 +115,20 @@ impl std::fmt::Display for Name {
 /// The kinds as objects without a type: one that does not decode must not stop the watch of all.
 #[derive(Clone, Debug)]
 struct Kinds {
-    policy: ApiResource,
-    database: ApiResource,
-    approval: ApiResource,
-    hold: ApiResource,
-    map: ApiResource,
-    request: ApiResource,
-    plan: ApiResource,
+    policy: Arc<ApiResource>,
+    database: Arc<ApiResource>,
+    approval: Arc<ApiResource>,
+    hold: Arc<ApiResource>,
+    map: Arc<ApiResource>,
+    request: Arc<ApiResource>,
+    plan: Arc<ApiResource>,
 }
 
 impl Kinds {
     fn new() -> Self {
         let of = |kind, plural| {
             let gvk = GroupVersionKind::gvk("oubliette.dev", "v1alpha1", kind);
-            ApiResource::from_gvk_with_plural(&gvk, plural)
+            Arc::new(ApiResource::from_gvk_with_plural(&gvk, plural))
         };
         Self {
             policy: of("RetentionPolicy", "retentionpolicies"),
@@ -309,30 +313,11 @@ impl Error {
     }
 }
 
-fn after_error(kind: Kind, object: &DynamicObject, error: &Error, context: &Context) -> Action {
-    let name = Name::of(object);
+fn after_error(kind: Kind, name: &Name, error: &Error, context: &Context) -> Action {
     context.metrics.failed(kind, error.reason());
     tracing::warn!(%name, ?kind, %error, "failed to reconcile; it is tried again");
     let jitter: f64 = rand::random();
     Action::requeue(AFTER_ERROR.mul_f64(1.0 + jitter))
-}
-
-fn object_ref(name: &Name, kind: &ApiResource) -> ObjectRef<DynamicObject> {
-    ObjectRef::new_with(&name.name, kind.clone()).within(&name.namespace)
-}
-
-/// A value of the wrong type, as a fault of its field.
-fn type_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
-    let path = error.path().to_string();
-    FieldError {
-        path: if path == "." {
-            "spec".to_owned()
-        } else {
-            one_line(&format!("spec.{path}"))
-        },
-        reason: Reason::InvalidSpec,
-        message: one_line(&error.inner().to_string()),
-    }
 }
 
 fn controller_config() -> Config {

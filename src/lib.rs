@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod notify;
 pub mod operator;
+pub mod program;
 pub mod resource;
 pub mod serve;
 pub mod settings;

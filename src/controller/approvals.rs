@@ -14,17 +14,17 @@ use oubliette_core::approval::{Ruling, TargetKind};
 use oubliette_core::decide::approval::{Filed, is_still_approved};
 use oubliette_core::decide::job::{JobKind, StopWhy};
 use oubliette_core::decide::target_database::MOST_SKEW;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::held::{Held, Seen};
 use super::scope::{changes, note_known};
 use super::watched::Watched;
-use super::{Context, Name, type_fault};
+use super::{Context, Name, read};
 
 /// The watch of a scope's Approvals, until it runs.
 pub(super) struct Watch {
     pub(super) approvals: Api<Watched>,
-    pub(super) writer: Writer<DynamicObject>,
+    pub(super) writer: Writer<Held>,
     pub(super) known: CancellationToken,
 }
 
@@ -36,18 +36,18 @@ pub(super) async fn run(watch: Watch, context: &Context, stop: CancellationToken
         known,
     } = watch;
     let kind = &context.kinds.approval.kind;
-    let saw = |event: &watcher::Event<DynamicObject>| {
+    let saw = |event: &Seen| {
         saw(event, context);
         note_known(event, &known);
     };
-    changes(kind, approvals, writer, Some, saw)
+    changes(kind, approvals, Some, Held::whole, writer, saw)
         .take_until(stop.cancelled_owned())
         .for_each(async |_| {})
         .await;
 }
 
 /// An Approval appeared or went.
-fn saw(event: &watcher::Event<DynamicObject>, context: &Context) {
+fn saw(event: &Seen, context: &Context) {
     match event {
         watcher::Event::Apply(approval) | watcher::Event::Delete(approval) => {
             if let Some(policy) = about(TargetKind::RetentionPolicy, approval) {
@@ -105,7 +105,7 @@ pub(super) fn filed_for(kind: TargetKind, target: &Name, context: &Context) -> V
         .approvals(&target.namespace)
         .filter(|approval| about(kind, approval).as_ref() == Some(target))
         .filter(|approval| approval.metadata.deletion_timestamp.is_none())
-        .map(|approval| read(&approval, early(context)))
+        .map(|approval| filing(&approval, early(context)))
         .collect();
     filed.sort_by(|a, b| (a.at, &a.name).cmp(&(b.at, &b.name)));
     filed
@@ -121,10 +121,8 @@ fn about(kind: TargetKind, approval: &DynamicObject) -> Option<Name> {
     Some(Name::new(approval.namespace()?, name))
 }
 
-fn read(approval: &DynamicObject, early: SignedDuration) -> Filed {
-    let spec = approval.data.get("spec").unwrap_or(&Value::Null);
-    let spec: Result<ApprovalSpec, _> =
-        serde_path_to_error::deserialize(spec).map_err(|error| vec![type_fault(&error)]);
+fn filing(approval: &DynamicObject, early: SignedDuration) -> Filed {
+    let spec: Result<ApprovalSpec, _> = read::spec(approval);
     let created = approval.metadata.creation_timestamp.as_ref();
     Filed {
         name: approval.name_any(),

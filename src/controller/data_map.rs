@@ -24,7 +24,7 @@ use super::legal_hold::find_database;
 use super::record::{self, RecordFault, Told};
 use super::scope::database_of;
 use super::target_database::connect;
-use super::{Context, Error, Name};
+use super::{Context, Error, Name, read};
 use crate::inputs::cluster::DatabaseInput;
 use crate::metrics::Kind;
 use crate::work;
@@ -46,7 +46,7 @@ pub(super) async fn reconcile(
     }
     let name = Name::of(&object);
     let uid = object.uid().unwrap_or_default();
-    let kind = &context.kinds.map;
+    let kind = &*context.kinds.map;
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
     let mut object = object;
@@ -131,9 +131,7 @@ pub(super) fn parse(
     object: &DynamicObject,
     target: Option<&Target>,
 ) -> Result<DataMap, Vec<FieldError>> {
-    let spec = object.data.get("spec").unwrap_or(&serde_json::Value::Null);
-    let spec: DataMapSpec =
-        serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])?;
+    let spec: DataMapSpec = read::spec(object)?;
     match target {
         Some(target) => DataMap::parse(&spec, target),
         None => DataMap::alone(&spec),
@@ -141,8 +139,7 @@ pub(super) fn parse(
 }
 
 fn read_status(object: &DynamicObject) -> DataMapStatus {
-    let status = object.data.get("status").cloned().unwrap_or_default();
-    serde_json::from_value(status).unwrap_or_default()
+    read::status(object)
 }
 
 async fn database_of_map(

@@ -42,9 +42,10 @@ use tokio::time::timeout;
 pub(super) use self::duplicates::Duplicates;
 pub(super) use self::ended::{Ended, Known};
 pub(super) use self::places::{Chosen, choose};
+use super::held::Seen;
 use super::record::{self, RecordFault, Told};
 use super::runs::{self, Ticket};
-use super::{Context, Error, Name, approvals};
+use super::{Context, Error, Name, approvals, read};
 use crate::metrics::Kind;
 use crate::work::erase::{Allowed, Ask};
 
@@ -89,7 +90,7 @@ pub(super) async fn reconcile(
     let uid = object.uid().unwrap_or_default();
     // One that ends is looked at from two sides: as a whole object, and once it is a note.
     let _alone = context.alone.with(&uid).await;
-    let kind = &context.kinds.request;
+    let kind = &*context.kinds.request;
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
     let mut object = object;
@@ -335,15 +336,12 @@ fn decide_from(
 
 /// The spec as the rest of the program reads it, or every fault of it.
 fn parse(object: &DynamicObject) -> Result<Request, Vec<FieldError>> {
-    let spec = object.data.get("spec").unwrap_or(&Value::Null);
-    let spec: ErasureRequestSpec =
-        serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])?;
+    let spec: ErasureRequestSpec = read::spec(object)?;
     Request::parse(&spec)
 }
 
 pub(super) fn read_status(object: &DynamicObject) -> ErasureRequestStatus {
-    let status = object.data.get("status").cloned().unwrap_or_default();
-    serde_json::from_value(status).unwrap_or_default()
+    read::status(object)
 }
 
 /// Keeps the object until the request has ended, or lets it go.
@@ -488,7 +486,7 @@ fn start(
 }
 
 /// A request appeared, changed or went: its job hears of it before any reconcile.
-pub(super) fn saw(event: &watcher::Event<DynamicObject>, context: &Context) {
+pub(super) fn saw(event: &Seen, context: &Context) {
     match event {
         watcher::Event::Apply(request) => {
             context.memory.saw_generation(request);

@@ -21,7 +21,7 @@ use oubliette_core::hold::{Hold, HoldTest, WantedHold, WantedOn, WantedRows};
 use super::conflicts::usable;
 use super::record::{self, RecordFault, Told};
 use super::target_database::{self, connect};
-use super::{Context, Error, Name};
+use super::{Context, Error, Name, read};
 use crate::inputs::cluster::DatabaseInput;
 use crate::metrics::Kind;
 use crate::work::hold;
@@ -49,7 +49,7 @@ pub(super) async fn reconcile(
     }
     let name = Name::of(&object);
     let uid = object.uid().unwrap_or_default();
-    let kind = &context.kinds.hold;
+    let kind = &*context.kinds.hold;
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
     let mut object = object;
@@ -126,15 +126,12 @@ fn decide_with(
 
 /// The spec as the rest of the program reads it, or every fault of it.
 fn parse(object: &DynamicObject) -> Result<WantedHold, Vec<FieldError>> {
-    let spec = object.data.get("spec").unwrap_or(&serde_json::Value::Null);
-    let spec: LegalHoldSpec =
-        serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])?;
+    let spec: LegalHoldSpec = read::spec(object)?;
     WantedHold::parse(&spec)
 }
 
 fn read_status(object: &DynamicObject) -> LegalHoldStatus {
-    let status = object.data.get("status").cloned().unwrap_or_default();
-    serde_json::from_value(status).unwrap_or_default()
+    read::status(object)
 }
 
 /// Brings the ledger to what the spec asks for.

@@ -31,7 +31,7 @@ use super::memory::Parsed;
 use super::record::{self, RecordFault};
 use super::runs::{Stage, Ticket};
 use super::scope::database_of;
-use super::{Context, Error, Name, approvals};
+use super::{Context, Error, Name, approvals, read};
 use crate::inputs::cluster::DatabaseInput;
 use crate::metrics::Kind;
 
@@ -76,7 +76,7 @@ pub(super) async fn reconcile(
         () = context.stop.cancelled() => return Ok(Requeue::await_change()),
     }
     let name = Name::of(&object);
-    let kind = &context.kinds.policy;
+    let kind = &*context.kinds.policy;
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
     let mut object = object;
@@ -268,14 +268,11 @@ impl Seen {
 
 /// The spec as data. What does not even have the right types names its field.
 pub(super) fn read_spec(object: &DynamicObject) -> Result<RetentionPolicySpec, Vec<FieldError>> {
-    let spec = object.data.get("spec").unwrap_or(&serde_json::Value::Null);
-    serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])
+    read::spec(object)
 }
 
-/// The status as stored. One that does not read is begun anew.
 pub(super) fn read_status(object: &DynamicObject) -> RetentionPolicyStatus {
-    let status = object.data.get("status").cloned().unwrap_or_default();
-    serde_json::from_value(status).unwrap_or_default()
+    read::status(object)
 }
 
 /// The holds on the policy's tables that were released, as their objects tell.
@@ -360,8 +357,7 @@ async fn find_database(policy: &DynamicObject, name: &Name, context: &Context) -
 
 /// How a database stands, by its own status.
 pub(super) fn standing(database: &DynamicObject, name: &Name) -> Database {
-    let status = database.data.get("status").cloned().unwrap_or_default();
-    let status: TargetDatabaseStatus = serde_json::from_value(status).unwrap_or_default();
+    let status: TargetDatabaseStatus = read::status(database);
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
     let current = status.observed_generation == database.metadata.generation;
     let engine = [Engine::Postgres, Engine::MySql, Engine::MariaDb]

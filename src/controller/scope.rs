@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use self::seen::{saw_database, saw_hold, saw_map, saw_policy};
 use super::approvals;
 use super::erasure_request::{self, Ended};
+use super::held::{Held, Seen, object_ref, of_event};
 use super::memory::Memory;
 use super::watched::Watched;
-use super::{Context, Kinds, Name, after_error, controller_config, object_ref, reconcile};
+use super::{Context, Kinds, Name, after_error, controller_config, reconcile};
 use crate::metrics::Kind;
 use crate::work::job::{RememberedHold, RememberedHolds};
 
@@ -30,20 +31,20 @@ use crate::work::job::{RememberedHold, RememberedHolds};
 pub(super) struct Scope {
     /// `None`: every namespace.
     namespace: Option<String>,
-    policies: Store<DynamicObject>,
-    databases: Store<DynamicObject>,
-    holds: Store<DynamicObject>,
-    maps: Store<DynamicObject>,
+    policies: Store<Held>,
+    databases: Store<Held>,
+    holds: Store<Held>,
+    maps: Store<Held>,
     /// Those that have not ended.
-    requests: Store<DynamicObject>,
+    requests: Store<Held>,
     /// The others.
     ended: Arc<Ended>,
-    approvals: Store<DynamicObject>,
-    to_policies: UnboundedSender<ObjectRef<DynamicObject>>,
-    to_databases: UnboundedSender<ObjectRef<DynamicObject>>,
-    to_holds: UnboundedSender<ObjectRef<DynamicObject>>,
-    to_maps: UnboundedSender<ObjectRef<DynamicObject>>,
-    to_requests: UnboundedSender<ObjectRef<DynamicObject>>,
+    approvals: Store<Held>,
+    to_policies: UnboundedSender<ObjectRef<Held>>,
+    to_databases: UnboundedSender<ObjectRef<Held>>,
+    to_holds: UnboundedSender<ObjectRef<Held>>,
+    to_maps: UnboundedSender<ObjectRef<Held>>,
+    to_requests: UnboundedSender<ObjectRef<Held>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
@@ -60,16 +61,16 @@ pub(super) struct Watch {
     maps: Api<Watched>,
     requests: Api<Watched>,
     ended: Arc<Ended>,
-    policy_writer: Writer<DynamicObject>,
-    database_writer: Writer<DynamicObject>,
-    hold_writer: Writer<DynamicObject>,
-    map_writer: Writer<DynamicObject>,
-    request_writer: Writer<DynamicObject>,
-    for_policies: UnboundedReceiver<ObjectRef<DynamicObject>>,
-    for_databases: UnboundedReceiver<ObjectRef<DynamicObject>>,
-    for_holds: UnboundedReceiver<ObjectRef<DynamicObject>>,
-    for_maps: UnboundedReceiver<ObjectRef<DynamicObject>>,
-    for_requests: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    policy_writer: Writer<Held>,
+    database_writer: Writer<Held>,
+    hold_writer: Writer<Held>,
+    map_writer: Writer<Held>,
+    request_writer: Writer<Held>,
+    for_policies: UnboundedReceiver<ObjectRef<Held>>,
+    for_databases: UnboundedReceiver<ObjectRef<Held>>,
+    for_holds: UnboundedReceiver<ObjectRef<Held>>,
+    for_maps: UnboundedReceiver<ObjectRef<Held>>,
+    for_requests: UnboundedReceiver<ObjectRef<Held>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
@@ -197,7 +198,9 @@ impl Scopes {
 
     /// All policies that were seen.
     pub(super) fn policies(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
-        self.scopes.iter().flat_map(|scope| scope.policies.state())
+        self.scopes
+            .iter()
+            .flat_map(|scope| objects(&scope.policies))
     }
 
     /// Whether there is a policy of that name and UID.
@@ -210,7 +213,9 @@ impl Scopes {
 
     /// All databases that were seen.
     pub(super) fn databases(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
-        self.scopes.iter().flat_map(|scope| scope.databases.state())
+        self.scopes
+            .iter()
+            .flat_map(|scope| objects(&scope.databases))
     }
 
     /// Whether there is a database of that name and UID.
@@ -221,7 +226,7 @@ impl Scopes {
 
     /// All holds that were seen.
     fn holds(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
-        self.scopes.iter().flat_map(|scope| scope.holds.state())
+        self.scopes.iter().flat_map(|scope| objects(&scope.holds))
     }
 
     /// The holds on a database that are in force now by the word of their objects.
@@ -286,7 +291,7 @@ impl Scopes {
 
     /// All DataMaps that were seen.
     pub(super) fn maps(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
-        self.scopes.iter().flat_map(|scope| scope.maps.state())
+        self.scopes.iter().flat_map(|scope| objects(&scope.maps))
     }
 
     /// Has the maps of a database held against it as soon as possible.
@@ -323,19 +328,21 @@ impl Scopes {
     /// The hold of that name.
     pub(super) fn hold(&self, name: &Name) -> Option<Arc<DynamicObject>> {
         let reference = object_ref(name, &self.kinds.hold);
-        self.scope(&name.namespace)?.holds.get(&reference)
+        let held = self.scope(&name.namespace)?.holds.get(&reference)?;
+        Some(held.object())
     }
 
     /// The database of that name.
     pub(super) fn database(&self, name: &Name) -> Option<Arc<DynamicObject>> {
         let reference = object_ref(name, &self.kinds.database);
-        self.scope(&name.namespace)?.databases.get(&reference)
+        let held = self.scope(&name.namespace)?.databases.get(&reference)?;
+        Some(held.object())
     }
 
     /// The Approvals of a namespace.
     pub(super) fn approvals(&self, namespace: &str) -> impl Iterator<Item = Arc<DynamicObject>> {
         let scope = self.scope(namespace).into_iter();
-        let all = scope.flat_map(|scope| scope.approvals.state());
+        let all = scope.flat_map(|scope| objects(&scope.approvals));
         all.filter(move |approval| approval.metadata.namespace.as_deref() == Some(namespace))
     }
 
@@ -410,6 +417,10 @@ impl Scopes {
             .iter()
             .find(|s| s.namespace.as_ref().is_none_or(|n| n == namespace))
     }
+}
+
+fn objects(store: &Store<Held>) -> impl Iterator<Item = Arc<DynamicObject>> + use<> {
+    store.state().into_iter().map(|held| held.object())
 }
 
 /// Which database a policy or map is about.
@@ -534,7 +545,7 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
     futures::future::join(all, requests).await;
 }
 
-pub(super) fn note_known(event: &watcher::Event<DynamicObject>, known: &CancellationToken) {
+pub(super) fn note_known(event: &Seen, known: &CancellationToken) {
     if matches!(event, watcher::Event::InitDone) {
         known.cancel();
     }
@@ -542,14 +553,14 @@ pub(super) fn note_known(event: &watcher::Event<DynamicObject>, known: &Cancella
 
 async fn part(
     kind: Kind,
-    (api, writer): (Api<Watched>, Writer<DynamicObject>),
-    nudges: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    (api, writer): (Api<Watched>, Writer<Held>),
+    nudges: UnboundedReceiver<ObjectRef<Held>>,
     context: Arc<Context>,
     stop: CancellationToken,
     sort: impl Fn(watcher::Event<DynamicObject>) -> Option<watcher::Event<DynamicObject>>
     + Send
     + 'static,
-    saw: impl Fn(&watcher::Event<DynamicObject>) + Send + 'static,
+    saw: impl Fn(&Seen) + Send + 'static,
 ) {
     let resource = match kind {
         Kind::RetentionPolicy => context.kinds.policy.clone(),
@@ -558,15 +569,19 @@ async fn part(
         Kind::DataMap => context.kinds.map.clone(),
         Kind::ErasureRequest => context.kinds.request.clone(),
     };
+    let held = match kind {
+        Kind::TargetDatabase | Kind::ErasureRequest => Held::packed,
+        Kind::RetentionPolicy | Kind::LegalHold | Kind::DataMap => Held::whole,
+    };
     let reader = writer.as_reader();
-    let changes = changes(&resource.kind, api, writer, sort, saw).applied_objects();
+    let changes = changes(&resource.kind, api, sort, held, writer, saw).applied_objects();
     Controller::for_stream_with(changes, reader, resource)
         .with_config(controller_config())
         .reconcile_on(nudges)
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(
-            move |object, context| reconcile(kind, object, context),
-            move |object, error, context| after_error(kind, &object, error, &context),
+            move |object, context| reconcile(kind, object.object(), context),
+            move |object, error, context| after_error(kind, &object.name(), error, &context),
             context,
         )
         .for_each(async |_| {})
@@ -582,25 +597,27 @@ const PAGE: u32 = 50;
 pub(super) fn changes<F, S>(
     kind: &str,
     api: Api<Watched>,
-    writer: Writer<DynamicObject>,
     sort: F,
+    held: fn(&Arc<DynamicObject>) -> Held,
+    mut writer: Writer<Held>,
     saw: S,
-) -> impl Stream<Item = watcher::Result<watcher::Event<DynamicObject>>> + Send + use<F, S>
+) -> impl Stream<Item = watcher::Result<watcher::Event<Held>>> + Send + use<F, S>
 where
     F: Fn(watcher::Event<DynamicObject>) -> Option<watcher::Event<DynamicObject>> + Send,
-    S: Fn(&watcher::Event<DynamicObject>) + Send,
+    S: Fn(&Seen) + Send,
 {
     let kind = kind.to_owned();
     watcher(api, watcher::Config::default().page_size(PAGE))
-        .map_ok(Watched::plain)
+        .map_ok(|event| of_event(event, Watched::read))
         .default_backoff()
-        .modify(|object| {
-            // Nobody reads them, and they are half of an object.
-            object.managed_fields_mut().clear();
-        })
         .filter_map(move |event| std::future::ready(event.map(&sort).transpose()))
-        .reflect(writer)
-        .inspect_ok(saw)
+        .map_ok(move |event| {
+            let seen = of_event(event, Arc::new);
+            let stored = of_event(seen.clone(), |object| held(&object));
+            writer.apply_watcher_event(&stored);
+            saw(&seen);
+            stored
+        })
         .inspect_err(move |error| {
             // Its text names what was asked for, and the status that was answered; objects are not in it.
             tracing::warn!(

@@ -26,7 +26,7 @@ use super::coverage::decided;
 use super::jobs::ended_without_policy;
 use super::persons;
 use super::record::{self, RecordFault, Told};
-use super::{Context, Error, Name};
+use super::{Context, Error, Name, read};
 use crate::database::Database;
 use crate::inputs::cluster::DatabaseInput;
 use crate::inputs::secrets::GatherFault;
@@ -48,7 +48,7 @@ pub(super) async fn reconcile(
 ) -> Result<Requeue, Error> {
     let name = Name::of(&object);
     let uid = object.uid().unwrap_or_default();
-    let kind = &context.kinds.database;
+    let kind = &*context.kinds.database;
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &name.namespace, kind);
     if object.metadata.deletion_timestamp.is_some() {
@@ -72,7 +72,7 @@ async fn look_and_tell(
 ) -> Result<Requeue, Error> {
     let name = Name::of(&object);
     let uid = object.uid().unwrap_or_default();
-    let kind = &context.kinds.database;
+    let kind = &*context.kinds.database;
     let mut object = object;
     let mut check = None;
     let mut looked = None;
@@ -254,15 +254,12 @@ fn decide_with(
 
 /// The spec as the rest of the program reads it, or every fault of it.
 pub(super) fn parse(object: &DynamicObject) -> Result<Target, Vec<FieldError>> {
-    let spec = object.data.get("spec").unwrap_or(&serde_json::Value::Null);
-    let spec: TargetDatabaseSpec =
-        serde_path_to_error::deserialize(spec).map_err(|error| vec![super::type_fault(&error)])?;
+    let spec: TargetDatabaseSpec = read::spec(object)?;
     Target::parse(&spec)
 }
 
 fn read_status(object: &DynamicObject) -> TargetDatabaseStatus {
-    let status = object.data.get("status").cloned().unwrap_or_default();
-    serde_json::from_value(status).unwrap_or_default()
+    read::status(object)
 }
 
 /// What is needed to connect.

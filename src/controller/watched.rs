@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use kube::core::{ApiResource, DynamicObject, ObjectMeta};
-use kube::runtime::watcher;
+use kube::core::{ApiResource, DynamicObject, ObjectMeta, TypeMeta};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -14,59 +13,65 @@ use serde_json::{Map, Value};
 /// What stands for a spec that cannot be read. It is no spec, so the resource is refused.
 const UNREADABLE: &str = "what is nested deeper than this program reads";
 
-/// An object, or what could be read of it.
+/// An object as it came. It is read when its turn comes: a list brings many at once, and as trees they take
+/// several times their text.
 #[derive(Clone, Debug)]
-pub(super) struct Watched(DynamicObject);
+pub(super) struct Watched {
+    /// Without managed fields: nobody reads them, and they are half of an object.
+    metadata: ObjectMeta,
+    text: Box<RawValue>,
+}
 
 impl Watched {
-    /// The event with the object as all others know it.
-    pub(super) fn plain(event: watcher::Event<Self>) -> watcher::Event<DynamicObject> {
-        match event {
-            watcher::Event::Apply(Self(object)) => watcher::Event::Apply(object),
-            watcher::Event::Delete(Self(object)) => watcher::Event::Delete(object),
-            watcher::Event::Init => watcher::Event::Init,
-            watcher::Event::InitApply(Self(object)) => watcher::Event::InitApply(object),
-            watcher::Event::InitDone => watcher::Event::InitDone,
+    /// The object, or what can be read of it.
+    pub(super) fn read(self) -> DynamicObject {
+        let mut types = TypeMeta::default();
+        let mut data = Map::new();
+        // It was one before.
+        for (name, part) in parts(&self.text).unwrap_or_default() {
+            let read = serde_json::from_str(part.get());
+            match (name.as_str(), read) {
+                ("metadata", _) => {}
+                ("apiVersion", Ok(Value::String(version))) => types.api_version = version,
+                ("kind", Ok(Value::String(kind))) => types.kind = kind,
+                ("spec", read) => {
+                    data.insert(name, read.unwrap_or_else(|_| UNREADABLE.into()));
+                }
+                (_, read) => data.extend(read.ok().map(|read| (name, read))),
+            }
+        }
+        DynamicObject {
+            types: Some(types).filter(|types| *types != TypeMeta::default()),
+            metadata: self.metadata,
+            data: Value::Object(data),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Watched {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As text first: passing over a text needs no depth.
+        // As text: passing over it needs no depth.
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        read(text.get()).map(Self).map_err(D::Error::custom)
+        let metadata = metadata(&text).map_err(D::Error::custom)?;
+        Ok(Self { metadata, text })
     }
 }
 
-/// An object, without what cannot be read of it.
-fn read(text: &str) -> serde_json::Result<DynamicObject> {
-    serde_json::from_str(text).or_else(|_| {
-        let mut object = Map::new();
-        for (name, part) in parts(text)? {
-            let part = part.get();
-            let read = match name.as_str() {
-                "metadata" => Some(Value::Object(readable(part)?)),
-                "spec" => Some(serde_json::from_str(part).unwrap_or_else(|_| UNREADABLE.into())),
-                _ => serde_json::from_str(part).ok(),
-            };
-            object.extend(read.map(|read| (name, read)));
-        }
-        serde_json::from_value(Value::Object(object))
-    })
+fn parts(text: &RawValue) -> serde_json::Result<BTreeMap<String, &RawValue>> {
+    serde_json::from_str(text.get())
 }
 
-fn parts(text: &str) -> serde_json::Result<BTreeMap<String, &RawValue>> {
-    serde_json::from_str(text)
-}
-
-/// The members of an object that can be read: not its managed fields, which repeat the depth of what
+/// The members of the metadata that can be read, without the managed fields, which repeat the depth of what
 /// was written.
-fn readable(text: &str) -> serde_json::Result<Map<String, Value>> {
-    let members = parts(text)?.into_iter();
-    Ok(members
-        .filter_map(|(name, part)| Some((name, serde_json::from_str(part.get()).ok()?)))
-        .collect())
+fn metadata(object: &RawValue) -> serde_json::Result<ObjectMeta> {
+    let Some(metadata) = parts(object)?.remove("metadata") else {
+        return Ok(ObjectMeta::default());
+    };
+    let members = parts(metadata)?.into_iter();
+    let members = members.filter(|(name, _)| name != "managedFields");
+    let read =
+        members.filter_map(|(name, part)| Some((name, serde_json::from_str(part.get()).ok()?)));
+    serde_json::from_value(Value::Object(read.collect()))
 }
 
 impl kube::Resource for Watched {
@@ -90,11 +95,11 @@ impl kube::Resource for Watched {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.0.metadata
+        &self.metadata
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.0.metadata
+        &mut self.metadata
     }
 }
 
@@ -140,8 +145,9 @@ mod tests {
             good()
         );
         let list: ObjectList<Watched> = serde_json::from_str(&list).unwrap();
-        let [Watched(deep), Watched(good)] = list.items.as_slice() else {
-            panic!("{list:?}");
+        let read = list.items.into_iter().map(Watched::read);
+        let [deep, good] = &read.collect::<Vec<_>>()[..] else {
+            panic!("two were listed");
         };
         assert_eq!(deep.name_any(), "deep");
         assert_eq!(deep.uid().as_deref(), Some("u-deep"));
@@ -150,7 +156,9 @@ mod tests {
         assert_eq!(deep.data["status"]["observedGeneration"], 1);
         let faults = read_spec(deep).unwrap_err();
         assert!(faults[0].message.contains(UNREADABLE), "{faults:?}");
-        assert_eq!(*good, serde_json::from_str(&self::good()).unwrap());
+        let mut known: DynamicObject = serde_json::from_str(&self::good()).unwrap();
+        known.metadata.managed_fields = None;
+        assert_eq!(*good, known);
         assert!(read_spec(good).is_ok());
     }
 
@@ -159,8 +167,8 @@ mod tests {
         let deep = policy("deep", &nested(), "{}");
         let event = format!(r#"{{"type":"MODIFIED","object":{deep}}}"#);
         match serde_json::from_str(&event).unwrap() {
-            WatchEvent::<Watched>::Modified(Watched(object)) => {
-                assert_eq!(object.data["spec"], UNREADABLE);
+            WatchEvent::<Watched>::Modified(object) => {
+                assert_eq!(object.read().data["spec"], UNREADABLE);
             }
             other => panic!("{other:?}"),
         }

@@ -19,6 +19,7 @@ use oubliette_core::decide::Verdict;
 use oubliette_core::erasure::remembered::{Remembered, next_end};
 use tokio::sync::Notify;
 
+use super::super::held::{self, Seen};
 use super::super::record::{self, RecordFault};
 use super::super::{AFTER_ERROR, Context, Error, Name, after_error, reconcile};
 use super::{
@@ -176,7 +177,7 @@ impl Ended {
     }
 
     /// The store of whole objects has heard of it.
-    pub(in super::super) fn after(&self, event: &Event<DynamicObject>) {
+    pub(in super::super) fn after(&self, event: &Seen) {
         match event {
             // It was reopened.
             Event::Apply(request) => {
@@ -220,9 +221,9 @@ impl Ended {
     /// is reopened meanwhile is known by both for a moment.
     pub(in super::super) fn each(
         &self,
-        whole: impl FnOnce() -> Vec<Arc<DynamicObject>>,
+        whole: impl FnOnce() -> Vec<Arc<held::Held>>,
         mut show: impl FnMut(&Known<'_>),
-    ) -> Vec<Arc<DynamicObject>> {
+    ) -> Vec<Arc<held::Held>> {
         let held = self.lock();
         for ((namespace, name), note) in held.all() {
             show(&Known {
@@ -233,7 +234,7 @@ impl Ended {
             });
         }
         let mut whole = whole();
-        whole.retain(|request| !held.has(&key(&Name::of(request))));
+        whole.retain(|request| !held.has(&key(&request.name())));
         whole
     }
 
@@ -299,7 +300,7 @@ impl Ended {
     }
 
     async fn look(&self, name: Name, context: &Arc<Context>) {
-        let kind = &context.kinds.request;
+        let kind = &*context.kinds.request;
         let api: Api<DynamicObject> =
             Api::namespaced_with(context.client.clone(), &name.namespace, kind);
         let request = match record::read_again(&api, &name.name).await {
@@ -315,7 +316,7 @@ impl Ended {
         let looked: Result<_, Error> =
             reconcile(Kind::ErasureRequest, request.clone(), context.clone()).await;
         if let Err(error) = looked {
-            let _pause = after_error(Kind::ErasureRequest, &request, &error, context);
+            let _pause = after_error(Kind::ErasureRequest, &name, &error, context);
             self.later(&name);
             return;
         }

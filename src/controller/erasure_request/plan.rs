@@ -27,7 +27,7 @@ pub(super) async fn show(
     };
     let maps = chosen.as_ref().map(Chosen::maps).unwrap_or_default();
     let spec = report.planned(request_ref, &maps);
-    let (kind, request) = (&context.kinds.plan, &context.kinds.request);
+    let (kind, request) = (&*context.kinds.plan, &context.kinds.request);
     let body = json!({
         "apiVersion": kind.api_version,
         "kind": kind.kind,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures::future::join_all;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use oubliette_core::erasure::remembered::Remembered;
 
 use super::Scopes;
 use crate::controller::erasure_request::{self, Known};
+use crate::controller::held::{Held, object_ref};
 use crate::controller::memory::Memory;
-use crate::controller::{Context, Name, object_ref};
+use crate::controller::{Context, Name};
 
 impl Scopes {
     /// Shows every request that was seen. Whoever is shown one must not ask for others meanwhile.
@@ -18,20 +18,19 @@ impl Scopes {
         for scope in &self.scopes {
             let open = scope.ended.each(|| scope.requests.state(), &mut show);
             for request in open {
-                let Name { namespace, name } = Name::of(&request);
-                let status = erasure_request::read_status(&request);
+                let Name { namespace, name } = request.name();
                 show(&Known {
                     namespace: &namespace,
                     name: &name,
                     uid: &request.uid().unwrap_or_default(),
-                    of: &Remembered::of(&status, |text| Arc::from(text)),
+                    of: request.remembered(),
                 });
             }
         }
     }
 
     /// The requests that have not ended.
-    fn open_requests(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
+    fn open_requests(&self) -> impl Iterator<Item = Arc<Held>> {
         self.scopes.iter().flat_map(|scope| scope.requests.state())
     }
 
@@ -97,7 +96,7 @@ impl Scopes {
             if let Some(uid) = request.uid() {
                 memory.try_again(&uid);
             }
-            self.nudge_request(&Name::of(&request));
+            self.nudge_request(&request.name());
         }
     }
 

@@ -12,6 +12,7 @@ use oubliette_core::policy::Mandate;
 use serde_json::Value;
 
 use super::{database_of, databases_of_hold};
+use crate::controller::held::Seen;
 use crate::controller::retention_policy::{read_spec, read_status};
 use crate::controller::runs::Ticket;
 use crate::controller::target_database::parse;
@@ -19,7 +20,7 @@ use crate::controller::{Context, Name};
 use crate::metrics::Kind;
 
 /// A policy appeared, changed or went.
-pub(super) fn saw_policy(event: &watcher::Event<DynamicObject>, context: &Context) {
+pub(super) fn saw_policy(event: &Seen, context: &Context) {
     match event {
         watcher::Event::Apply(policy) => {
             tell_job(policy, context);
@@ -113,7 +114,7 @@ fn nudge_neighbours(policy: &DynamicObject, context: &Context) {
 }
 
 /// A database appeared, changed or went.
-pub(super) fn saw_database(event: &watcher::Event<DynamicObject>, context: &Context) {
+pub(super) fn saw_database(event: &Seen, context: &Context) {
     let (database, gone) = match event {
         watcher::Event::Apply(database) | watcher::Event::InitApply(database) => (database, false),
         watcher::Event::Delete(database) => (database, true),
@@ -170,7 +171,7 @@ pub(super) fn saw_database(event: &watcher::Event<DynamicObject>, context: &Cont
 }
 
 /// A hold appeared, changed or went. One that went stays in force: its database tells so.
-pub(super) fn saw_hold(event: &watcher::Event<DynamicObject>, context: &Context) {
+pub(super) fn saw_hold(event: &Seen, context: &Context) {
     let (hold, gone) = match event {
         watcher::Event::Apply(hold) | watcher::Event::InitApply(hold) => (hold, false),
         watcher::Event::Delete(hold) => (hold, true),
@@ -206,7 +207,7 @@ pub(super) fn saw_hold(event: &watcher::Event<DynamicObject>, context: &Context)
 }
 
 /// A map appeared, changed or went: what its policies may do is another matter now.
-pub(super) fn saw_map(event: &watcher::Event<DynamicObject>, context: &Context) {
+pub(super) fn saw_map(event: &Seen, context: &Context) {
     let (map, gone) = match event {
         watcher::Event::Apply(map) => (map, false),
         watcher::Event::Delete(map) => (map, true),
