@@ -10,7 +10,6 @@ mod conflicts;
 mod coverage;
 mod data_map;
 mod erasure_request;
-mod held;
 mod jobs;
 mod legal_hold;
 mod memory;
@@ -20,6 +19,7 @@ mod record;
 mod retention_policy;
 mod runs;
 mod scope;
+mod stored;
 mod target_database;
 mod watched;
 

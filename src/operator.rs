@@ -2,7 +2,7 @@
 //!
 //! Owns the order: signals, health endpoint, the wait for the CRDs, the election, and on the way
 //! down the controllers first, then the lease, then the endpoint. It must not know what the
-//! controllers do; they are handed to [`run`] by `main`.
+//! controllers do; they are handed to [`run`] by `program`.
 
 use std::future::Future;
 use std::io;

@@ -9,6 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use anyhow::Context;
 use oubliette_core::erasure::SuppressionKeys;
@@ -122,6 +123,10 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// A run is one deep future; without optimisation its frames need more than tokio's 2 MiB.
 const STACK: usize = 8 << 20;
 
+/// At most so many threads: it waits for servers, each thread has a stack and a heap of its own, and a node may
+/// have a hundred cores.
+const THREADS: usize = 4;
+
 fn run_operator(request: cli::Operator) -> anyhow::Result<()> {
     let cli::Operator {
         settings,
@@ -174,6 +179,7 @@ fn run_operator(request: cli::Operator) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK)
+        .worker_threads(available_parallelism().map_or(1, usize::from).min(THREADS))
         .build()
         .context("failed to start the runtime")?;
     let outcome = runtime.block_on(operator::run(settings, controllers));

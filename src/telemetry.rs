@@ -65,7 +65,7 @@ pub enum Error {
     Installed(#[source] SetGlobalDefaultError),
 }
 
-/// Starts logging to standard error and hooks panics. Called once, by `main`.
+/// Starts logging to standard error and hooks panics. Called once, by `program`.
 pub fn install(filter: &str, format: Format) -> Result<(), Error> {
     let filter = parse(filter)?;
     let terminal = std::io::stderr().is_terminal();

@@ -28,7 +28,7 @@ const CATCH_UP: Duration = Duration::from_mins(2);
 const ABREAST: Duration = Duration::from_millis(20);
 /// The last part of a wait, which is not the runtime's: its clock counts whole milliseconds.
 const PRECISE: Duration = Duration::from_millis(2);
-/// As main's for a run: without optimisation the driver needs room.
+/// As the operator's for a run: without optimisation the driver needs room.
 const STACK: usize = 8 << 20;
 
 /// What the application is.

@@ -16,15 +16,15 @@ use oubliette_core::decide::job::{JobKind, StopWhy};
 use oubliette_core::decide::target_database::MOST_SKEW;
 use tokio_util::sync::CancellationToken;
 
-use super::held::{Held, Seen};
 use super::scope::{changes, note_known};
+use super::stored::{Shown, Stored};
 use super::watched::Watched;
 use super::{Context, Name, read};
 
 /// The watch of a scope's Approvals, until it runs.
 pub(super) struct Watch {
     pub(super) approvals: Api<Watched>,
-    pub(super) writer: Writer<Held>,
+    pub(super) writer: Writer<Stored>,
     pub(super) known: CancellationToken,
 }
 
@@ -36,18 +36,18 @@ pub(super) async fn run(watch: Watch, context: &Context, stop: CancellationToken
         known,
     } = watch;
     let kind = &context.kinds.approval.kind;
-    let saw = |event: &Seen| {
+    let saw = |event: &Shown| {
         saw(event, context);
         note_known(event, &known);
     };
-    changes(kind, approvals, Some, Held::whole, writer, saw)
+    changes(kind, approvals, Some, Stored::whole, writer, saw)
         .take_until(stop.cancelled_owned())
         .for_each(async |_| {})
         .await;
 }
 
 /// An Approval appeared or went.
-fn saw(event: &Seen, context: &Context) {
+fn saw(event: &Shown, context: &Context) {
     match event {
         watcher::Event::Apply(approval) | watcher::Event::Delete(approval) => {
             if let Some(policy) = about(TargetKind::RetentionPolicy, approval) {

@@ -85,11 +85,11 @@ fn other_way(
     policy: &DynamicObject,
     context: &Context,
 ) -> Option<DatabaseInput> {
-    let database = context.scopes.database(name)?;
-    let target = target_database::parse(&database).ok()?;
-    if target.place() != input.target.place() {
+    if context.scopes.place_of(name)? != input.target.place() {
         return None;
     }
+    let database = context.scopes.database(name)?;
+    let target = target_database::parse(&database).ok()?;
     let running = || {
         let stage = policy.uid().and_then(|uid| context.runs.stage(&uid));
         matches!(stage, Some((_, Stage::Running(_))))

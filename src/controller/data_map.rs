@@ -56,7 +56,7 @@ pub(super) async fn reconcile(
         let generation = object.metadata.generation.unwrap_or_default();
         let input = database_of_map(&object, context).await;
         let spec = parse(&object, input.as_ref().ok().map(|input| &input.target));
-        let status = read_status(&object);
+        let status: DataMapStatus = read::status(&object);
         // What was found of another generation says nothing of this one.
         let fits = looked.as_ref().filter(|(_, (_, of), _)| *of == generation);
         let fits = fits.map(|(_, _, fits)| fits);
@@ -136,10 +136,6 @@ pub(super) fn parse(
         Some(target) => DataMap::parse(&spec, target),
         None => DataMap::alone(&spec),
     }
-}
-
-fn read_status(object: &DynamicObject) -> DataMapStatus {
-    read::status(object)
 }
 
 async fn database_of_map(

@@ -42,9 +42,9 @@ use tokio::time::timeout;
 pub(super) use self::duplicates::Duplicates;
 pub(super) use self::ended::{Ended, Known};
 pub(super) use self::places::{Chosen, choose};
-use super::held::Seen;
 use super::record::{self, RecordFault, Told};
 use super::runs::{self, Ticket};
+use super::stored::Shown;
 use super::{Context, Error, Name, approvals, read};
 use crate::metrics::Kind;
 use crate::work::erase::{Allowed, Ask};
@@ -88,7 +88,7 @@ pub(super) async fn reconcile(
     }
     let name = Name::of(&object);
     let uid = object.uid().unwrap_or_default();
-    // One that ends is looked at from two sides: as a whole object, and once it is a note.
+    // One that ends is looked at from two sides: as an object, and once it is a note.
     let _alone = context.alone.with(&uid).await;
     let kind = &*context.kinds.request;
     let api: Api<DynamicObject> =
@@ -486,7 +486,7 @@ fn start(
 }
 
 /// A request appeared, changed or went: its job hears of it before any reconcile.
-pub(super) fn saw(event: &Seen, context: &Context) {
+pub(super) fn saw(event: &Shown, context: &Context) {
     match event {
         watcher::Event::Apply(request) => {
             context.memory.saw_generation(request);

@@ -153,12 +153,20 @@ pub(super) async fn run(context: &Context) {
     context.scopes.wait_until_known().await;
     let every = settings.look_every;
     loop {
-        let databases: Vec<_> = context.scopes.databases().collect();
-        for database in databases {
-            let name = Name::of(&database);
-            if !is_connected(&database) || !context.persons.is_due(&name, every) {
+        let names: Vec<_> = context
+            .scopes
+            .databases()
+            .map(|stored| stored.name())
+            .collect();
+        for name in names {
+            if !context.persons.is_due(&name, every) {
                 continue;
             }
+            // As it is by now: those before it may have taken long.
+            let database = context.scopes.database(&name);
+            let Some(database) = database.filter(|database| is_connected(database)) else {
+                continue;
+            };
             let look = Box::pin(turn(&name, &database, keys, context));
             if contained(look).await.is_err() {
                 tracing::warn!(%name, "a look for erased persons broke off; it is made again");
@@ -166,7 +174,7 @@ pub(super) async fn run(context: &Context) {
         }
         context
             .persons
-            .forget_unless(|name| context.scopes.database(name).is_some());
+            .forget_unless(|name| context.scopes.database_uid(name).is_some());
         tokio::time::sleep(every.min(TURN)).await;
     }
 }

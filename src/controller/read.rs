@@ -6,7 +6,7 @@ use oubliette_core::api::reason::Reason;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The spec, or where it is none.
+/// The spec, or the fault of it, with its field.
 pub(super) fn spec<S: DeserializeOwned>(object: &DynamicObject) -> Result<S, Vec<FieldError>> {
     let spec = object.data.get("spec").unwrap_or(&Value::Null);
     serde_path_to_error::deserialize(spec).map_err(|error| vec![type_fault(&error)])

@@ -14,14 +14,15 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use oubliette_core::report::Loosened;
+use oubliette_core::target::Place;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use self::seen::{saw_database, saw_hold, saw_map, saw_policy};
 use super::approvals;
 use super::erasure_request::{self, Ended};
-use super::held::{Held, Seen, object_ref, of_event};
 use super::memory::Memory;
+use super::stored::{Shown, Stored, form_of, map_event, object_ref, store};
 use super::watched::Watched;
 use super::{Context, Kinds, Name, after_error, controller_config, reconcile};
 use crate::metrics::Kind;
@@ -31,20 +32,20 @@ use crate::work::job::{RememberedHold, RememberedHolds};
 pub(super) struct Scope {
     /// `None`: every namespace.
     namespace: Option<String>,
-    policies: Store<Held>,
-    databases: Store<Held>,
-    holds: Store<Held>,
-    maps: Store<Held>,
+    policies: Store<Stored>,
+    databases: Store<Stored>,
+    holds: Store<Stored>,
+    maps: Store<Stored>,
     /// Those that have not ended.
-    requests: Store<Held>,
+    requests: Store<Stored>,
     /// The others.
     ended: Arc<Ended>,
-    approvals: Store<Held>,
-    to_policies: UnboundedSender<ObjectRef<Held>>,
-    to_databases: UnboundedSender<ObjectRef<Held>>,
-    to_holds: UnboundedSender<ObjectRef<Held>>,
-    to_maps: UnboundedSender<ObjectRef<Held>>,
-    to_requests: UnboundedSender<ObjectRef<Held>>,
+    approvals: Store<Stored>,
+    to_policies: UnboundedSender<ObjectRef<Stored>>,
+    to_databases: UnboundedSender<ObjectRef<Stored>>,
+    to_holds: UnboundedSender<ObjectRef<Stored>>,
+    to_maps: UnboundedSender<ObjectRef<Stored>>,
+    to_requests: UnboundedSender<ObjectRef<Stored>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
@@ -61,16 +62,16 @@ pub(super) struct Watch {
     maps: Api<Watched>,
     requests: Api<Watched>,
     ended: Arc<Ended>,
-    policy_writer: Writer<Held>,
-    database_writer: Writer<Held>,
-    hold_writer: Writer<Held>,
-    map_writer: Writer<Held>,
-    request_writer: Writer<Held>,
-    for_policies: UnboundedReceiver<ObjectRef<Held>>,
-    for_databases: UnboundedReceiver<ObjectRef<Held>>,
-    for_holds: UnboundedReceiver<ObjectRef<Held>>,
-    for_maps: UnboundedReceiver<ObjectRef<Held>>,
-    for_requests: UnboundedReceiver<ObjectRef<Held>>,
+    policy_writer: Writer<Stored>,
+    database_writer: Writer<Stored>,
+    hold_writer: Writer<Stored>,
+    map_writer: Writer<Stored>,
+    request_writer: Writer<Stored>,
+    for_policies: UnboundedReceiver<ObjectRef<Stored>>,
+    for_databases: UnboundedReceiver<ObjectRef<Stored>>,
+    for_holds: UnboundedReceiver<ObjectRef<Stored>>,
+    for_maps: UnboundedReceiver<ObjectRef<Stored>>,
+    for_requests: UnboundedReceiver<ObjectRef<Stored>>,
     policies_known: CancellationToken,
     databases_known: CancellationToken,
     holds_known: CancellationToken,
@@ -212,16 +213,18 @@ impl Scopes {
     }
 
     /// All databases that were seen.
-    pub(super) fn databases(&self) -> impl Iterator<Item = Arc<DynamicObject>> {
-        self.scopes
-            .iter()
-            .flat_map(|scope| objects(&scope.databases))
+    pub(super) fn databases(&self) -> impl Iterator<Item = Arc<Stored>> {
+        self.scopes.iter().flat_map(|scope| scope.databases.state())
     }
 
     /// Whether there is a database of that name and UID.
     pub(super) fn has_database(&self, name: &Name, uid: &str) -> bool {
-        let database = self.database(name);
-        database.is_some_and(|database| database.uid().as_deref() == Some(uid))
+        self.database_uid(name).as_deref() == Some(uid)
+    }
+
+    /// The UID of the database of that name, where there is one.
+    pub(super) fn database_uid(&self, name: &Name) -> Option<String> {
+        self.stored_database(name)?.uid()
     }
 
     /// All holds that were seen.
@@ -328,15 +331,23 @@ impl Scopes {
     /// The hold of that name.
     pub(super) fn hold(&self, name: &Name) -> Option<Arc<DynamicObject>> {
         let reference = object_ref(name, &self.kinds.hold);
-        let held = self.scope(&name.namespace)?.holds.get(&reference)?;
-        Some(held.object())
+        let stored = self.scope(&name.namespace)?.holds.get(&reference)?;
+        Some(stored.object())
     }
 
     /// The database of that name.
     pub(super) fn database(&self, name: &Name) -> Option<Arc<DynamicObject>> {
+        Some(self.stored_database(name)?.object())
+    }
+
+    /// Where the database of that name is.
+    pub(super) fn place_of(&self, name: &Name) -> Option<Place> {
+        self.stored_database(name)?.place().cloned()
+    }
+
+    fn stored_database(&self, name: &Name) -> Option<Arc<Stored>> {
         let reference = object_ref(name, &self.kinds.database);
-        let held = self.scope(&name.namespace)?.databases.get(&reference)?;
-        Some(held.object())
+        self.scope(&name.namespace)?.databases.get(&reference)
     }
 
     /// The Approvals of a namespace.
@@ -375,8 +386,8 @@ impl Scopes {
     pub(super) fn is_restored(&self, database: &str) -> bool {
         let name = database.split_once('/');
         let name = name.map(|(namespace, name)| Name::new(namespace, name));
-        let object = name.and_then(|name| self.database(&name));
-        object.is_some_and(|object| object.data.pointer("/status/restored").is_some())
+        let stored = name.and_then(|name| self.stored_database(&name));
+        stored.is_some_and(|stored| stored.is_restored())
     }
 
     /// Whether objects of that namespace are seen at all.
@@ -419,8 +430,8 @@ impl Scopes {
     }
 }
 
-fn objects(store: &Store<Held>) -> impl Iterator<Item = Arc<DynamicObject>> + use<> {
-    store.state().into_iter().map(|held| held.object())
+fn objects(store: &Store<Stored>) -> impl Iterator<Item = Arc<DynamicObject>> + use<> {
+    store.state().into_iter().map(|stored| stored.object())
 }
 
 /// Which database a policy or map is about.
@@ -545,7 +556,7 @@ pub(super) async fn run(watch: Watch, context: Arc<Context>, stop: CancellationT
     futures::future::join(all, requests).await;
 }
 
-pub(super) fn note_known(event: &Seen, known: &CancellationToken) {
+pub(super) fn note_known(event: &Shown, known: &CancellationToken) {
     if matches!(event, watcher::Event::InitDone) {
         known.cancel();
     }
@@ -553,14 +564,14 @@ pub(super) fn note_known(event: &Seen, known: &CancellationToken) {
 
 async fn part(
     kind: Kind,
-    (api, writer): (Api<Watched>, Writer<Held>),
-    nudges: UnboundedReceiver<ObjectRef<Held>>,
+    (api, writer): (Api<Watched>, Writer<Stored>),
+    nudges: UnboundedReceiver<ObjectRef<Stored>>,
     context: Arc<Context>,
     stop: CancellationToken,
     sort: impl Fn(watcher::Event<DynamicObject>) -> Option<watcher::Event<DynamicObject>>
     + Send
     + 'static,
-    saw: impl Fn(&Seen) + Send + 'static,
+    saw: impl Fn(&Shown) + Send + 'static,
 ) {
     let resource = match kind {
         Kind::RetentionPolicy => context.kinds.policy.clone(),
@@ -569,12 +580,9 @@ async fn part(
         Kind::DataMap => context.kinds.map.clone(),
         Kind::ErasureRequest => context.kinds.request.clone(),
     };
-    let held = match kind {
-        Kind::TargetDatabase | Kind::ErasureRequest => Held::packed,
-        Kind::RetentionPolicy | Kind::LegalHold | Kind::DataMap => Held::whole,
-    };
     let reader = writer.as_reader();
-    let changes = changes(&resource.kind, api, sort, held, writer, saw).applied_objects();
+    let form = form_of(kind);
+    let changes = changes(&resource.kind, api, sort, form, writer, saw).applied_objects();
     Controller::for_stream_with(changes, reader, resource)
         .with_config(controller_config())
         .reconcile_on(nudges)
@@ -598,26 +606,20 @@ pub(super) fn changes<F, S>(
     kind: &str,
     api: Api<Watched>,
     sort: F,
-    held: fn(&Arc<DynamicObject>) -> Held,
-    mut writer: Writer<Held>,
+    form: fn(&Arc<DynamicObject>) -> Stored,
+    mut writer: Writer<Stored>,
     saw: S,
-) -> impl Stream<Item = watcher::Result<watcher::Event<Held>>> + Send + use<F, S>
+) -> impl Stream<Item = watcher::Result<watcher::Event<Stored>>> + Send + use<F, S>
 where
     F: Fn(watcher::Event<DynamicObject>) -> Option<watcher::Event<DynamicObject>> + Send,
-    S: Fn(&Seen) + Send,
+    S: Fn(&Shown) + Send,
 {
     let kind = kind.to_owned();
     watcher(api, watcher::Config::default().page_size(PAGE))
-        .map_ok(|event| of_event(event, Watched::read))
+        .map_ok(|event| map_event(event, Watched::read))
         .default_backoff()
         .filter_map(move |event| std::future::ready(event.map(&sort).transpose()))
-        .map_ok(move |event| {
-            let seen = of_event(event, Arc::new);
-            let stored = of_event(seen.clone(), |object| held(&object));
-            writer.apply_watcher_event(&stored);
-            saw(&seen);
-            stored
-        })
+        .map_ok(move |event| store(event, form, &mut writer, &saw))
         .inspect_err(move |error| {
             // Its text names what was asked for, and the status that was answered; objects are not in it.
             tracing::warn!(

@@ -11,13 +11,18 @@ use crate::controller::{POLICY, fill, hurry, left, own_operator, stage};
 use crate::expect::Grants;
 use crate::misspelt::exempt;
 use crate::operator::Operator;
-use crate::scenario::{Stage, TARGET};
+use crate::scenario::{Stage, TARGET, target_database};
 use crate::sql::next_number;
 use crate::wait::{PATIENCE, wait_for};
 use crate::world::World;
 
 /// Deeper than JSON is read here, and not deeper than the API server takes.
 const DEPTH: usize = 200;
+/// A value of a spec's field that is just not nested too deep: with the spec, 127 levels.
+const EDGE: usize = 126;
+
+const DEEP_POLICY: &str = "retentionpolicies/deep";
+const DEEP_DATABASE: &str = "targetdatabases/deep";
 
 /// The cases that share the suite's operator.
 pub(crate) fn cases() -> Vec<Case> {
@@ -88,18 +93,18 @@ fn deleted_first(world: &World) -> Result<()> {
     namespace.finish()
 }
 
-/// The API's own text of a policy, which is nested too deep to be read here.
+/// The API's own text of an object, which is nested too deep to be read here.
 fn raw(
     world: &World,
     namespace: &Namespace<'_>,
     method: &str,
-    name: &str,
+    object: &str,
     body: String,
 ) -> Result<String> {
-    let plural = format!("/apis/{API_VERSION}/namespaces/{}", namespace.name);
+    let all = format!("/apis/{API_VERSION}/namespaces/{}", namespace.name);
     let request = Request::builder()
         .method(method)
-        .uri(format!("{plural}/retentionpolicies{name}"))
+        .uri(format!("{all}/{object}"))
         .header("Content-Type", "application/merge-patch+json")
         .body(body.into_bytes())?;
     let client = world.client()?;
@@ -118,37 +123,46 @@ fn nested_too_deep(world: &World) -> Result<()> {
         "metadata": {"name": "deep"}, "spec": deep["spec"],
     });
     namespace.apply_value(&deep)?;
-    let nested = format!("{}1{}", r#"{"a":"#.repeat(DEPTH), "}".repeat(DEPTH));
+    let mut database = target_database(&stage.database);
+    database["metadata"]["name"] = json!("deep");
+    namespace.apply_value(&database)?;
+    let spec = |field: &str, depth: usize| {
+        let nested = format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        format!(r#"{{"spec":{{"{field}":{nested}}}}}"#)
+    };
+    let write_database = || raw(world, namespace, "PATCH", DEEP_DATABASE, spec("zzz", EDGE));
     let write = |field: &str| {
-        let body = format!(r#"{{"spec":{{"{field}":{nested}}}}}"#);
-        raw(world, namespace, "PATCH", "/deep", body)
+        let body = spec(field, DEPTH);
+        raw(world, namespace, "PATCH", DEEP_POLICY, body)
     };
     wait_for("the API server takes what is nested", PATIENCE, || {
-        Ok(write("zzz").map_err(|error| error.to_string()))
+        let written = write("zzz").and_then(|_| write_database());
+        Ok(written.map_err(|error| error.to_string()))
     })?;
     let lease = format!("nested-{}", next_number());
     let mut operator = own_operator(world, &stage, &lease)?;
     operator.wait_ready()?;
     namespace.wait_reason("RetentionPolicy", &stage.policy, "Scheduled")?;
-    let told = |generation: &str| {
-        wait_for("the nested policy is refused", PATIENCE, || {
-            let text = raw(world, namespace, "GET", "/deep", String::new())?;
-            let told = text.contains(r#""reason":"InvalidSpec""#) && text.contains(generation);
-            Ok(if told {
-                Ok(())
-            } else {
-                Err(stage.status_text())
-            })
+    let told = |object: &str, reason: &str, generation: &str| {
+        wait_for("what is nested is refused", PATIENCE, || {
+            let text = raw(world, namespace, "GET", object, String::new())?;
+            let told = [reason, generation].iter().all(|part| text.contains(part));
+            Ok(if told { Ok(()) } else { Err(text) })
         })
     };
-    told(r#""observedGeneration":2"#)?;
+    let refused = r#""reason":"InvalidSpec""#;
+    told(DEEP_POLICY, refused, r#""observedGeneration":2"#)?;
+    let unknown = r#""reason":"UnknownField""#;
+    told(DEEP_DATABASE, unknown, r#""observedGeneration":2"#)?;
     // And now while it is watched.
     write("yyy")?;
-    told(r#""observedGeneration":3"#)?;
+    told(DEEP_POLICY, refused, r#""observedGeneration":3"#)?;
     hurry(&stage)?;
     stage.run_to_end()?;
     ensure!(left(world, &stage)? == 0, "rows are left");
-    raw(world, namespace, "DELETE", "/deep", String::new())?;
+    for deep in [DEEP_POLICY, DEEP_DATABASE] {
+        raw(world, namespace, "DELETE", deep, String::new())?;
+    }
     drop(operator);
     namespace.finish()
 }

@@ -1,6 +1,6 @@
 //! Requests that have ended, as notes. Years of them are most of what there is, and hardly one is ever looked
 //! at again: whole objects of all of them would be most of the operator's memory. One that is to be looked at
-//! is read whole from the API server; one that has not ended is held whole, as other kinds are.
+//! is read from the API server; one that has not ended is in a store as an object, as other kinds are.
 //!
 //! Owns the notes and their looks. What others ask of a request is `oubliette_core`'s [`Remembered`].
 
@@ -19,8 +19,8 @@ use oubliette_core::decide::Verdict;
 use oubliette_core::erasure::remembered::{Remembered, next_end};
 use tokio::sync::Notify;
 
-use super::super::held::{self, Seen};
 use super::super::record::{self, RecordFault};
+use super::super::stored::{Shown, Stored};
 use super::super::{AFTER_ERROR, Context, Error, Name, after_error, reconcile};
 use super::{
     Done, ErasureRequestStatus, FINALIZER, Given, clock_of, decide_from, parse, read_status,
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 4;
 /// How often it is asked whether one is due that nobody has asked for.
 const TURN: Duration = Duration::from_secs(5);
 
-/// What is known of a request, whether it is held whole or as a note.
+/// What is known of a request, whether it is an object or a note.
 pub(in super::super) struct Known<'a> {
     pub(in super::super) namespace: &'a str,
     pub(in super::super) name: &'a str,
@@ -73,7 +73,7 @@ struct Held {
     notes: Notes,
     /// While a list comes in: what it brings.
     listed: Option<Notes>,
-    /// After a list, until the whole objects of it are known: what there was before.
+    /// After a list, until the objects of it are known: what there was before.
     former: Notes,
     texts: BTreeSet<Arc<str>>,
 }
@@ -127,7 +127,7 @@ impl Ended {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the store of whole objects is to hear of an event: of one that has ended, that it is gone from
+    /// What the store of objects is to hear of an event: of one that has ended, that it is gone from
     /// there. It is noted before that, so that it is always known.
     pub(in super::super) fn before(
         &self,
@@ -176,8 +176,8 @@ impl Ended {
         }
     }
 
-    /// The store of whole objects has heard of it.
-    pub(in super::super) fn after(&self, event: &Seen) {
+    /// The store of objects has heard of it.
+    pub(in super::super) fn after(&self, event: &Shown) {
         match event {
             // It was reopened.
             Event::Apply(request) => {
@@ -217,13 +217,13 @@ impl Ended {
         }
     }
 
-    /// Shows each, and returns those that are held whole at the same instant and not noted: one that ends or
+    /// Shows each, and returns those that are objects at the same instant and not noted: one that ends or
     /// is reopened meanwhile is known by both for a moment.
     pub(in super::super) fn each(
         &self,
-        whole: impl FnOnce() -> Vec<Arc<held::Held>>,
+        open: impl FnOnce() -> Vec<Arc<Stored>>,
         mut show: impl FnMut(&Known<'_>),
-    ) -> Vec<Arc<held::Held>> {
+    ) -> Vec<Arc<Stored>> {
         let held = self.lock();
         for ((namespace, name), note) in held.all() {
             show(&Known {
@@ -233,9 +233,9 @@ impl Ended {
                 of: &note.of,
             });
         }
-        let mut whole = whole();
-        whole.retain(|request| !held.has(&key(&request.name())));
-        whole
+        let mut open = open();
+        open.retain(|request| !held.has(&key(&request.name())));
+        open
     }
 
     /// Whether there is one of that name.

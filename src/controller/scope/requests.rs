@@ -1,4 +1,4 @@
-//! All requests of the scopes: those that have not ended as whole objects, the others as notes.
+//! All requests of the scopes: those that have not ended as objects, the others as notes.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use kube::core::DynamicObject;
 
 use super::Scopes;
 use crate::controller::erasure_request::{self, Known};
-use crate::controller::held::{Held, object_ref};
 use crate::controller::memory::Memory;
+use crate::controller::stored::{Stored, object_ref};
 use crate::controller::{Context, Name};
 
 impl Scopes {
@@ -30,7 +30,7 @@ impl Scopes {
     }
 
     /// The requests that have not ended.
-    fn open_requests(&self) -> impl Iterator<Item = Arc<Held>> {
+    fn open_requests(&self) -> impl Iterator<Item = Arc<Stored>> {
         self.scopes.iter().flat_map(|scope| scope.requests.state())
     }
 
@@ -112,7 +112,7 @@ impl Scopes {
             };
             let name = Name::new(namespace, name);
             if self.is_restored(&place.database)
-                && let Some(uid) = self.database(&name).and_then(|database| database.uid())
+                && let Some(uid) = self.database_uid(&name)
             {
                 context.look_again_at(&uid, &name);
             }

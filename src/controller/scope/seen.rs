@@ -12,15 +12,15 @@ use oubliette_core::policy::Mandate;
 use serde_json::Value;
 
 use super::{database_of, databases_of_hold};
-use crate::controller::held::Seen;
 use crate::controller::retention_policy::{read_spec, read_status};
 use crate::controller::runs::Ticket;
+use crate::controller::stored::Shown;
 use crate::controller::target_database::parse;
 use crate::controller::{Context, Name};
 use crate::metrics::Kind;
 
 /// A policy appeared, changed or went.
-pub(super) fn saw_policy(event: &Seen, context: &Context) {
+pub(super) fn saw_policy(event: &Shown, context: &Context) {
     match event {
         watcher::Event::Apply(policy) => {
             tell_job(policy, context);
@@ -49,8 +49,7 @@ pub(super) fn saw_policy(event: &Seen, context: &Context) {
             // Its database's ledger may have an open run, which nobody goes on with.
             if let Some(database) = database_of(policy) {
                 context.scopes.nudge_maps(&database);
-                let known = context.scopes.database(&database);
-                if let Some(uid) = known.and_then(|database| database.uid()) {
+                if let Some(uid) = context.scopes.database_uid(&database) {
                     context.look_again_at(&uid, &database);
                 }
             }
@@ -94,10 +93,7 @@ fn nudge_neighbours(policy: &DynamicObject, context: &Context) {
     let Some(database) = database_of(policy) else {
         return;
     };
-    let place_of = |name: &Name| {
-        let database = context.scopes.database(name)?;
-        Some(parse(&database).ok()?.place())
-    };
+    let place_of = |name: &Name| context.scopes.place_of(name);
     let place = place_of(&database);
     let mut same: BTreeMap<Name, bool> = BTreeMap::from([(database, true)]);
     for other in context.scopes.policies() {
@@ -114,7 +110,7 @@ fn nudge_neighbours(policy: &DynamicObject, context: &Context) {
 }
 
 /// A database appeared, changed or went.
-pub(super) fn saw_database(event: &Seen, context: &Context) {
+pub(super) fn saw_database(event: &Shown, context: &Context) {
     let (database, gone) = match event {
         watcher::Event::Apply(database) | watcher::Event::InitApply(database) => (database, false),
         watcher::Event::Delete(database) => (database, true),
@@ -171,7 +167,7 @@ pub(super) fn saw_database(event: &Seen, context: &Context) {
 }
 
 /// A hold appeared, changed or went. One that went stays in force: its database tells so.
-pub(super) fn saw_hold(event: &Seen, context: &Context) {
+pub(super) fn saw_hold(event: &Shown, context: &Context) {
     let (hold, gone) = match event {
         watcher::Event::Apply(hold) | watcher::Event::InitApply(hold) => (hold, false),
         watcher::Event::Delete(hold) => (hold, true),
@@ -199,7 +195,7 @@ pub(super) fn saw_hold(event: &Seen, context: &Context) {
     // Not at the start: then all databases are looked at.
     if (new || gone) && !matches!(event, watcher::Event::InitApply(_)) {
         for database in databases_of_hold(hold) {
-            if let Some(uid) = context.scopes.database(&database).and_then(|d| d.uid()) {
+            if let Some(uid) = context.scopes.database_uid(&database) {
                 context.look_again_at(&uid, &database);
             }
         }
@@ -207,7 +203,7 @@ pub(super) fn saw_hold(event: &Seen, context: &Context) {
 }
 
 /// A map appeared, changed or went: what its policies may do is another matter now.
-pub(super) fn saw_map(event: &Seen, context: &Context) {
+pub(super) fn saw_map(event: &Shown, context: &Context) {
     let (map, gone) = match event {
         watcher::Event::Apply(map) => (map, false),
         watcher::Event::Delete(map) => (map, true),
@@ -263,10 +259,10 @@ fn forget_unseen_databases(context: &Context) {
     context.cluster.forget_unless(exists);
     context.metrics.keep_databases(|namespace, name| {
         let name = Name::new(namespace, name);
-        context.scopes.database(&name).is_some()
+        context.scopes.database_uid(&name).is_some()
     });
     for policy in context.scopes.policies() {
-        if database_of(&policy).is_some_and(|name| context.scopes.database(&name).is_none()) {
+        if database_of(&policy).is_some_and(|name| context.scopes.database_uid(&name).is_none()) {
             context.scopes.nudge_policy(&Name::of(&policy));
         }
     }
