@@ -231,7 +231,7 @@ mod tests {
     use super::super::{Kinds, read};
     use super::*;
 
-    fn object(data: Value) -> Arc<DynamicObject> {
+    fn object(data: &Value) -> Arc<DynamicObject> {
         let mut object = json!({
             "apiVersion": "oubliette.dev/v1alpha1", "kind": "TargetDatabase",
             "metadata": {"name": "crm", "namespace": "a", "uid": "u", "annotations": {"b": "\u{1f600}\n"}},
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_packed_object_is_the_same_when_it_is_read() {
-        let object = object(json!({
+        let object = object(&json!({
             "spec": {"connection": {"port": 18_446_744_073_709_551_615_u64, "none": null}},
             "status": {"conditions": [{"type": "Ready", "status": "True"}]},
         }));
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn what_others_ask_of_an_object_is_what_it_says_now() {
         let of = |outcome: &str| {
-            object(json!({"status": {"outcome": outcome, "finishedAt": "2026-11-03T10:00:05Z"}}))
+            object(&json!({"status": {"outcome": outcome, "finishedAt": "2026-11-03T10:00:05Z"}}))
         };
         for outcome in ["Erased", "Refused"] {
             let object = of(outcome);
@@ -290,7 +290,7 @@ mod tests {
         }
         let connection = json!({"host": "DB.crm.svc", "database": "crm"});
         let spec = json!({"engine": "Postgres", "connection": connection});
-        let stored = Stored::packed(&object(json!({"spec": spec, "status": {"restored": {}}})));
+        let stored = Stored::packed(&object(&json!({"spec": spec, "status": {"restored": {}}})));
         assert!(stored.is_restored());
     }
 
