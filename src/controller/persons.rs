@@ -134,10 +134,8 @@ pub(super) fn applied_again(
     context.scopes.each_request(|request| {
         // One that has not ended is lost elsewhere.
         let since = |at: Timestamp| since.is_some_and(|since| at >= since);
-        let applied = request
-            .of
-            .restored
-            .is_some_and(|ended_at| ended_at.is_none_or(since));
+        let restored = request.of.restored();
+        let applied = restored.is_some_and(|ended_at| ended_at.is_none_or(since));
         if applied && request.of.heads(&here).next().is_some() && !is_lost(request) {
             count += 1;
         }

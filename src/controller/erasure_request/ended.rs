@@ -18,6 +18,8 @@ use oubliette_core::api::reason::Reason;
 use oubliette_core::decide::Verdict;
 use oubliette_core::erasure::remembered::{Remembered, next_end};
 use tokio::sync::Notify;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::super::record::{self, RecordFault};
 use super::super::stored::{Shown, Stored};
@@ -47,8 +49,31 @@ impl Known<'_> {
     }
 }
 
+/// A UID. Kubernetes makes UUIDs, whose text is more than twice as long.
+enum Uid {
+    Uuid(Uuid),
+    Text(Box<str>),
+}
+
+impl Uid {
+    fn of(text: &str) -> Self {
+        match Uuid::try_parse(text) {
+            // It reads other ways of writing one, too.
+            Ok(uuid) if uuid.hyphenated().to_string() == text => Self::Uuid(uuid),
+            _ => Self::Text(text.into()),
+        }
+    }
+
+    fn text<'a>(&'a self, buffer: &'a mut [u8; Hyphenated::LENGTH]) -> &'a str {
+        match self {
+            Self::Uuid(uuid) => uuid.hyphenated().encode_lower(buffer),
+            Self::Text(text) => text,
+        }
+    }
+}
+
 struct Note {
-    uid: Box<str>,
+    uid: Uid,
     of: Remembered,
     /// When it is to be looked at.
     look_at: Option<Timestamp>,
@@ -198,7 +223,7 @@ impl Ended {
         metrics.request_due(&namespace, &name, None);
         let mut held = self.lock();
         let note = Box::new(Note {
-            uid: request.uid().unwrap_or_default().into(),
+            uid: Uid::of(&request.uid().unwrap_or_default()),
             of: Remembered::of(&status, |text| held.interned(text)),
             look_at: None,
         });
@@ -229,7 +254,7 @@ impl Ended {
             show(&Known {
                 namespace,
                 name,
-                uid: &note.uid,
+                uid: note.uid.text(&mut [0; Hyphenated::LENGTH]),
                 of: &note.of,
             });
         }
@@ -386,4 +411,24 @@ pub(super) fn saw(request: &DynamicObject, context: &Context) {
     }
     context.scopes.look_again_at_restored(request, context);
     super::duplicates::saw(request, context);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_has_the_text_that_it_was_given() {
+        for (text, is_short) in [
+            ("5f0c1f0e-5c1f-4f6e-9a53-5b7f3c1d2e4a", true),
+            ("5F0C1F0E-5C1F-4F6E-9A53-5B7F3C1D2E4A", false),
+            ("5f0c1f0e5c1f4f6e9a535b7f3c1d2e4a", false),
+            ("u-1", false),
+            ("", false),
+        ] {
+            let uid = Uid::of(text);
+            assert_eq!(uid.text(&mut [0; Hyphenated::LENGTH]), text);
+            assert_eq!(matches!(uid, Uid::Uuid(_)), is_short, "{text}");
+        }
+    }
 }

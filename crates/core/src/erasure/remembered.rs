@@ -28,8 +28,8 @@ pub struct Remembered {
     pub is_back: bool,
     /// When the digests end that are kept of it.
     pub digests_end_at: Option<Timestamp>,
-    /// That it was applied again because a database was restored, and when that was done.
-    pub restored: Option<Option<Timestamp>>,
+    /// Boxed: it is so of few.
+    restored: Option<Box<Option<Timestamp>>>,
     /// The heads of evidence chains after its runs, each with its database.
     heads: Box<[(Arc<str>, Digest)]>,
 }
@@ -49,7 +49,7 @@ impl Remembered {
             is_finished: status.finished_at.is_some(),
             is_back: !status.reappeared.is_empty(),
             digests_end_at: status.digests.as_ref().map(|kept| kept.ends_at),
-            restored: restored.map(|again| again.ended_at),
+            restored: restored.map(|again| Box::new(again.ended_at)),
             heads: heads.collect(),
         }
     }
@@ -58,6 +58,11 @@ impl Remembered {
     pub fn heads(&self, database: &str) -> impl Iterator<Item = String> {
         let here = self.heads.iter().filter(move |(of, _)| **of == *database);
         here.map(|(_, head)| head.to_string())
+    }
+
+    /// That it was applied again because a database was restored, and when that was done.
+    pub fn restored(&self) -> Option<Option<Timestamp>> {
+        self.restored.as_deref().copied()
     }
 
     /// Whether rows were erased.
@@ -161,7 +166,7 @@ mod tests {
         let of = |reason: &str, ended_at: Option<&str>| {
             let again = json!({"round": "r", "reason": reason, "begunAt": "2026-11-03T10:00:00Z",
                                "endedAt": ended_at});
-            remembered(json!({"again": again})).restored
+            remembered(json!({"again": again})).restored()
         };
         let ended = "2026-11-04T10:00:00Z";
         assert_eq!(of("Restored", Some(ended)), Some(Some(at(ended))));
