@@ -62,6 +62,8 @@ impl Operator {
             .args(["--log", "debug", "--log-format", "text"])
             .args(arguments)
             .env("KUBECONFIG", &settings.kubeconfig)
+            // As in the image, there are no authorities where libraries look for them.
+            .env("SSL_CERT_FILE", "/dev/null")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("failed to share the log")?)
