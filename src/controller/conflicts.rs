@@ -85,10 +85,12 @@ fn other_way(
     policy: &DynamicObject,
     context: &Context,
 ) -> Option<DatabaseInput> {
-    if context.scopes.place_of(name)? != input.target.place() {
+    // One state of it: it may be moved while it is looked at.
+    let stored = context.scopes.stored_database(name)?;
+    if *stored.place()? != input.target.place() {
         return None;
     }
-    let database = context.scopes.database(name)?;
+    let database = stored.object();
     let target = target_database::parse(&database).ok()?;
     let running = || {
         let stage = policy.uid().and_then(|uid| context.runs.stage(&uid));

@@ -345,7 +345,8 @@ impl Scopes {
         self.stored_database(name)?.place().cloned()
     }
 
-    fn stored_database(&self, name: &Name) -> Option<Arc<Stored>> {
+    /// The same, before it is read.
+    pub(super) fn stored_database(&self, name: &Name) -> Option<Arc<Stored>> {
         let reference = object_ref(name, &self.kinds.database);
         self.scope(&name.namespace)?.databases.get(&reference)
     }

@@ -288,10 +288,19 @@ mod tests {
             assert!(known.is_finished && known.outcome.is_some());
             assert!(!stored.is_restored());
         }
-        let connection = json!({"host": "DB.crm.svc", "database": "crm"});
-        let spec = json!({"engine": "Postgres", "connection": connection});
-        let stored = Stored::packed(&object(&json!({"spec": spec, "status": {"restored": {}}})));
-        assert!(stored.is_restored());
+        let database = |host: &str, status: Value| {
+            let credentials = json!({"secretRef": {"name": "crm"}});
+            let connection =
+                json!({"host": host, "port": 5432, "database": "crm", "credentials": credentials});
+            let spec = json!({"engine": "PostgreSQL", "connection": connection});
+            Stored::packed(&object(&json!({"spec": spec, "status": status})))
+        };
+        let here = database("DB.crm.svc", json!({"restored": {}}));
+        assert!(here.is_restored() && here.place().is_some());
+        // Written otherwise, and moved.
+        assert_eq!(database("db.crm.svc", json!({})).place(), here.place());
+        let there = database("db.old.svc", json!({}));
+        assert!(there.place().is_some() && there.place() != here.place());
     }
 
     #[test]
